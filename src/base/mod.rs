@@ -1,0 +1,10 @@
+//! What every room may use: errors, options, time as plain numbers, the shared message, ids, a seeded generator.
+//!
+//! Nothing here knows of a socket, a clock or a thread.
+
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod payload;
+pub mod random;
+pub mod time;

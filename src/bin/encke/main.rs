@@ -1,0 +1,2 @@
+//! The `encke` command.
+fn main() {}

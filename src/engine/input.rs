@@ -1,0 +1,43 @@
+//! What can happen to an engine.
+
+#![allow(missing_docs)]
+
+use super::peer::PeerMessage;
+use crate::base::id::Token;
+use crate::base::payload::Message;
+
+/// Which listener a connection came in by; it decides what the connection may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Door {
+    /// A public listener on an address others can reach: subscribing only.
+    Public,
+    /// A public listener on loopback: publishing too, but not for other sites' web pages.
+    Loopback,
+    /// The private listener: publishing and inspection.
+    Private,
+    /// The control socket in the file system: the same, and no browser can reach it.
+    Control,
+}
+
+/// One thing that happened. Bytes are lent for the call only.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The peer sent `bytes` (never empty).
+    Bytes { token: Token, bytes: &'a [u8] },
+    /// The peer will send no more.
+    Eof { token: Token },
+    /// A socket that was full can take bytes again.
+    Writable { token: Token },
+    /// Of what [`outgoing`](super::Engine::outgoing) lent, the socket took the first `count` bytes.
+    /// Fewer than all means that it is full: `Writable` must follow when it no longer is.
+    Wrote { token: Token, count: usize },
+    /// The socket failed (reset, timed out): the connection is gone.
+    Failed { token: Token },
+    /// A message from another shard.
+    Peer(PeerMessage),
+    /// A message published in this process; this shard is its channel's home.
+    Publish(Message),
+    /// Nothing but time has passed.
+    Time,
+}

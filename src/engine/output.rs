@@ -1,0 +1,17 @@
+//! What an engine asks its reactor to do.
+
+use crate::base::id::Token;
+
+/// One thing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// There are bytes for this socket: borrow them with [`outgoing`](super::Engine::outgoing), write once,
+    /// report with [`Input::Wrote`](super::Input::Wrote) before the next `poll_output`.
+    Write(Token),
+    /// Reading this socket was put off and may go on: read it again, there may be no new readiness event.
+    Read(Token),
+    /// Close the sending half; keep reading until the peer's end or `Close`.
+    Shutdown(Token),
+    /// Close the socket and forget the token.
+    Close(Token),
+}

@@ -1,0 +1,71 @@
+//! What shards say to each other. All of it is data: no reactor ever waits for another.
+
+#![allow(missing_docs)]
+
+use crate::base::id::{Epoch, MessageId, Token};
+use crate::base::payload::Message;
+use std::sync::Arc;
+
+/// Who asked a home shard for something, and which of its questions it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The asking shard.
+    pub shard: u16,
+    /// The connection there.
+    pub token: Token,
+    /// Which of the connection's outstanding questions.
+    pub question: u32,
+}
+
+/// A channel as its home sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelInfo {
+    /// Messages in the history.
+    pub depth: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Subscribers on all shards.
+    pub subscribers: u64,
+    /// The newest message, or the place before the first.
+    pub head: MessageId,
+}
+
+/// A home shard's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Kept, under this id, with so many subscribers to hear it.
+    Published { id: MessageId, subscribers: u64 },
+    /// The channel looks like this.
+    Info(ChannelInfo),
+    /// The channel was dropped.
+    Deleted,
+    /// There is no such channel.
+    Unknown,
+    /// A bound was reached (number of channels); nothing was kept.
+    Refused,
+}
+
+/// One message between shards. From a mirror to the home, then from the home to a mirror, then answers.
+#[derive(Debug)]
+pub enum PeerMessage {
+    /// `shard` has readers of this channel and wants a mirror.
+    Attach { name: Arc<str>, shard: u16 },
+    /// `shard` has no readers left.
+    Detach { name: Arc<str>, shard: u16 },
+    /// `shard` now has so many readers.
+    Count { name: Arc<str>, shard: u16, subscribers: u32 },
+    /// Keep this message.
+    Publish { message: Message, asker: Asker },
+    /// Describe this channel.
+    Inspect { name: Arc<str>, asker: Asker },
+    /// Drop this channel.
+    Delete { name: Arc<str>, asker: Asker },
+    /// The whole ring, pointers only: `messages` end at `head`.
+    Snapshot { name: Arc<str>, epoch: Epoch, head: u64, messages: Vec<Message> },
+    /// The next message of a channel.
+    Forward { id: MessageId, message: Message },
+    /// The home had to let go of everything before `first`.
+    Trim { name: Arc<str>, first: MessageId },
+    /// What `Asker` asked for.
+    Answer { asker: Asker, answer: Answer },
+}
