@@ -3,8 +3,11 @@
 //! Nothing here knows of a socket, a clock or a thread.
 
 pub mod config;
+pub mod cursor;
+pub mod door;
 pub mod error;
 pub mod id;
+pub mod name;
 pub mod payload;
 pub mod random;
 pub mod time;

@@ -6,20 +6,6 @@ use super::peer::PeerMessage;
 use crate::base::id::Token;
 use crate::base::payload::Message;
 
-/// Which listener a connection came in by; it decides what the connection may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Door {
-    /// A public listener on an address others can reach: subscribing only.
-    Public,
-    /// A public listener on loopback: publishing too, but not for other sites' web pages.
-    Loopback,
-    /// The private listener: publishing and inspection.
-    Private,
-    /// The control socket in the file system: the same, and no browser can reach it.
-    Control,
-}
-
 /// One thing that happened. Bytes are lent for the call only.
 #[derive(Debug)]
 pub enum Input<'a> {

@@ -9,7 +9,8 @@ mod input;
 mod output;
 mod peer;
 
-pub use input::{Door, Input};
+pub use crate::base::door::Door;
+pub use input::Input;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
 

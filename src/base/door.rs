@@ -1,0 +1,15 @@
+//! By which listener a connection came in.
+
+/// It decides what a connection may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Door {
+    /// A public listener on an address others can reach: subscribing only.
+    Public,
+    /// A public listener on loopback: publishing too, but not for other sites' web pages.
+    Loopback,
+    /// The private listener: publishing and inspection.
+    Private,
+    /// The control socket in the file system: the same, and no browser can reach it.
+    Control,
+}
