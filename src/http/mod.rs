@@ -8,6 +8,7 @@
 //! - Everything a peer can make long has a bound in [`Limits`] or a constant beside its use, and the refusal names it.
 //! - How the bytes were cut into pieces changes neither a request nor a refusal.
 
+pub mod body;
 pub mod request;
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub enum Body {
     None,
     /// After so many bytes, at least one.
     Sized(u64),
-    /// Where the last of its chunks is.
+    /// Where [`Chunked`](super::body::Chunked) says.
     Chunked,
 }
 
