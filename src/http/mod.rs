@@ -10,6 +10,7 @@
 
 pub mod body;
 pub mod request;
+pub mod response;
 
 #[cfg(test)]
 mod tests;
