@@ -9,6 +9,7 @@
 //! - How the bytes were cut into pieces changes neither a request nor a refusal.
 
 pub mod body;
+pub mod query;
 pub mod request;
 pub mod response;
 
