@@ -7,9 +7,11 @@ pub enum Door {
     /// A public listener on an address others can reach: subscribing only.
     Public,
     /// A public listener on loopback: publishing too, but not for other sites' web pages.
-    Loopback,
+    PublicLoopback,
     /// The private listener: publishing and inspection.
     Private,
+    /// The private listener on loopback: the same, guarded against this machine's browser.
+    PrivateLoopback,
     /// The control socket in the file system: the same, and no browser can reach it.
     Control,
 }

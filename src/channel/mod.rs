@@ -1,1 +1,11 @@
-//! The channel room.
+//! Who listens to what, and what was said: the channels of one shard.
+//!
+//! A channel's **home** shard gives its messages their offsets and keeps its history; a shard with readers of
+//! a channel that lives elsewhere keeps a **mirror** of that history, pointers only. Both are a [`Channel`].
+//! Here are data structures alone: who is told what is the engine's to say.
+
+mod history;
+mod hub;
+
+pub(crate) use history::{History, Keep};
+pub(crate) use hub::{Channel, Hub, Mirror, Role, Waving};

@@ -1,0 +1,182 @@
+//! The ring: a channel's newest messages, with contiguous offsets.
+//!
+//! A position is the offset a reader wants next. `first()` is the oldest that is kept, `next()` the one that
+//! the next message will get; a reader below `first()` has missed something and must be told.
+//! An empty history is one number and a null pointer, since most channels of a quiet server are empty.
+
+use crate::base::payload::Message;
+use crate::base::time::Tick;
+use std::collections::VecDeque;
+
+/// The bounds of a history.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    /// Milliseconds; 0 for no bound.
+    pub(crate) age_ms: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    message: Message,
+    kept: Tick,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+/// A channel's messages. Offsets begin with 1.
+#[derive(Debug)]
+pub(crate) struct History {
+    next: u64,
+    ring: Option<Box<Ring>>,
+}
+
+impl History {
+    /// An empty history whose next message gets offset `next`.
+    pub(crate) fn new(next: u64) -> History {
+        History { next, ring: None }
+    }
+
+    /// The oldest offset kept; equal to `next()` when empty.
+    pub(crate) fn first(&self) -> u64 {
+        self.next - self.len() as u64
+    }
+
+    /// The offset the next message gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ring.as_ref().map_or(0, |ring| ring.entries.len())
+    }
+
+    /// What the messages weigh.
+    pub(crate) fn bytes(&self) -> usize {
+        self.ring.as_ref().map_or(0, |ring| ring.bytes)
+    }
+
+    /// Keeps `message` under the next offset, which is returned, and lets go of what exceeds the bounds.
+    pub(crate) fn append(&mut self, now: Tick, message: Message, keep: &Keep) -> u64 {
+        let ring = self.ring.get_or_insert_default();
+        ring.bytes += message.weight();
+        ring.entries.push_back(Entry { message, kept: now });
+        let offset = self.next;
+        self.next += 1;
+        self.trim(now, keep);
+        offset
+    }
+
+    /// Lets go of what exceeds the bounds. The newest message stays whatever it weighs: it is on its way.
+    pub(crate) fn trim(&mut self, now: Tick, keep: &Keep) {
+        while let Some(ring) = &self.ring {
+            let over = ring.entries.len() > keep.messages || ring.bytes > keep.bytes;
+            let aged = self.expires(keep).is_some_and(|expires| expires <= now);
+            if !(aged || over && ring.entries.len() > 1) {
+                break;
+            }
+            self.drop_oldest();
+        }
+    }
+
+    /// When the oldest message will have reached the age bound.
+    pub(crate) fn expires(&self, keep: &Keep) -> Option<Tick> {
+        let oldest = self.ring.as_ref()?.entries.front()?;
+        (keep.age_ms > 0).then(|| oldest.kept + keep.age_ms)
+    }
+
+    /// Lets go of the oldest message; returns what it weighed.
+    pub(crate) fn drop_oldest(&mut self) -> usize {
+        let Some(ring) = &mut self.ring else { return 0 };
+        let weight = ring.entries.pop_front().map_or(0, |entry| entry.message.weight());
+        ring.bytes -= weight;
+        if ring.entries.is_empty() {
+            self.ring = None;
+        }
+        weight
+    }
+
+    /// Lets go of everything before `first`, which may lie beyond the end: then the history is empty and
+    /// goes on there.
+    pub(crate) fn skip_to(&mut self, first: u64) {
+        while self.first() < first && self.len() > 0 {
+            self.drop_oldest();
+        }
+        self.next = self.next.max(first);
+    }
+
+    /// The messages from `position` on, oldest first. A position beyond either end is moved to it.
+    pub(crate) fn from(&self, position: u64) -> impl Iterator<Item = (u64, &Message)> {
+        let first = self.first();
+        let skip = position.saturating_sub(first).min(self.len() as u64) as usize;
+        let entries = self.ring.iter().flat_map(move |ring| ring.entries.range(skip..));
+        entries.enumerate().map(move |(i, entry)| (first + (skip + i) as u64, &entry.message))
+    }
+
+    /// Panics unless all that must hold does.
+    pub(crate) fn check_invariants(&self) {
+        let weights: usize = self.from(0).map(|(_, message)| message.weight()).sum();
+        assert_eq!(weights, self.bytes());
+        assert!(self.next >= 1 && self.first() >= 1);
+        assert!(self.ring.as_ref().is_none_or(|ring| !ring.entries.is_empty()), "an empty ring is no ring");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::payload::Parts;
+
+    fn message(text: &str) -> Message {
+        Message::new(&Parts { channel: "/a", content_type: "", event: "", data: text.as_bytes(), unix_ms: 0 }).unwrap()
+    }
+
+    const KEEP: Keep = Keep { messages: 3, bytes: 10_000, age_ms: 1_000 };
+
+    fn offsets(history: &History, position: u64) -> Vec<u64> {
+        history.from(position).map(|(offset, _)| offset).collect()
+    }
+
+    #[test]
+    fn offsets_are_contiguous_and_the_oldest_give_way() {
+        let mut history = History::new(1);
+        for i in 1..=5 {
+            assert_eq!(history.append(Tick(0), message("x"), &KEEP), i);
+            history.check_invariants();
+        }
+        assert_eq!((history.first(), history.next()), (3, 6));
+        assert_eq!(offsets(&history, 0), [3, 4, 5]);
+        assert_eq!(offsets(&history, 5), [5]);
+        assert_eq!(offsets(&history, 9), [0; 0]);
+    }
+
+    #[test]
+    fn bytes_and_age_bound_it_too_but_the_newest_stays() {
+        let mut history = History::new(1);
+        let keep = Keep { bytes: message("x").weight() * 2, ..KEEP };
+        for _ in 0..3 {
+            history.append(Tick(0), message("x"), &keep);
+        }
+        assert_eq!(history.len(), 2);
+        history.append(Tick(500), message(&"x".repeat(500)), &keep);
+        assert_eq!(offsets(&history, 0), [4]);
+        assert_eq!(history.expires(&keep), Some(Tick(1_500)));
+        history.trim(Tick(1_500), &keep);
+        assert_eq!((history.len(), history.first(), history.next()), (0, 5, 5));
+        history.check_invariants();
+    }
+
+    #[test]
+    fn skipping_beyond_the_end_leaves_a_hole_that_readers_can_see() {
+        let mut history = History::new(1);
+        history.append(Tick(0), message("x"), &KEEP);
+        history.skip_to(9);
+        assert_eq!((history.len(), history.first(), history.next()), (0, 9, 9));
+        history.check_invariants();
+    }
+}

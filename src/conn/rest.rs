@@ -1,0 +1,92 @@
+//! What a connection needs only for a moment, or only if it is of a rare kind.
+
+use super::{Ask, Subscription};
+use crate::base::cursor::Since;
+use crate::http::Chunked;
+use crate::protocol::plain::Answer;
+use std::sync::Arc;
+
+/// The rare rest of a connection. Every buffer here is bounded: `inbox` by one head and one receive, `out` by
+/// the answers to one receive's requests, a body by its own limit.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    /// Bytes received that are not yet a request.
+    pub(crate) inbox: Vec<u8>,
+    /// How far `inbox` was searched for the end of a head.
+    pub(crate) scanned: usize,
+    /// The request whose body is on its way.
+    pub(crate) body: Option<Box<BodyUnderWay>>,
+    /// A shared frame that was begun, and how much of it is written: it goes first.
+    pub(crate) frame: Option<(Arc<[u8]>, usize)>,
+    /// Bytes of this connection's own to be written then, and how many of them are.
+    pub(crate) out: Vec<u8>,
+    pub(crate) out_sent: usize,
+    /// More subscriptions than the one that fits the slot.
+    pub(crate) subscriptions: Vec<Subscription>,
+    /// Where reading begins once all channels are known, and how many are not.
+    pub(crate) joining: Option<(Since, u32)>,
+    pub(crate) asking: Option<Asking>,
+}
+
+/// A request whose body is on its way.
+#[derive(Debug)]
+pub(crate) struct BodyUnderWay {
+    pub(crate) ask: Ask,
+    pub(crate) decoder: Decoder,
+    pub(crate) data: Vec<u8>,
+}
+
+/// How much of a body is missing.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    Sized(usize),
+    Chunked(Chunked),
+}
+
+/// Questions put to home shards.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub(crate) answers: Vec<Option<Answer>>,
+    pub(crate) missing: usize,
+    /// The answers are told as a batch's.
+    pub(crate) batch: bool,
+}
+
+impl Rest {
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.out_sent < self.out.len() || self.frame.is_some()
+    }
+
+    /// What is to be written, in order.
+    pub(crate) fn unsent(&self) -> [&[u8]; 2] {
+        let frame = self.frame.as_ref().map_or(&[][..], |(frame, sent)| &frame[*sent..]);
+        [frame, &self.out[self.out_sent..]]
+    }
+
+    /// The socket took `count` bytes of [`Rest::unsent`].
+    pub(crate) fn sent(&mut self, mut count: usize) {
+        if let Some((frame, sent)) = &mut self.frame {
+            let of_frame = count.min(frame.len() - *sent);
+            *sent += of_frame;
+            count -= of_frame;
+            if *sent == frame.len() {
+                self.frame = None;
+            }
+        }
+        self.out_sent += count;
+        debug_assert!(self.out_sent <= self.out.len(), "the socket took more than there was");
+        if self.out_sent >= self.out.len() {
+            self.out = Vec::new();
+            self.out_sent = 0;
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inbox.is_empty()
+            && self.body.is_none()
+            && !self.has_unsent()
+            && self.subscriptions.is_empty()
+            && self.joining.is_none()
+            && self.asking.is_none()
+    }
+}

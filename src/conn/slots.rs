@@ -1,0 +1,92 @@
+//! The slab of one shard's connections.
+
+use super::Connection;
+use crate::base::door::Door;
+use crate::base::id::Token;
+use crate::base::time::Tick;
+use crate::timer::{Link, Links};
+use slab::Slab;
+use std::ops::{Index, IndexMut};
+
+/// No tenant's generation.
+const RETIRED: u32 = 0;
+
+/// All connections of one shard. Room for all of them is reserved at the start, so that a slot never moves
+/// and growth never stalls a turn; memory that is not touched costs nothing.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    slab: Slab<Connection>,
+    max: usize,
+    generation: u32,
+}
+
+impl Slots {
+    /// Room for `max` connections.
+    pub(crate) fn new(max: usize) -> Slots {
+        Slots { slab: Slab::with_capacity(max), max, generation: 0 }
+    }
+
+    /// A slot for a new connection; `None` when all are taken.
+    pub(crate) fn open(&mut self, now: Tick, door: Door) -> Option<Token> {
+        if self.slab.len() >= self.max {
+            return None;
+        }
+        // u32::MAX is left to the reactor, for tokens that are no connections.
+        self.generation = if self.generation >= u32::MAX - 1 { 1 } else { self.generation + 1 };
+        let index = self.slab.insert(Connection::new(self.generation, door, now)) as u32;
+        Some(Token { index, generation: self.generation })
+    }
+
+    /// The slot that `token` names, if its tenant is still the same.
+    pub(crate) fn live(&self, token: Token) -> Option<u32> {
+        debug_assert_ne!(token.generation, RETIRED);
+        let connection = self.slab.get(token.index as usize)?;
+        (connection.generation == token.generation).then_some(token.index)
+    }
+
+    pub(crate) fn token(&self, index: u32) -> Token {
+        Token { index, generation: self[index].generation }
+    }
+
+    /// Makes the token of this slot's tenant mean nothing any more. The slot itself stays taken until
+    /// [`Slots::free`], so that whoever keeps things by slot can clear them away first.
+    pub(crate) fn retire(&mut self, index: u32) {
+        let connection = &mut self[index];
+        connection.generation = RETIRED;
+        connection.rest = None;
+    }
+
+    /// Gives the slot of a retired tenant to whoever comes next.
+    pub(crate) fn free(&mut self, index: u32) {
+        debug_assert_eq!(self[index].generation, RETIRED);
+        self.slab.remove(index as usize);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Every live slot.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = u32> {
+        self.slab.iter().filter(|(_, connection)| connection.generation != RETIRED).map(|(index, _)| index as u32)
+    }
+}
+
+impl Index<u32> for Slots {
+    type Output = Connection;
+    fn index(&self, index: u32) -> &Connection {
+        &self.slab[index as usize]
+    }
+}
+
+impl IndexMut<u32> for Slots {
+    fn index_mut(&mut self, index: u32) -> &mut Connection {
+        &mut self.slab[index as usize]
+    }
+}
+
+impl Links for Slots {
+    fn link(&mut self, key: u32) -> &mut Link {
+        &mut self[key].timer
+    }
+}

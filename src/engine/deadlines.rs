@@ -1,0 +1,203 @@
+//! What happens when nothing happens: states that end by themselves, heartbeats, channels that age.
+//!
+//! A connection has one timer and perhaps several reasons to be woken; the timer is armed for the earliest
+//! and never disturbed by later ones. Whoever is woken looks what is due, and sleeps on if nothing is.
+
+use super::Engine;
+use crate::base::config::Config;
+use crate::base::error::Reject;
+use crate::base::time::{Now, Tick};
+use crate::channel::Role;
+use crate::conn::{Flags, State};
+use crate::transport;
+
+/// Timers handled in one turn; the others wait for the next, so that a million due at once stall nobody.
+const TIMERS_A_TURN: usize = 1024;
+/// How long a closed connection waits for its peer's end, so that the last answer is not cut off.
+pub(super) const LINGER_MS: u64 = 2_000;
+/// Stands for "never": within what a slot's 32 bits can tell apart, and renewed when it comes.
+const NEVER_MS: u64 = 20 * 24 * 3_600_000;
+
+/// The bounds that are durations, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Durations {
+    pub(super) head: u64,
+    pub(super) body: u64,
+    pub(super) idle: u64,
+    pub(super) stall: u64,
+    pub(super) long_poll: u64,
+    /// 0 for none.
+    pub(super) heartbeat: u64,
+    /// 0 for none.
+    pub(super) life: u64,
+    pub(super) jitter_percent: u64,
+    /// 0 for none.
+    age: u64,
+    channel_linger: u64,
+}
+
+impl Durations {
+    pub(super) fn new(config: &Config) -> Durations {
+        Durations {
+            head: config.head_timeout_ms,
+            body: config.body_timeout_ms,
+            idle: config.idle_timeout_ms,
+            stall: config.stall_timeout_ms,
+            long_poll: config.long_poll_timeout_ms,
+            heartbeat: config.heartbeat_ms,
+            life: config.life_span_ms,
+            jitter_percent: config.jitter_percent,
+            age: config.history_age_ms,
+            channel_linger: config.channel_linger_ms,
+        }
+    }
+
+    /// Those that connections wait for often.
+    pub(super) fn of_connections(&self) -> [u64; 7] {
+        [self.head, self.body, self.idle, self.stall, self.heartbeat, LINGER_MS, NEVER_MS]
+    }
+
+    /// Those that channels wait for often.
+    pub(super) fn of_channels(&self) -> [u64; 2] {
+        [self.age, self.channel_linger]
+    }
+}
+
+impl Engine {
+    /// The present state ends by itself after `ms`.
+    pub(super) fn end_state_after(&mut self, now: Tick, index: u32, ms: u64) {
+        let at = now + ms;
+        self.slots[index].ends_at = at.low();
+        self.wake_by(now, index, at);
+    }
+
+    /// The connection is held: a stream for its life span, a long-poll until its timeout, both with jitter.
+    pub(super) fn end_hold_later(&mut self, now: Tick, index: u32) {
+        let stream = self.slots[index].variant.transport().is_stream();
+        let (ms, heartbeat) = match stream {
+            true if self.durations.life == 0 => (NEVER_MS, self.durations.heartbeat),
+            true => (self.random.jitter(self.durations.life, self.durations.jitter_percent), self.durations.heartbeat),
+            false => (self.random.jitter(self.durations.long_poll, self.durations.jitter_percent), 0),
+        };
+        self.slots[index].ends_at = (now + ms).low();
+        let first = if heartbeat > 0 { heartbeat.min(ms) } else { ms };
+        self.wake_by(now, index, now + first);
+    }
+
+    /// The socket is full: it has until the stall limit to take something.
+    pub(super) fn watch_stall(&mut self, now: Tick, index: u32) {
+        self.slots[index].wrote_at = now.low();
+        self.wake_by(now, index, now + self.durations.stall);
+    }
+
+    fn wake_by(&mut self, now: Tick, index: u32, at: Tick) {
+        if self.slots[index].timer.wakes_at(now).is_none_or(|wakes| wakes > at) {
+            self.timers.arm(&mut self.slots, index, now, at);
+        }
+    }
+
+    /// Some time has passed.
+    pub(super) fn passed(&mut self, now: Now) {
+        for _ in 0..TIMERS_A_TURN {
+            let Some(index) = self.timers.expired(&mut self.slots, now.tick) else { break };
+            let due = self.due(now.tick, index);
+            if due > now.tick {
+                self.timers.arm(&mut self.slots, index, now.tick, due);
+            } else {
+                self.state_over(now, index);
+            }
+        }
+        for _ in 0..TIMERS_A_TURN {
+            let Some(key) = self.channel_timers.expired(&mut self.hub, now.tick) else { break };
+            self.age_channel(now.tick, key);
+        }
+    }
+
+    /// The earliest reason to wake a connection.
+    fn due(&self, now: Tick, index: u32) -> Tick {
+        let connection = &self.slots[index];
+        let wrote_at = now.nearest(connection.wrote_at);
+        let ends_at = now.nearest(connection.ends_at);
+        if connection.flags.has(Flags::BLOCKED) {
+            wrote_at + self.durations.stall
+        } else if self.beats(index) {
+            ends_at.min(wrote_at + self.durations.heartbeat)
+        } else {
+            ends_at
+        }
+    }
+
+    fn beats(&self, index: u32) -> bool {
+        let connection = &self.slots[index];
+        self.durations.heartbeat > 0 && connection.state == State::Parked && connection.variant.transport().is_stream()
+    }
+
+    fn state_over(&mut self, now: Now, index: u32) {
+        let connection = &mut self.slots[index];
+        if connection.flags.has(Flags::BLOCKED) {
+            return self.close(now, index);
+        }
+        let timeout = |what: &'static str| Reject::new(408, "timeout", what);
+        let half_read = connection.rest.as_ref().is_some_and(|rest| !rest.inbox.is_empty());
+        match connection.state {
+            State::ExpectHead if half_read => {
+                self.refuse(now, index, &timeout("the head of the request took too long (head_timeout)"), true);
+            }
+            State::ExpectBody => {
+                self.refuse(now, index, &timeout("the body of the request took too long (body_timeout)"), true);
+            }
+            State::Parked => self.hold_over(now, index),
+            State::ExpectHead | State::Asking | State::Joining | State::Closing | State::Lingering => self.close(now, index),
+        }
+    }
+
+    /// A held connection was woken: its hold is over, or its heart must beat.
+    fn hold_over(&mut self, now: Now, index: u32) {
+        let connection = &mut self.slots[index];
+        let stream = connection.variant.transport().is_stream();
+        if now.tick < now.tick.nearest(connection.ends_at) || (stream && self.durations.life == 0) {
+            let variant = connection.variant;
+            transport::keep_alive(connection.out(), variant);
+            connection.wrote_at = now.tick.low();
+            if stream && self.durations.life == 0 {
+                connection.ends_at = (now.tick + NEVER_MS).low();
+            }
+            self.enqueue(index);
+            let due = self.due(now.tick, index);
+            self.timers.arm(&mut self.slots, index, now.tick, due);
+        } else {
+            self.end_hold(now, index);
+        }
+    }
+
+    /// A channel was used, left or published to: see to it that it is looked at when its oldest message has
+    /// aged, or when nobody will have needed it for long enough.
+    pub(super) fn schedule_channel(&mut self, now: Tick, key: u32) {
+        let channel = &self.hub[key];
+        let Some(due) = self.channel_due(now, key) else { return };
+        if channel.timer.wakes_at(now).is_none_or(|wakes| wakes > due) {
+            self.channel_timers.arm(&mut self.hub, key, now, due);
+        }
+    }
+
+    fn channel_due(&self, now: Tick, key: u32) -> Option<Tick> {
+        let channel = &self.hub[key];
+        let unused = channel.subscribers.is_empty() && channel.mirrors().is_empty();
+        let gone = (unused && (channel.history.len() == 0 || channel.role != Role::Home))
+            .then(|| channel.used(now) + self.durations.channel_linger);
+        channel.history.expires(&self.limits.keep).into_iter().chain(gone).min()
+    }
+
+    fn age_channel(&mut self, now: Tick, key: u32) {
+        let keep = self.limits.keep;
+        self.hub.change_history(key, |history| history.trim(now, &keep));
+        let channel = &self.hub[key];
+        let unused = channel.subscribers.is_empty() && channel.mirrors().is_empty();
+        let empty = channel.history.len() == 0 || channel.role != Role::Home;
+        let rested = channel.used(now) + self.durations.channel_linger <= now;
+        if unused && empty && rested && self.forget_channel(key) {
+            return;
+        }
+        self.schedule_channel(now, key);
+    }
+}

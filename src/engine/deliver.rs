@@ -1,0 +1,306 @@
+//! Readers are brought up to date: the middle of the house.
+//!
+//! A **wave** goes over a channel's subscribers and gives each what lies between its position and the end of
+//! the ring. The bytes for that are framed once for each transport variant and position, and lent to one
+//! connection after the other: a reader whose socket takes them at once costs one send, and no allocation, no
+//! count and no copy. Only for a socket that takes part of them does the connection hold on to the frame.
+//! Whoever is not ready is passed by; its position stays, and it is brought up to date when it is.
+//!
+//! Waves take turns: each goes a few steps, and a turn has so many steps in all, so that a channel with a
+//! million subscribers delays another channel's message by a few sends.
+
+use super::Engine;
+use crate::base::cursor::Cursor;
+use crate::base::id::{Epoch, MessageId};
+use crate::base::time::Now;
+use crate::channel::{Channel, Waving};
+use crate::conn::{Flags, State};
+use crate::transport::{self, Batch, Item, News, Setting, Variant};
+use std::sync::Arc;
+
+/// Steps a wave takes before the next one has its go.
+const STEPS_A_GO: u32 = 32;
+/// Frames remembered. A broadcast needs one a variant; readers that catch up together share one too.
+const FRAMES: usize = 8;
+
+/// News on its way over a channel's subscribers, from the last to the first: those who leave on the way
+/// are replaced by the last, who has been reached.
+#[derive(Debug)]
+pub(super) struct Wave {
+    channel: u32,
+    left: usize,
+    go: u32,
+}
+
+/// A batch framed for all readers of one channel in one variant that stand at the same position.
+#[derive(Debug)]
+struct Frame {
+    wanted: Wanted,
+    to: u64,
+    messages: u64,
+    gaps: u64,
+    bytes: Arc<[u8]>,
+}
+
+/// All that the bytes of a frame depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    channel: u32,
+    from: u64,
+    /// The end of the ring: what was framed before a message came lacks that message.
+    next: u64,
+    variant: Variant,
+    epoch: Epoch,
+    /// A response says the date.
+    second: u64,
+}
+
+/// The frames in use.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    recent: Vec<Frame>,
+    oldest: usize,
+    lent: usize,
+}
+
+impl Frames {
+    /// Lends the frame that `wanted` describes, if it is among them.
+    fn find(&mut self, wanted: &Wanted) -> bool {
+        let fits = |frame: &Frame| frame.wanted == *wanted;
+        if self.recent.get(self.lent).is_some_and(fits) {
+            return true;
+        }
+        let found = self.recent.iter().position(fits);
+        self.lent = found.unwrap_or(self.lent);
+        found.is_some()
+    }
+
+    fn add(&mut self, frame: Frame) {
+        if self.recent.len() < FRAMES {
+            self.lent = self.recent.len();
+            self.recent.push(frame);
+        } else {
+            self.lent = self.oldest;
+            self.recent[self.oldest] = frame;
+            self.oldest = (self.oldest + 1) % FRAMES;
+        }
+    }
+}
+
+impl Engine {
+    /// What is to be written to this socket now, in order. Valid right after [`super::Output::Write`].
+    pub fn outgoing(&self, token: crate::base::id::Token) -> [&[u8]; 2] {
+        let Some(index) = self.slots.live(token) else { return [&[], &[]] };
+        let connection = &self.slots[index];
+        if connection.flags.has(Flags::LENT) {
+            return [&self.frames.recent[self.frames.lent].bytes, &[]];
+        }
+        connection.rest.as_ref().map_or([&[], &[]], |rest| rest.unsent())
+    }
+
+    /// A channel has news: a wave will bring it to its subscribers on this shard.
+    pub(super) fn start_wave(&mut self, key: u32) {
+        let channel = &mut self.hub[key];
+        match channel.waving {
+            Waving::No if !channel.subscribers.is_empty() => {
+                channel.waving = Waving::InLine;
+                self.waves.push_back(Wave { channel: key, left: channel.subscribers.len(), go: STEPS_A_GO });
+            }
+            Waving::UnderWay => channel.waving = Waving::Again,
+            Waving::No | Waving::InLine | Waving::Again => {}
+        }
+    }
+
+    /// The next subscriber that a wave reaches.
+    pub(super) fn step_wave(&mut self) -> Option<u32> {
+        loop {
+            let wave = self.waves.front_mut()?;
+            let channel = &mut self.hub[wave.channel];
+            if channel.waving == Waving::InLine {
+                channel.waving = Waving::UnderWay;
+                wave.left = channel.subscribers.len();
+            }
+            wave.left = wave.left.min(channel.subscribers.len());
+            if wave.left == 0 && channel.waving == Waving::Again && !channel.subscribers.is_empty() {
+                channel.waving = Waving::UnderWay;
+                wave.left = channel.subscribers.len();
+                self.waves.rotate_left(1);
+                continue;
+            }
+            if wave.left == 0 {
+                channel.waving = Waving::No;
+                self.waves.pop_front();
+                continue;
+            }
+            wave.left -= 1;
+            let reached = channel.subscribers[wave.left];
+            wave.go -= 1;
+            if wave.go == 0 {
+                wave.go = STEPS_A_GO;
+                self.waves.rotate_left(1);
+            }
+            return Some(reached);
+        }
+    }
+
+    /// Finds what there is to write for a connection; `false` if nothing, or if its socket is full.
+    pub(super) fn attend(&mut self, now: Now, index: u32) -> bool {
+        let connection = &self.slots[index];
+        if connection.flags.has(Flags::BLOCKED) {
+            return false;
+        }
+        if connection.has_unsent() {
+            return true;
+        }
+        connection.state == State::Parked && self.has_news(index) && self.bring_up_to_date(now, index)
+    }
+
+    /// Whether a held connection has something to be told.
+    pub(super) fn has_news(&self, index: u32) -> bool {
+        let subscriptions = self.slots[index].subscriptions();
+        subscriptions.iter().any(|subscription| subscription.position < self.hub[subscription.channel].history.next())
+    }
+
+    fn bring_up_to_date(&mut self, now: Now, index: u32) -> bool {
+        match self.slots[index].subscriptions().len() {
+            1 => self.lend_frame(now, index),
+            _ => self.write_batch(now, index),
+        }
+        if !self.slots[index].variant.transport().is_stream() {
+            self.leave(now, index);
+            self.hold_answered(now, index);
+        }
+        true
+    }
+
+    /// One subscription: its frame is everybody's who stands where it stands.
+    fn lend_frame(&mut self, now: Now, index: u32) {
+        let connection = &mut self.slots[index];
+        let variant = connection.variant;
+        let [subscription] = connection.subscriptions_mut() else { return };
+        let channel = &self.hub[subscription.channel];
+        let wanted = Wanted {
+            channel: subscription.channel,
+            from: subscription.position,
+            next: channel.history.next(),
+            variant,
+            epoch: channel.epoch,
+            second: now.unix_ms / 1000,
+        };
+        if !self.frames.find(&wanted) {
+            self.frames.add(frame(wanted, channel, self.limits.batch_bytes, &self.calendar.setting(now)));
+        }
+        let frame = &self.frames.recent[self.frames.lent];
+        subscription.position = frame.to;
+        connection.flags.set(Flags::LENT, true);
+        self.counters.delivered += frame.messages;
+        self.counters.gaps += frame.gaps;
+    }
+
+    /// Several subscriptions: nobody else stands at the same positions, so the bytes are its own. Also the
+    /// answer that there is nothing to tell.
+    pub(super) fn write_batch(&mut self, now: Now, index: u32) {
+        let mut cursor = self.cursor(index);
+        let connection = &mut self.slots[index];
+        let variant = connection.variant;
+        let mut items = Vec::new();
+        let mut room = Room { bytes: self.limits.batch_bytes, messages: variant.messages_max() };
+        for (place, subscription) in connection.subscriptions_mut().iter_mut().enumerate() {
+            let channel = &self.hub[subscription.channel];
+            subscription.position = collect(&mut items, place, channel, subscription.position, &mut room);
+        }
+        self.counters.gaps += count_gaps(&items);
+        self.counters.delivered += items.len() as u64 - count_gaps(&items);
+        let batch = Batch { items: &items, cursor: &mut cursor };
+        transport::batch(connection.out(), variant, batch, &self.calendar.setting(now));
+    }
+
+    /// What a connection has been given so far on each of its channels.
+    pub(super) fn cursor(&self, index: u32) -> Cursor {
+        let place = |subscription: &crate::conn::Subscription| MessageId {
+            epoch: self.hub[subscription.channel].epoch,
+            offset: subscription.position.saturating_sub(1),
+        };
+        Cursor { places: self.slots[index].subscriptions().iter().map(place).collect() }
+    }
+
+    /// The socket took `count` bytes of what was lent for it.
+    pub(super) fn wrote(&mut self, now: Now, index: u32, count: usize) {
+        let connection = &mut self.slots[index];
+        if connection.flags.has(Flags::LENT) {
+            connection.flags.set(Flags::LENT, false);
+            let bytes = &self.frames.recent[self.frames.lent].bytes;
+            if count < bytes.len() {
+                connection.rest().frame = Some((bytes.clone(), count));
+            }
+        } else if let Some(rest) = &mut connection.rest {
+            rest.sent(count);
+        }
+        if connection.has_unsent() {
+            connection.flags.set(Flags::BLOCKED, true);
+            self.watch_stall(now.tick, index);
+        } else {
+            connection.wrote_at = now.tick.low();
+            self.flushed(now, index);
+        }
+    }
+
+    /// Everything that was to be written is.
+    fn flushed(&mut self, now: Now, index: u32) {
+        match self.slots[index].state {
+            State::Closing => self.finish(now, index),
+            State::ExpectHead | State::ExpectBody => self.resume_reading(now, index),
+            State::Parked => {
+                self.slots[index].tidy();
+                if self.has_news(index) {
+                    self.enqueue(index);
+                }
+            }
+            State::Asking | State::Joining | State::Lingering => {}
+        }
+    }
+}
+
+/// How much more fits a batch.
+struct Room {
+    bytes: usize,
+    messages: usize,
+}
+
+/// Collects what a reader at `position` of `channel` is to be told, as far as there is room; returns its new
+/// position. One message always fits.
+fn collect<'a>(items: &mut Vec<Item<'a>>, place: usize, channel: &'a Channel, position: u64, room: &mut Room) -> u64 {
+    let epoch = channel.epoch;
+    let first = channel.history.first();
+    let mut position = position;
+    if position < first {
+        let missed = (position > 0).then(|| first - position);
+        items.push(Item { place, id: MessageId { epoch, offset: first - 1 }, news: News::Gap { channel: &channel.name, missed } });
+        position = first;
+    }
+    for (offset, message) in channel.history.from(position) {
+        if room.messages == 0 || room.bytes == 0 {
+            break;
+        }
+        room.messages -= 1;
+        room.bytes = room.bytes.saturating_sub(message.weight());
+        items.push(Item { place, id: MessageId { epoch, offset }, news: News::Message(message) });
+        position = offset + 1;
+    }
+    position
+}
+
+fn count_gaps(items: &[Item<'_>]) -> u64 {
+    items.iter().filter(|item| matches!(item.news, News::Gap { .. })).count() as u64
+}
+
+fn frame(wanted: Wanted, channel: &Channel, bytes_max: usize, setting: &Setting<'_>) -> Frame {
+    let mut items = Vec::new();
+    let mut room = Room { bytes: bytes_max, messages: wanted.variant.messages_max() };
+    let to = collect(&mut items, 0, channel, wanted.from, &mut room);
+    let mut cursor = Cursor { places: vec![MessageId { epoch: wanted.epoch, offset: wanted.from.saturating_sub(1) }] };
+    let mut bytes = Vec::with_capacity(bytes_max - room.bytes + 512);
+    transport::batch(&mut bytes, wanted.variant, Batch { items: &items, cursor: &mut cursor }, setting);
+    let gaps = count_gaps(&items);
+    Frame { wanted, to, messages: items.len() as u64 - gaps, gaps, bytes: bytes.into() }
+}

@@ -1,0 +1,203 @@
+//! Readers come, are held, and go.
+
+use super::Engine;
+use crate::base::cursor::{Cursor, Seen, Since};
+use crate::base::id::Epoch;
+use crate::base::name::Name;
+use crate::base::time::{Now, Tick};
+use crate::channel::{Channel, Role};
+use crate::conn::{Flags, Hold, State, Subscription};
+use crate::protocol::plain::reply;
+use crate::transport;
+use std::sync::Arc;
+
+impl Engine {
+    /// A reader wants to be held.
+    pub(super) fn hold(&mut self, now: Now, index: u32, hold: &Hold) {
+        let last = self.slots[index].flags.has(Flags::LAST);
+        self.slots[index].variant = hold.variant.last(last);
+        if self.slots[index].flags.has(Flags::HEAD_ONLY) {
+            let connection = &mut self.slots[index];
+            let variant = connection.variant;
+            transport::head_only(connection.out(), variant, &self.calendar.setting(now));
+            return self.answered(now, index);
+        }
+        let mut waiting = 0;
+        for name in &hold.channels {
+            let Some(key) = self.channel_to_read(now.tick, name) else {
+                self.leave(now, index);
+                return self.refuse(now, index, &reply::too_many_channels(), false);
+            };
+            self.subscribe(now.tick, index, key, hold.channels.len());
+            waiting += u32::from(self.hub[key].role == Role::Waiting);
+        }
+        if waiting == 0 {
+            return self.joined(now, index, &hold.since);
+        }
+        let connection = &mut self.slots[index];
+        connection.state = State::Joining;
+        connection.rest().joining = Some((hold.since.clone(), waiting));
+        self.end_state_after(now.tick, index, self.durations.stall);
+    }
+
+    /// The channel called `name` as this shard knows it: its home, or a mirror that is asked for if need be.
+    /// `None`: there are as many channels as there may be.
+    fn channel_to_read(&mut self, now: Tick, name: &Name) -> Option<u32> {
+        if let Some(key) = self.hub.find(name) {
+            return Some(key);
+        }
+        if self.hub.len() >= self.limits.channels {
+            return None;
+        }
+        let home = Engine::home_of(self.seed, self.shards, name);
+        if home == self.shard {
+            return Some(self.make_channel(now, name.shared().clone()));
+        }
+        let nothing_known = Epoch::new(name, 0);
+        self.peers.attach(home, self.shard, name.shared());
+        Some(self.hub.insert(now, name.shared().clone(), nothing_known, Role::Waiting))
+    }
+
+    /// Makes a channel whose home is here.
+    pub(super) fn make_channel(&mut self, now: Tick, name: Arc<str>) -> u32 {
+        let epoch = Epoch::new(&name, self.random.bits());
+        self.hub.insert(now, name, epoch, Role::Home)
+    }
+
+    fn subscribe(&mut self, now: Tick, index: u32, key: u32, of: usize) {
+        let channel = &mut self.hub[key];
+        let subscription = Subscription { channel: key, place: channel.subscribers.len() as u32, position: channel.history.next() };
+        channel.subscribers.push(index);
+        self.slots[index].add_subscription(subscription, of);
+        self.hub.touch(key, now);
+        self.recount(key);
+    }
+
+    /// All of a reader's channels are known here: it gets its positions and is held, or answered.
+    pub(super) fn joined(&mut self, now: Now, index: u32, since: &Since) {
+        let connection = &mut self.slots[index];
+        if let Some(rest) = &mut connection.rest {
+            rest.joining = None;
+        }
+        let hub = &self.hub;
+        let known = |subscription: &Subscription| speaks_of(since, &hub[subscription.channel]);
+        let foreign = !connection.subscriptions().iter().any(known);
+        let mut lost = false;
+        for subscription in connection.subscriptions_mut() {
+            let channel = &hub[subscription.channel];
+            subscription.position = if foreign { 0 } else { position(since, channel) };
+            lost |= subscription.position == 0;
+        }
+        connection.state = State::Parked;
+        let variant = connection.variant;
+        if variant.transport().is_stream() {
+            // A cursor given out now would hide from a reader that was cut off what it is about to be told.
+            let cursor = if lost { None } else { Some(self.cursor(index)) };
+            let out = self.slots[index].out();
+            transport::open(out, variant, cursor.as_ref(), &self.calendar.setting(now));
+        }
+        if variant.transport() == transport::Transport::Poll {
+            return self.answer_hold(now, index);
+        }
+        self.end_hold_later(now.tick, index);
+        self.slots[index].tidy();
+        if self.slots[index].has_unsent() || self.has_news(index) {
+            self.enqueue(index);
+        }
+    }
+
+    /// The hold ends by itself: a stream is closed, anything else is answered with what there is.
+    pub(super) fn end_hold(&mut self, now: Now, index: u32) {
+        let connection = &mut self.slots[index];
+        if self.draining {
+            connection.flags.set(Flags::LAST, true);
+            connection.variant = connection.variant.last(true);
+        }
+        if connection.state == State::Joining {
+            return self.close(now, index);
+        }
+        if !connection.variant.transport().is_stream() {
+            return self.answer_hold(now, index);
+        }
+        let variant = connection.variant;
+        transport::close(connection.out(), variant);
+        self.leave(now, index);
+        self.hold_answered(now, index);
+    }
+
+    /// Answers a held reader with what there is, if only that there is nothing.
+    fn answer_hold(&mut self, now: Now, index: u32) {
+        self.write_batch(now, index);
+        self.leave(now, index);
+        self.hold_answered(now, index);
+    }
+
+    /// The response that held a reader is complete.
+    pub(super) fn hold_answered(&mut self, now: Now, index: u32) {
+        let connection = &mut self.slots[index];
+        if connection.variant.ends_connection() {
+            connection.flags.set(Flags::LAST, true);
+        }
+        self.answered(now, index);
+    }
+
+    /// Takes a connection out of all its channels.
+    pub(super) fn leave(&mut self, now: Now, index: u32) {
+        while let Some(subscription) = self.slots[index].pop_subscription() {
+            self.unsubscribe(now.tick, subscription);
+        }
+    }
+
+    fn unsubscribe(&mut self, now: Tick, subscription: Subscription) {
+        let Subscription { channel: key, place, .. } = subscription;
+        let subscribers = &mut self.hub[key].subscribers;
+        subscribers.swap_remove(place as usize);
+        if let Some(&moved) = subscribers.get(place as usize) {
+            let mut subscriptions = self.slots[moved].subscriptions_mut().iter_mut();
+            let moved = subscriptions.find(|subscription| subscription.channel == key);
+            moved.expect("a subscriber holds a subscription").place = place;
+        } else if subscribers.is_empty() {
+            self.hub.touch(key, now);
+            self.schedule_channel(now, key);
+        }
+        self.recount(key);
+    }
+}
+
+/// Whether `since` says anything about `channel`, or is of a kind that fits any.
+fn speaks_of(since: &Since, channel: &Channel) -> bool {
+    match since {
+        Since::Cursor(cursor) => cursor.of(&channel.name, channel.epoch) != Seen::Nothing,
+        Since::Now | Since::Earliest | Since::Second(_) => true,
+        Since::Lost => false,
+    }
+}
+
+/// The offset that a reader which comes `since` wants next; 0 if its place is lost.
+fn position(since: &Since, channel: &Channel) -> u64 {
+    let (first, next) = (channel.history.first(), channel.history.next());
+    match since {
+        Since::Now => next,
+        Since::Earliest => first,
+        Since::Lost => 0,
+        Since::Second(second) => {
+            let younger = channel.history.from(first).find(|(_, message)| message.unix_ms() / 1000 > *second);
+            match younger {
+                // Those before it are gone, and may have been as young.
+                Some((offset, _)) if offset == first && first > 1 => 0,
+                Some((offset, _)) => offset,
+                None => next,
+            }
+        }
+        Since::Cursor(cursor) => seen(cursor, channel, next),
+    }
+}
+
+fn seen(cursor: &Cursor, channel: &Channel, next: u64) -> u64 {
+    match cursor.of(&channel.name, channel.epoch) {
+        Seen::UpTo(offset) if offset < next => offset + 1,
+        // Of a message that is yet to come: not a cursor that we gave out.
+        Seen::UpTo(_) | Seen::Formerly => 0,
+        Seen::Nothing => next,
+    }
+}

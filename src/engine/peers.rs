@@ -1,0 +1,284 @@
+//! What shards say to each other, and the boxes in which it waits for room in their mailboxes.
+//!
+//! A home does not queue messages for a mirror without end: past a bound it notes that the mirror is behind,
+//! and sends on from the mirror's position, out of the ring, when there is room. A mirror that falls off the
+//! ring has a gap, as any reader would; its own readers see it and are told. Everything else that waits here
+//! is bounded by what it speaks for: an answer a question, a count a channel.
+
+use super::{Asker, Engine, PeerMessage};
+use crate::base::id::{Epoch, MessageId};
+use crate::base::payload::Message;
+use crate::base::time::Now;
+use crate::channel::{History, Mirror, Role};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The boxes toward all shards.
+pub(super) struct Peers {
+    boxes: Vec<Outbox>,
+    /// Mirrors here whose number of subscribers has changed.
+    recounts: Vec<Arc<str>>,
+}
+
+#[derive(Default)]
+struct Outbox {
+    posted: VecDeque<PeerMessage>,
+    /// Channels whose mirror over there is behind.
+    behind: VecDeque<Arc<str>>,
+}
+
+impl Peers {
+    pub(super) fn new(shards: u16) -> Peers {
+        Peers { boxes: (0..shards).map(|_| Outbox::default()).collect(), recounts: Vec::new() }
+    }
+
+    /// Puts a message into the box toward `shard`.
+    pub(super) fn post(&mut self, shard: u16, message: PeerMessage) {
+        if let Some(outbox) = self.boxes.get_mut(usize::from(shard)) {
+            outbox.posted.push_back(message);
+        }
+    }
+
+    /// How many messages wait in the box toward `shard`.
+    pub(super) fn posted(&self, shard: u16) -> usize {
+        self.boxes.get(usize::from(shard)).map_or(0, |outbox| outbox.posted.len())
+    }
+
+    /// Asks `home` for a snapshot of a channel, and for all that follows.
+    pub(super) fn attach(&mut self, home: u16, shard: u16, name: &Arc<str>) {
+        self.post(home, PeerMessage::Attach { name: name.clone(), shard });
+    }
+}
+
+impl Engine {
+    /// The next message for another shard, to be taken only when that shard's mailbox has room.
+    pub fn poll_peer(&mut self, shard: u16) -> Option<PeerMessage> {
+        let outbox = self.peers.boxes.get_mut(usize::from(shard))?;
+        if let Some(message) = outbox.posted.pop_front() {
+            return Some(message);
+        }
+        while let Some(name) = self.peers.boxes[usize::from(shard)].behind.front().cloned() {
+            let next = self.next_for_mirror(&name, shard);
+            if next.is_some() {
+                return next;
+            }
+            self.peers.boxes[usize::from(shard)].behind.pop_front();
+        }
+        None
+    }
+
+    /// Gives back a message that found the mailbox full after all; it stays first in line.
+    pub fn unpoll_peer(&mut self, shard: u16, message: PeerMessage) {
+        if let Some(outbox) = self.peers.boxes.get_mut(usize::from(shard)) {
+            outbox.posted.push_front(message);
+        }
+    }
+
+    /// Whether something waits for room in another shard's mailbox.
+    pub fn has_mail(&self) -> bool {
+        self.peers.boxes.iter().any(|outbox| !outbox.posted.is_empty() || !outbox.behind.is_empty())
+    }
+
+    /// The message after the last one sent to the mirror on `shard`; `None` if it has them all.
+    fn next_for_mirror(&mut self, name: &str, shard: u16) -> Option<PeerMessage> {
+        let key = self.hub.find(name)?;
+        let channel = &mut self.hub[key];
+        let epoch = channel.epoch;
+        let position = channel.mirrors().iter().find(|mirror| mirror.shard == shard)?.sent + 1;
+        let next = channel.history.from(position).next().map(|(offset, message)| (offset, message.clone()));
+        let mirror = channel.mirrors_mut().iter_mut().find(|mirror| mirror.shard == shard)?;
+        match next {
+            Some((offset, message)) => {
+                mirror.sent = offset;
+                Some(PeerMessage::Forward { id: MessageId { epoch, offset }, message })
+            }
+            None => {
+                mirror.behind = false;
+                None
+            }
+        }
+    }
+
+    /// The channel's newest message goes to its mirrors, or they are noted as behind.
+    pub(super) fn forward(&mut self, key: u32) {
+        if self.hub[key].mirrors().is_empty() {
+            return;
+        }
+        let channel = &mut self.hub[key];
+        let (epoch, offset) = (channel.epoch, channel.history.next() - 1);
+        let Some((_, message)) = channel.history.from(offset).next() else { return };
+        let (message, name) = (message.clone(), channel.name.clone());
+        for mirror in channel.mirrors_mut() {
+            let Some(outbox) = self.peers.boxes.get_mut(usize::from(mirror.shard)) else { continue };
+            if mirror.behind {
+                continue;
+            }
+            if outbox.posted.len() < self.limits.backlog {
+                mirror.sent = offset;
+                outbox.posted.push_back(PeerMessage::Forward { id: MessageId { epoch, offset }, message: message.clone() });
+            } else {
+                mirror.behind = true;
+                outbox.behind.push_back(name.clone());
+            }
+        }
+    }
+
+    /// A mirror's subscribers have changed: its home will be told before the turn is over.
+    pub(super) fn recount(&mut self, key: u32) {
+        let channel = &mut self.hub[key];
+        if channel.role != Role::Home && !channel.recount {
+            channel.recount = true;
+            self.peers.recounts.push(channel.name.clone());
+        }
+    }
+
+    pub(super) fn tell_counts(&mut self) {
+        for name in std::mem::take(&mut self.peers.recounts) {
+            let Some(key) = self.hub.find(&name) else { continue };
+            let channel = &mut self.hub[key];
+            channel.recount = false;
+            let subscribers = channel.subscribers.len() as u32;
+            let home = Engine::home_of(self.seed, self.shards, &name);
+            self.peers.post(home, PeerMessage::Count { name, shard: self.shard, subscribers });
+        }
+    }
+
+    /// The budget made this home let go of messages that its mirrors would still hold.
+    pub(super) fn tell_trimmed(&mut self, key: u32) {
+        let channel = &self.hub[key];
+        let first = MessageId { epoch: channel.epoch, offset: channel.history.first() };
+        for mirror in channel.mirrors() {
+            self.peers.post(mirror.shard, PeerMessage::Trim { name: channel.name.clone(), first });
+        }
+    }
+
+    /// This home's channel began anew.
+    pub(super) fn tell_epoch(&mut self, key: u32) {
+        let channel = &mut self.hub[key];
+        let (name, epoch) = (channel.name.clone(), channel.epoch);
+        for mirror in channel.mirrors_mut() {
+            mirror.sent = 0;
+            let snapshot = PeerMessage::Snapshot { name: name.clone(), epoch, head: 0, messages: Vec::new() };
+            self.peers.post(mirror.shard, snapshot);
+        }
+    }
+
+    /// Forgets a channel that nobody holds; `false` if a wave of it has yet to come to its end.
+    pub(super) fn forget_channel(&mut self, key: u32) -> bool {
+        let channel = &self.hub[key];
+        if channel.waving != crate::channel::Waving::No {
+            return false;
+        }
+        if channel.role != Role::Home {
+            let name = channel.name.clone();
+            let home = Engine::home_of(self.seed, self.shards, &name);
+            self.peers.post(home, PeerMessage::Detach { name, shard: self.shard });
+        }
+        self.channel_timers.cancel(&mut self.hub, key);
+        self.hub.remove(key);
+        true
+    }
+
+    /// Another shard says something.
+    pub(super) fn heard(&mut self, now: Now, message: PeerMessage) {
+        match message {
+            PeerMessage::Attach { name, shard } => self.attached(now, name, shard),
+            PeerMessage::Detach { name, shard } => self.detached(now, &name, shard),
+            PeerMessage::Count { name, shard, subscribers } => {
+                let Some(key) = self.hub.find(&name) else { return };
+                let mut mirrors = self.hub[key].mirrors_mut().iter_mut();
+                if let Some(mirror) = mirrors.find(|mirror| mirror.shard == shard) {
+                    mirror.subscribers = subscribers;
+                }
+            }
+            PeerMessage::Publish { message, asker } => {
+                let answer = self.keep(now, message).unwrap_or(super::Answer::Refused);
+                self.answer(asker, answer);
+            }
+            PeerMessage::Inspect { name, asker } => {
+                let answer = self.describe(&name);
+                self.answer(asker, answer);
+            }
+            PeerMessage::Delete { name, asker } => {
+                let answer = self.drop_channel(now, &name);
+                self.answer(asker, answer);
+            }
+            PeerMessage::Snapshot { name, epoch, head, messages } => self.mirrored(now, &name, epoch, head, messages),
+            PeerMessage::Forward { id, message } => self.forwarded(now, id, message),
+            PeerMessage::Trim { name, first } => {
+                let Some(key) = self.hub.find(&name) else { return };
+                if self.hub[key].role == Role::Mirror && self.hub[key].epoch == first.epoch {
+                    self.hub[key].history.skip_to(first.offset);
+                }
+            }
+            PeerMessage::Answer { asker, answer } => self.answer_came(now, asker, answer),
+        }
+    }
+
+    fn answer(&mut self, asker: Asker, answer: super::Answer) {
+        self.peers.post(asker.shard, PeerMessage::Answer { asker, answer });
+    }
+
+    /// Here is the home: it gets a mirror on `shard`.
+    fn attached(&mut self, now: Now, name: Arc<str>, shard: u16) {
+        let key = self.hub.find(&name).unwrap_or_else(|| self.make_channel(now.tick, name.clone()));
+        let channel = &mut self.hub[key];
+        let head = channel.history.next() - 1;
+        channel.add_mirror(Mirror { shard, subscribers: 0, sent: head, behind: false });
+        let messages = channel.history.from(0).map(|(_, message)| message.clone()).collect();
+        let snapshot = PeerMessage::Snapshot { name, epoch: channel.epoch, head, messages };
+        self.peers.post(shard, snapshot);
+        self.hub.touch(key, now.tick);
+    }
+
+    /// Here is the home: it loses a mirror.
+    fn detached(&mut self, now: Now, name: &str, shard: u16) {
+        let Some(key) = self.hub.find(name) else { return };
+        self.hub[key].remove_mirror(shard);
+        self.hub.touch(key, now.tick);
+        self.schedule_channel(now.tick, key);
+    }
+
+    /// Here is a mirror: its home's state came, for the first time or because an epoch began.
+    fn mirrored(&mut self, now: Now, name: &str, epoch: Epoch, head: u64, messages: Vec<Message>) {
+        let Some(key) = self.hub.find(name) else { return };
+        let keep = self.limits.keep;
+        let mut history = History::new(head + 1 - (messages.len() as u64).min(head));
+        for message in messages {
+            history.append(now.tick, message, &keep);
+        }
+        match self.hub[key].role {
+            Role::Home => return,
+            Role::Mirror => return self.begin_epoch(key, epoch, history),
+            Role::Waiting => {}
+        }
+        let channel = &mut self.hub[key];
+        (channel.role, channel.epoch, channel.history) = (Role::Mirror, epoch, history);
+        self.schedule_channel(now.tick, key);
+        for index in self.hub[key].subscribers.clone() {
+            let Some(rest) = &mut self.slots[index].rest else { continue };
+            let Some((_, waiting)) = &mut rest.joining else { continue };
+            *waiting -= 1;
+            if *waiting == 0
+                && let Some((since, _)) = rest.joining.take()
+            {
+                self.joined(now, index, &since);
+            }
+        }
+    }
+
+    /// Here is a mirror: the home's next message came. One that is not the next follows a gap.
+    fn forwarded(&mut self, now: Now, id: MessageId, message: Message) {
+        let Some(key) = self.hub.find(message.channel()) else { return };
+        let keep = self.limits.keep;
+        let channel = &mut self.hub[key];
+        if channel.role != Role::Mirror || channel.epoch != id.epoch || id.offset < channel.history.next() {
+            return;
+        }
+        channel.history.skip_to(id.offset);
+        channel.history.append(now.tick, message, &keep);
+        self.hub.touch(key, now.tick);
+        self.schedule_channel(now.tick, key);
+        self.start_wave(key);
+    }
+}

@@ -1,0 +1,191 @@
+//! A home keeps a message; a connection asks homes for something and waits for their answers.
+
+use super::{Answer, Asker, ChannelInfo, Engine, PeerMessage};
+use crate::base::error::Reject;
+use crate::base::id::{Epoch, MessageId};
+use crate::base::name::Name;
+use crate::base::payload::Message;
+use crate::base::time::Now;
+use crate::channel::History;
+use crate::conn::{Asking, State};
+use crate::protocol::plain::{self, Publish, reply};
+
+impl Engine {
+    /// A connection publishes: every message of its request, or none.
+    pub(super) fn publish(&mut self, now: Now, index: u32, publish: &Publish, body: &[u8]) {
+        let messages = match plain::messages(publish, body, now.unix_ms) {
+            Ok(messages) => messages,
+            Err(reject) => return self.refuse(now, index, &reject, false),
+        };
+        if !self.peers_have_room(&messages) {
+            let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
+            return self.refuse(now, index, &busy, false);
+        }
+        let mut answers = Vec::with_capacity(messages.len());
+        for (question, message) in messages.into_iter().enumerate() {
+            let home = Engine::home_of(self.seed, self.shards, message.channel());
+            answers.push(if home == self.shard {
+                Some(self.keep(now, message).unwrap_or(Answer::Refused))
+            } else {
+                let asker = self.asker(index, question);
+                self.peers.post(home, PeerMessage::Publish { message, asker });
+                None
+            });
+        }
+        self.await_answers(now, index, answers, publish.batch);
+    }
+
+    /// A batch is taken whole or not at all, and room is known exactly: nobody else fills these boxes.
+    fn peers_have_room(&self, messages: &[Message]) -> bool {
+        if self.shards == 1 {
+            return true;
+        }
+        let mut wanted = vec![0; usize::from(self.shards)];
+        for message in messages {
+            wanted[usize::from(Engine::home_of(self.seed, self.shards, message.channel()))] += 1;
+        }
+        wanted[usize::from(self.shard)] = 0;
+        wanted.iter().enumerate().all(|(shard, &count)| {
+            let posted = self.peers.posted(shard as u16);
+            count == 0 || posted == 0 || posted + count <= self.limits.backlog
+        })
+    }
+
+    /// This shard is the message's home: keeps it, and sends it on its way to all readers. `None`: there are
+    /// as many channels as there may be.
+    pub(super) fn keep(&mut self, now: Now, message: Message) -> Option<Answer> {
+        let key = match self.hub.find(message.channel()) {
+            Some(key) => key,
+            None if self.hub.len() >= self.limits.channels => return None,
+            None => self.make_channel(now.tick, message.channel().into()),
+        };
+        let keep = self.limits.keep;
+        let offset = self.hub.change_history(key, |history| history.append(now.tick, message, &keep));
+        self.hub.touch(key, now.tick);
+        self.forward(key);
+        self.start_wave(key);
+        self.keep_to_budget();
+        self.schedule_channel(now.tick, key);
+        self.counters.published += 1;
+        let channel = &self.hub[key];
+        Some(Answer::Published { id: MessageId { epoch: channel.epoch, offset }, subscribers: channel.audience() })
+    }
+
+    /// Over the budget, the channel that was not used for longest lets go of its oldest. The newest message
+    /// of all stays: it is on its way.
+    fn keep_to_budget(&mut self) {
+        while self.hub.bytes > self.limits.budget {
+            let Some(key) = self.hub.least_recently_used() else { return };
+            let budget = self.limits.budget;
+            let mut over = self.hub.bytes - budget;
+            let newest = self.hub.is_most_recently_used(key);
+            self.hub.change_history(key, |history| {
+                while over > 0 && history.len() > usize::from(newest) {
+                    over = over.saturating_sub(history.drop_oldest());
+                }
+            });
+            self.tell_trimmed(key);
+            if newest {
+                return;
+            }
+        }
+    }
+
+    /// Describes a channel.
+    pub(super) fn inspect(&mut self, now: Now, index: u32, name: &Name) {
+        let home = Engine::home_of(self.seed, self.shards, name);
+        let answer = (home == self.shard).then(|| self.describe(name));
+        if answer.is_none() {
+            let asker = self.asker(index, 0);
+            self.peers.post(home, PeerMessage::Inspect { name: name.shared().clone(), asker });
+        }
+        self.await_answers(now, index, vec![answer], false);
+    }
+
+    /// What this home knows of the channel `name`.
+    pub(super) fn describe(&self, name: &str) -> Answer {
+        let Some(key) = self.hub.find(name) else { return Answer::Unknown };
+        let channel = &self.hub[key];
+        let (depth, bytes) = (channel.history.len() as u64, channel.history.bytes() as u64);
+        let head = MessageId { epoch: channel.epoch, offset: channel.history.next() - 1 };
+        Answer::Info(ChannelInfo { depth, bytes, subscribers: channel.audience(), head })
+    }
+
+    /// Drops a channel.
+    pub(super) fn delete(&mut self, now: Now, index: u32, name: &Name) {
+        let home = Engine::home_of(self.seed, self.shards, name);
+        let answer = (home == self.shard).then(|| self.drop_channel(now, name));
+        if answer.is_none() {
+            let asker = self.asker(index, 0);
+            self.peers.post(home, PeerMessage::Delete { name: name.shared().clone(), asker });
+        }
+        self.await_answers(now, index, vec![answer], false);
+    }
+
+    /// This shard is the home of the channel `name`: its history goes, and it begins anew. Who listens to it
+    /// keeps listening, and is told that there is a gap.
+    pub(super) fn drop_channel(&mut self, now: Now, name: &str) -> Answer {
+        let Some(key) = self.hub.find(name) else { return Answer::Unknown };
+        let epoch = Epoch::new(name, self.random.bits());
+        self.begin_epoch(key, epoch, History::new(1));
+        self.tell_epoch(key);
+        self.hub.touch(key, now.tick);
+        self.schedule_channel(now.tick, key);
+        Answer::Deleted
+    }
+
+    /// The channel's past is another one now: every reader has lost its place.
+    pub(super) fn begin_epoch(&mut self, key: u32, epoch: Epoch, history: History) {
+        self.hub.change_history(key, |old| *old = history);
+        let channel = &mut self.hub[key];
+        channel.epoch = epoch;
+        for &index in &channel.subscribers {
+            let mut subscriptions = self.slots[index].subscriptions_mut().iter_mut();
+            if let Some(subscription) = subscriptions.find(|subscription| subscription.channel == key) {
+                subscription.position = 0;
+            }
+        }
+        self.start_wave(key);
+    }
+
+    fn asker(&self, index: u32, question: usize) -> Asker {
+        Asker { shard: self.shard, token: self.slots.token(index), question: question as u32 }
+    }
+
+    /// Waits for the answers that are not there yet, or replies at once.
+    fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, batch: bool) {
+        let missing = answers.iter().filter(|answer| answer.is_none()).count();
+        let asking = Asking { answers, missing, batch };
+        if missing == 0 {
+            return self.reply_answers(now, index, &asking);
+        }
+        let connection = &mut self.slots[index];
+        connection.rest().asking = Some(asking);
+        connection.state = State::Asking;
+        self.end_state_after(now.tick, index, self.durations.stall);
+    }
+
+    /// A home answered one question of a connection here, which may be gone by now.
+    pub(super) fn answer_came(&mut self, now: Now, asker: Asker, answer: Answer) {
+        let Some(index) = self.slots.live(asker.token) else { return };
+        let Some(rest) = &mut self.slots[index].rest else { return };
+        let Some(asking) = &mut rest.asking else { return };
+        let Some(place @ None) = asking.answers.get_mut(asker.question as usize) else { return };
+        *place = Some(answer);
+        asking.missing -= 1;
+        if asking.missing > 0 {
+            return;
+        }
+        if let Some(asking) = rest.asking.take() {
+            self.reply_answers(now, index, &asking);
+            self.resume_reading(now, index);
+        }
+    }
+
+    fn reply_answers(&mut self, now: Now, index: u32, asking: &Asking) {
+        match &asking.answers[..] {
+            [Some(answer)] if !asking.batch => self.reply(now, index, |out, dress| reply::answer(out, dress, answer)),
+            answers => self.reply(now, index, |out, dress| reply::batch_answer(out, dress, answers)),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Bytes to requests, one after the other.
+//!
+//! Bytes are read where they lie, in the reactor's buffer; only an unfinished rest is kept. A request is
+//! begun when the one before it is answered, though not before that answer is written: pipelined requests
+//! are answered with one send.
+
+use super::Engine;
+use crate::base::error::Reject;
+use crate::base::time::Now;
+use crate::conn::{Ask, BodyUnderWay, Decoder, Flags, State};
+use crate::http::{self, Body, Chunked, Request, Version, request, response};
+use crate::protocol::plain::Command;
+
+/// Answers collected for one connection before further requests of it have to wait for the socket.
+const OUT_BYTES_MAX: usize = 64 << 10;
+/// Headers parsed into a small array on the stack, or, if an operator allows more, into a large one.
+const FEW_HEADERS: usize = 64;
+
+impl Engine {
+    /// Whether this connection takes more bytes now. While `false`, leave them in the socket:
+    /// [`super::Output::Read`] says when to go on.
+    pub fn wants_read(&self, token: crate::base::id::Token) -> bool {
+        self.slots.live(token).is_some_and(|index| !self.slots[index].flags.has(Flags::DEAF))
+    }
+
+    /// The peer sent something.
+    pub(super) fn received(&mut self, now: Now, index: u32, bytes: &[u8]) {
+        let connection = &self.slots[index];
+        match connection.state {
+            // Whoever listens to a stream has nothing to say on it.
+            State::Parked if connection.variant.transport().is_stream() => {}
+            State::Closing | State::Lingering => {}
+            _ => self.process(now, index, bytes),
+        }
+    }
+
+    /// Goes on with requests that had to wait.
+    pub(super) fn resume_reading(&mut self, now: Now, index: u32) {
+        let waits = self.slots[index].rest.as_ref().is_some_and(|rest| !rest.inbox.is_empty());
+        if waits {
+            self.process(now, index, &[]);
+        }
+        let connection = &mut self.slots[index];
+        connection.tidy();
+        if connection.flags.has(Flags::ENDED) && connection.state == State::ExpectHead && !connection.has_unsent() {
+            self.close(now, index);
+        }
+    }
+
+    fn process(&mut self, now: Now, index: u32, fresh: &[u8]) {
+        let kept = match &mut self.slots[index].rest {
+            Some(rest) if !rest.inbox.is_empty() => {
+                rest.inbox.extend_from_slice(fresh);
+                std::mem::take(&mut rest.inbox)
+            }
+            _ => Vec::new(),
+        };
+        let input = if kept.is_empty() { fresh } else { &kept };
+        let mut used = 0;
+        while used < input.len() && self.takes_requests(index) {
+            match self.step(now, index, &input[used..]) {
+                0 => break,
+                count => used += count,
+            }
+        }
+        let connection = &mut self.slots[index];
+        let over = matches!(connection.state, State::Closing | State::Lingering);
+        let unread = if over { &[][..] } else { &input[used..] };
+        if !unread.is_empty() {
+            connection.rest().inbox = if used == 0 && !kept.is_empty() { kept } else { unread.to_vec() };
+        }
+        self.hear(index);
+    }
+
+    /// Tells the reactor to leave bytes in the socket while there are more than one head's worth here, or to
+    /// go on.
+    fn hear(&mut self, index: u32) {
+        let connection = &mut self.slots[index];
+        let waiting = connection.rest.as_ref().map_or(0, |rest| rest.inbox.len());
+        let deaf = waiting >= self.limits.http.head_bytes;
+        if connection.flags.has(Flags::DEAF) && !deaf {
+            self.orders.push_back(super::Output::Read(self.slots.token(index)));
+        }
+        self.slots[index].flags.set(Flags::DEAF, deaf);
+    }
+
+    fn takes_requests(&self, index: u32) -> bool {
+        let connection = &self.slots[index];
+        let unsent = connection.rest.as_ref().map_or(0, |rest| rest.out.len());
+        matches!(connection.state, State::ExpectHead | State::ExpectBody) && unsent < OUT_BYTES_MAX
+    }
+
+    /// Takes a head or some of a body off `input`; returns how many bytes that were, 0 if more are needed.
+    fn step(&mut self, now: Now, index: u32, input: &[u8]) -> usize {
+        match self.slots[index].state {
+            State::ExpectBody => self.body(now, index, input),
+            _ => self.head(now, index, input),
+        }
+    }
+
+    fn head(&mut self, now: Now, index: u32, input: &[u8]) -> usize {
+        let rest = self.slots[index].rest();
+        let begun = rest.scanned > 0;
+        match request::find_head(input, &mut rest.scanned, &self.limits.http) {
+            Ok(Some(len)) => {
+                rest.scanned = 0;
+                self.request(now, index, &input[..len], &input[len..])
+            }
+            Ok(None) => {
+                if !begun {
+                    self.end_state_after(now.tick, index, self.durations.head);
+                }
+                0
+            }
+            Err(reject) => {
+                self.begin_answer(index, Version::Http11, false, false);
+                self.refuse(now, index, &reject, true);
+                input.len()
+            }
+        }
+    }
+
+    /// A whole head, and what is there of its body: returns how much of both was taken.
+    fn request(&mut self, now: Now, index: u32, head: &[u8], behind: &[u8]) -> usize {
+        let (mut few, mut many);
+        let headers = if self.limits.http.headers <= FEW_HEADERS {
+            few = [httparse::EMPTY_HEADER; FEW_HEADERS];
+            &mut few[..]
+        } else {
+            many = [httparse::EMPTY_HEADER; request::HEADERS_MAX];
+            &mut many[..]
+        };
+        let request = match request::parse(head, &self.limits.http, headers) {
+            Ok(request) => request,
+            Err(reject) => {
+                self.begin_answer(index, Version::Http11, false, false);
+                self.refuse(now, index, &reject, true);
+                return head.len() + behind.len();
+            }
+        };
+        let last = !request.keep_alive || self.draining;
+        self.begin_answer(index, request.version, request.method == http::Method::Head, last);
+        let ask = match Ask::read(&request, self.slots[index].door, self.limits.subscriptions) {
+            Ok(ask) => ask,
+            Err(reject) => {
+                // Its body, if it has one, is not worth reading just to be able to go on behind it.
+                self.refuse(now, index, &reject, !matches!(request.body, Body::None));
+                return head.len();
+            }
+        };
+        head.len() + self.request_with(now, index, &request, ask, behind)
+    }
+
+    /// Performs a request whose body is there or that has none; otherwise waits for the body. Returns how
+    /// much of `behind` belonged to it.
+    fn request_with(&mut self, now: Now, index: u32, request: &Request<'_, '_>, ask: Ask, behind: &[u8]) -> usize {
+        let decoder = match request.body {
+            Body::None | Body::Sized(0) => {
+                self.perform(now, index, &ask, &[]);
+                return 0;
+            }
+            Body::Sized(len) if len <= behind.len() as u64 => {
+                let len = len as usize;
+                self.perform(now, index, &ask, &behind[..len]);
+                return len;
+            }
+            Body::Sized(len) => Decoder::Sized(usize::try_from(len).unwrap_or(usize::MAX)),
+            Body::Chunked => Decoder::Chunked(Chunked::default()),
+        };
+        if request.expect_continue && behind.is_empty() {
+            self.slots[index].out().extend_from_slice(response::CONTINUE);
+            self.enqueue(index);
+        }
+        let connection = &mut self.slots[index];
+        connection.rest().body = Some(Box::new(BodyUnderWay { ask, decoder, data: Vec::new() }));
+        connection.state = State::ExpectBody;
+        self.end_state_after(now.tick, index, self.durations.body);
+        0
+    }
+
+    fn body(&mut self, now: Now, index: u32, input: &[u8]) -> usize {
+        let body_bytes = self.limits.http.body_bytes;
+        let rest = self.slots[index].rest();
+        let Some(body) = &mut rest.body else { return 0 };
+        let progress = match &mut body.decoder {
+            Decoder::Sized(missing) => {
+                let count = input.len().min(*missing);
+                body.data.extend_from_slice(&input[..count]);
+                *missing -= count;
+                Ok((count, *missing == 0))
+            }
+            Decoder::Chunked(chunked) => chunked.decode(input, &mut body.data, body_bytes),
+        };
+        match progress {
+            Ok((count, false)) => count,
+            Ok((count, true)) => {
+                if let Some(body) = rest.body.take() {
+                    self.perform(now, index, &body.ask, &body.data);
+                }
+                count
+            }
+            Err(reject) => {
+                rest.body = None;
+                self.refuse(now, index, &reject, true);
+                input.len()
+            }
+        }
+    }
+
+    fn begin_answer(&mut self, index: u32, version: Version, head_only: bool, last: bool) {
+        let flags = &mut self.slots[index].flags;
+        flags.set(Flags::HTTP10, version == Version::Http10);
+        flags.set(Flags::HEAD_ONLY, head_only);
+        flags.set(Flags::LAST, last);
+    }
+
+    fn perform(&mut self, now: Now, index: u32, ask: &Ask, body: &[u8]) {
+        match ask {
+            Ask::Hold(_) if self.draining => {
+                self.refuse(now, index, &Reject::new(503, "stopping", "the server is stopping, come back soon"), true);
+            }
+            Ask::Hold(hold) => self.hold(now, index, hold),
+            Ask::Command(command) => self.command(now, index, command, body),
+        }
+    }
+
+    fn command(&mut self, now: Now, index: u32, command: &Command, body: &[u8]) {
+        use crate::protocol::plain::reply;
+        match command {
+            Command::Publish(publish) => self.publish(now, index, publish, body),
+            Command::Inspect(name) => self.inspect(now, index, name),
+            Command::Delete(name) => self.delete(now, index, name),
+            Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
+            Command::Preflight(open) => {
+                let origin = self.calendar.origin.clone();
+                self.reply(now, index, |out, dress| reply::preflight(out, dress, *open, &origin));
+            }
+            Command::Subscribe(_) => unreachable!("a subscription is read as a hold"),
+        }
+    }
+
+    /// The peer will send no more.
+    pub(super) fn ended(&mut self, now: Now, index: u32) {
+        let connection = &mut self.slots[index];
+        connection.flags.set(Flags::ENDED, true);
+        let unsent = connection.has_unsent();
+        match connection.state {
+            // Whoever is held and hangs up is gone; a body that breaks off is no request.
+            State::Parked | State::Joining | State::ExpectBody | State::Lingering => self.close(now, index),
+            State::ExpectHead if !unsent => self.close(now, index),
+            State::ExpectHead | State::Asking | State::Closing => {}
+        }
+    }
+
+    /// The last answer is written: the connection ends without cutting it off.
+    pub(super) fn finish(&mut self, now: Now, index: u32) {
+        if self.slots[index].flags.has(Flags::ENDED) {
+            return self.close(now, index);
+        }
+        self.orders.push_back(super::Output::Shutdown(self.slots.token(index)));
+        self.slots[index].state = State::Lingering;
+        self.slots[index].tidy();
+        self.end_state_after(now.tick, index, super::deadlines::LINGER_MS);
+    }
+}

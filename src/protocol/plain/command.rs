@@ -1,0 +1,117 @@
+//! A request's head to what it asks for. Decided before a body is read, so that a refusal costs no body.
+//!
+//! ```text
+//! GET  /sub/<channel>     subscribe           GET    /channels/<channel>  inspect
+//! POST /pub/<channel>     publish             DELETE /channels/<channel>  drop
+//! GET  /  /healthz        pages               OPTIONS anything            CORS preflight
+//! ```
+
+use super::gate;
+use crate::base::door::Door;
+use crate::base::error::Reject;
+use crate::base::name::Name;
+use crate::http::{Method, Request, query};
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Hold or answer a reader; which channels beside this one, from where and how, the query says.
+    Subscribe(Option<Name>),
+    /// Keep the body as a message, or each of its lines.
+    Publish(Publish),
+    /// Describe a channel.
+    Inspect(Name),
+    /// Drop a channel.
+    Delete(Name),
+    /// Show a page.
+    Page(Page),
+    /// Say what a web page of another site may do here; `false` if it may do nothing.
+    Preflight(bool),
+}
+
+/// What is needed beside the body to make messages of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Publish {
+    /// From the path; a batch may name a channel on each line instead.
+    pub(crate) channel: Option<Name>,
+    pub(crate) content_type: String,
+    pub(crate) event: String,
+    /// Newline-delimited JSON, a message a line.
+    pub(crate) batch: bool,
+}
+
+/// Pages that are always there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    Start,
+    Health,
+}
+
+/// The media type of a batch.
+const BATCH_TYPE: &str = "application/x-ndjson";
+
+/// Reads a request that came in by `door`.
+pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Reject> {
+    let (room, rest) = split(request.path);
+    if request.method == Method::Options {
+        return Ok(Command::Preflight(!matches!(room, "pub" | "channels")));
+    }
+    match room {
+        "sub" => {
+            allow(request, &[Method::Get, Method::Head], "GET, HEAD, OPTIONS")?;
+            Ok(Command::Subscribe(channel(rest)?))
+        }
+        "pub" => {
+            allow(request, &[Method::Post], "POST, OPTIONS")?;
+            gate::publish(request, door)?;
+            publish(request, channel(rest)?).map(Command::Publish)
+        }
+        "channels" => {
+            allow(request, &[Method::Get, Method::Head, Method::Delete], "GET, HEAD, DELETE, OPTIONS")?;
+            gate::inspect(request, door)?;
+            let name = channel(rest)?.ok_or_else(|| Reject::new(404, "not_found", "name a channel: /channels/<channel>"))?;
+            Ok(if request.method == Method::Delete { Command::Delete(name) } else { Command::Inspect(name) })
+        }
+        "" if rest.is_empty() || rest == "/" => page(request, Page::Start),
+        "healthz" if rest.is_empty() => page(request, Page::Health),
+        _ => Err(Reject::new(404, "not_found", "there is /sub/<channel>, /pub/<channel>, /channels/<channel>, /healthz and /")),
+    }
+}
+
+/// `/sub/a/b` to `sub` and `/a/b`; both may be empty.
+fn split(path: &str) -> (&str, &str) {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split_at(path.find('/').unwrap_or(path.len()))
+}
+
+fn channel(encoded: &str) -> Result<Option<Name>, Reject> {
+    match encoded {
+        "" | "/" => Ok(None),
+        _ => Name::parse(&query::percent_decode(encoded)?).map(Some),
+    }
+}
+
+fn allow(request: &Request<'_, '_>, methods: &[Method], list: &'static str) -> Result<(), Reject> {
+    if methods.contains(&request.method) { Ok(()) } else { Err(Reject::method(list)) }
+}
+
+fn page(request: &Request<'_, '_>, page: Page) -> Result<Command, Reject> {
+    allow(request, &[Method::Get, Method::Head], "GET, HEAD, OPTIONS")?;
+    Ok(Command::Page(page))
+}
+
+fn publish(request: &Request<'_, '_>, channel: Option<Name>) -> Result<Publish, Reject> {
+    let text = |name| match request.header(name).map(std::str::from_utf8) {
+        None => Ok(String::new()),
+        Some(Ok(value)) => Ok(value.trim().to_owned()),
+        Some(Err(_)) => Err(Reject::new(400, "bad_header", format!("{name} is not UTF-8"))),
+    };
+    let content_type = text("Content-Type")?;
+    let event = query::percent_decode(&text("Encke-Event")?)?.into_owned();
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    let batch = essence.eq_ignore_ascii_case(BATCH_TYPE);
+    if channel.is_none() && !batch {
+        return Err(Reject::new(404, "not_found", format!("name a channel, /pub/<channel>, or send a batch as {BATCH_TYPE}")));
+    }
+    Ok(Publish { channel, content_type, event, batch })
+}

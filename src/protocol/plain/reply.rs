@@ -1,0 +1,161 @@
+//! Answers to bytes: what home shards say, pages, preflights.
+
+use super::command::Page;
+use crate::base::error::Reject;
+use crate::base::id::MessageId;
+use crate::http::response;
+
+/// The start page, whole.
+const START: &str = include_str!("start.html");
+/// The start page runs what it brings along and talks to its own server, nothing else.
+const START_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
+                            img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// How a response is to be dressed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dress<'a> {
+    pub(crate) date: &'a str,
+    /// The request was `HEAD`.
+    pub(crate) head_only: bool,
+    /// The connection ends with this response.
+    pub(crate) last: bool,
+    /// An HTTP/1.0 client must be told that the connection goes on.
+    pub(crate) http10: bool,
+}
+
+/// What an inspected channel looks like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelInfo {
+    /// Messages in the history.
+    pub depth: u64,
+    /// What they weigh in memory.
+    pub bytes: u64,
+    /// Subscribers on all shards.
+    pub subscribers: u64,
+    /// The newest message, or the place before the first.
+    pub head: MessageId,
+}
+
+/// What a channel's home says to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Kept, under this id, with so many subscribers to hear it.
+    Published {
+        /// The message's id.
+        id: MessageId,
+        /// Subscribers on all shards.
+        subscribers: u64,
+    },
+    /// The channel looks like this.
+    Info(ChannelInfo),
+    /// The channel was dropped.
+    Deleted,
+    /// There is no such channel.
+    Unknown,
+    /// There are as many channels as there may be: nothing was kept.
+    Refused,
+}
+
+/// One answer as a response.
+pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
+    match answer {
+        Answer::Published { id, subscribers } => published(out, dress, *id, *subscribers),
+        Answer::Info(channel) => info(out, dress, channel),
+        Answer::Deleted => json(out, dress, "{\"deleted\":true}"),
+        Answer::Unknown => refused(out, dress, &Reject::new(404, "no_channel", "there is no such channel")),
+        Answer::Refused => refused(out, dress, &too_many_channels()),
+    }
+}
+
+/// The refusal of one more channel.
+pub(crate) fn too_many_channels() -> Reject {
+    Reject::new(503, "too_many_channels", "there are as many channels as there may be (channels_max)")
+}
+
+/// A whole batch's answers, in the order of its lines. What could not be kept stands as `null`, and makes
+/// the response a 503: the lines that were kept are known by their ids.
+pub(crate) fn batch_answer(out: &mut Vec<u8>, dress: &Dress<'_>, answers: &[Option<Answer>]) {
+    let lines: Vec<String> = answers
+        .iter()
+        .map(|answer| match answer {
+            Some(Answer::Published { id, subscribers }) => format!("{{\"id\":\"{id}\",\"subscribers\":{subscribers}}}"),
+            _ => "null".to_owned(),
+        })
+        .collect();
+    let whole = answers.iter().all(|answer| matches!(answer, Some(Answer::Published { .. })));
+    let body = format!("{{\"messages\":[{}]}}", lines.join(","));
+    json_with_status(out, dress, if whole { 200 } else { 503 }, &body);
+}
+
+fn published(out: &mut Vec<u8>, dress: &Dress<'_>, id: MessageId, subscribers: u64) {
+    json(out, dress, &format!("{{\"id\":\"{id}\",\"subscribers\":{subscribers}}}"));
+}
+
+fn info(out: &mut Vec<u8>, dress: &Dress<'_>, info: &ChannelInfo) {
+    let ChannelInfo { depth, bytes, subscribers, head } = info;
+    json(out, dress, &format!("{{\"depth\":{depth},\"bytes\":{bytes},\"subscribers\":{subscribers},\"head\":\"{head}\"}}"));
+}
+
+/// A request was refused.
+pub(crate) fn refused(out: &mut Vec<u8>, dress: &Dress<'_>, reject: &Reject) {
+    response::refusal(out, reject, dress.date, dress.head_only, dress.last);
+}
+
+/// One of the pages.
+pub(crate) fn page(out: &mut Vec<u8>, dress: &Dress<'_>, page: Page) {
+    match page {
+        Page::Health => json(out, dress, "{\"status\":\"ok\"}"),
+        Page::Start => {
+            response::start(out, 200);
+            response::field(out, "Content-Type", "text/html; charset=utf-8");
+            response::field(out, "Cache-Control", "no-cache");
+            response::field(out, "Content-Security-Policy", START_POLICY);
+            finish(out, dress, START.as_bytes());
+        }
+    }
+}
+
+/// What a web page of another site may do here: read and subscribe, or nothing.
+pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, open: bool, origin: &str) {
+    response::start(out, 204);
+    if open && !origin.is_empty() {
+        response::field(out, "Access-Control-Allow-Origin", origin);
+        response::field(out, "Access-Control-Allow-Methods", "GET, HEAD, OPTIONS");
+        let headers = "Accept, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, Last-Event-ID";
+        response::field(out, "Access-Control-Allow-Headers", headers);
+        response::field(out, "Access-Control-Max-Age", "600");
+    }
+    response::field(out, "Allow", if open { "GET, HEAD, OPTIONS" } else { "GET, HEAD, POST, DELETE, OPTIONS" });
+    common(out, dress);
+    response::end(out);
+}
+
+fn json(out: &mut Vec<u8>, dress: &Dress<'_>, body: &str) {
+    json_with_status(out, dress, 200, body);
+}
+
+fn json_with_status(out: &mut Vec<u8>, dress: &Dress<'_>, status: u16, body: &str) {
+    response::start(out, status);
+    response::field(out, "Content-Type", "application/json");
+    response::field(out, "Cache-Control", "no-store");
+    finish(out, dress, body.as_bytes());
+}
+
+fn finish(out: &mut Vec<u8>, dress: &Dress<'_>, body: &[u8]) {
+    response::field(out, "Content-Length", &body.len().to_string());
+    response::field(out, "X-Content-Type-Options", "nosniff");
+    common(out, dress);
+    response::end(out);
+    if !dress.head_only {
+        out.extend_from_slice(body);
+    }
+}
+
+fn common(out: &mut Vec<u8>, dress: &Dress<'_>) {
+    response::field(out, "Date", dress.date);
+    if dress.last {
+        response::field(out, "Connection", "close");
+    } else if dress.http10 {
+        response::field(out, "Connection", "keep-alive");
+    }
+}

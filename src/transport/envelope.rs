@@ -1,0 +1,82 @@
+//! A message as JSON: `{"channel":…,"id":…,"event":…,"data":…}`.
+//!
+//! `data` is the JSON that was published as JSON, else a string, else base64 with `"encoding":"base64"`.
+//! Always one line.
+
+use super::text;
+use crate::base::id::MessageId;
+use crate::base::payload::{Kind, Message};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// Appends the envelope of `message`.
+pub(super) fn write(out: &mut Vec<u8>, id: MessageId, message: &Message) {
+    out.extend_from_slice(b"{\"channel\":");
+    string(out, message.channel());
+    text(out, format_args!(",\"id\":\"{id}\""));
+    if !message.event().is_empty() {
+        out.extend_from_slice(b",\"event\":");
+        string(out, message.event());
+    }
+    out.extend_from_slice(b",\"data\":");
+    match message.kind() {
+        Kind::Json => one_line(out, message.data()),
+        Kind::Text => string(out, std::str::from_utf8(message.data()).expect("checked when it was published")),
+        Kind::Binary => text(out, format_args!("\"{}\",\"encoding\":\"base64\"", base64(message))),
+    }
+    out.push(b'}');
+}
+
+/// Appends the notice that messages of `channel` are missing.
+pub(super) fn gap(out: &mut Vec<u8>, channel: &str, missed: Option<u64>) {
+    out.extend_from_slice(b"{\"channel\":");
+    string(out, channel);
+    match missed {
+        Some(missed) => text(out, format_args!(",\"missed\":{missed}}}")),
+        None => out.extend_from_slice(b",\"missed\":null}"),
+    }
+}
+
+/// Appends `value` as a JSON string.
+pub(super) fn string(out: &mut Vec<u8>, value: &str) {
+    serde_json::to_writer(out, value).expect("memory takes all bytes, and a str is always a JSON string");
+}
+
+/// A message's bytes in base64.
+pub(super) fn base64(message: &Message) -> String {
+    STANDARD.encode(message.data())
+}
+
+/// JSON's line breaks can only lie between its tokens, where a space does as well.
+fn one_line(out: &mut Vec<u8>, json: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(json);
+    for byte in &mut out[start..] {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::Epoch;
+    use crate::base::payload::Parts;
+
+    fn envelope(content_type: &str, event: &str, data: &[u8]) -> String {
+        let message = Message::new(&Parts { channel: "/a\"b", content_type, event, data, unix_ms: 0 }).unwrap();
+        let mut out = Vec::new();
+        write(&mut out, MessageId { epoch: Epoch::new("/a", 0), offset: 7 }, &message);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn data_appears_as_what_it_was_published_as() {
+        let id = MessageId { epoch: Epoch::new("/a", 0), offset: 7 };
+        let head = format!(r#"{{"channel":"/a\"b","id":"{id}""#);
+        assert_eq!(envelope("application/json", "", b"{\"a\":\r\n1}"), format!(r#"{head},"data":{{"a":  1}}}}"#));
+        assert_eq!(envelope("", "e", b"a\nb\0"), format!(r#"{head},"event":"e","data":"a\nb\u0000"}}"#));
+        assert_eq!(envelope("", "", b"\xff"), format!(r#"{head},"data":"/w==","encoding":"base64"}}"#));
+    }
+}
