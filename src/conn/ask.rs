@@ -49,7 +49,9 @@ impl Hold {
                 "channel" => channels.push(Name::parse(&value)?),
                 "transport" => named = Some(transport(&value)?),
                 "since" => since = Some(Since::parse(&value)?),
-                "last_event_id" | "lastEventId" if !value.is_empty() => last_event_id = Some(Since::from_header(value.as_bytes())),
+                "last_event_id" | "lastEventId" if !value.is_empty() => {
+                    last_event_id = Some(Since::from_header(value.as_bytes()))
+                }
                 "raw" => raw = flag("raw", &value)?,
                 "envelope" => envelope = json(&value)?,
                 // Unknown names are left to the page: many add one to get around a cache.

@@ -1,1 +1,192 @@
-//! The conn room.
+//! One connection's life, in 64 bytes.
+//!
+//! ```text
+//!              head, no body                       answered
+//!        +-------------------------------+   +------------------+
+//!        |                               v   |                  v
+//!  ExpectHead --head--> ExpectBody --> (perform) --> Asking --> ExpectHead …
+//!        ^                                   |          home shards answer
+//!        |                                   +--> Joining --> Parked
+//!        |            long-poll answered          mirrors come   |
+//!        +-------------------------------------------------------+
+//!  any of them --refused, Connection: close, end of a stream--> Closing --flushed--> Lingering --> gone
+//! ```
+//! What waits to be written is no state: bytes may be under way in any of them. A parked connection's slot
+//! is all that it costs; whatever else a connection may need for a moment lies in its [`Rest`], and goes when
+//! it is no longer needed.
+
+mod ask;
+mod rest;
+mod slots;
+
+pub(crate) use ask::{Ask, Hold};
+pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Rest};
+pub(crate) use slots::Slots;
+
+use crate::base::door::Door;
+use crate::base::time::Tick;
+use crate::timer::Link;
+use crate::transport::Variant;
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    /// The head of a request.
+    ExpectHead,
+    /// The body of a request.
+    ExpectBody,
+    /// The home shards' answers to what it asked.
+    Asking,
+    /// The snapshots of channels that live on other shards.
+    Joining,
+    /// News in its channels.
+    Parked,
+    /// Its last bytes to be taken; then it closes.
+    Closing,
+    /// The peer's end: closing before it would cut off the last answer.
+    Lingering,
+}
+
+/// Some yes-or-no facts of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    /// The connection ends with the response under way.
+    pub(crate) const LAST: Flags = Flags(0x01);
+    /// The request under way is `HEAD`.
+    pub(crate) const HEAD_ONLY: Flags = Flags(0x02);
+    /// The client speaks HTTP/1.0.
+    pub(crate) const HTTP10: Flags = Flags(0x04);
+    /// The socket is full: nothing to write until it says otherwise.
+    pub(crate) const BLOCKED: Flags = Flags(0x08);
+    /// It stands in the line of those to be attended to.
+    pub(crate) const QUEUED: Flags = Flags(0x10);
+    /// The reactor was told to leave further bytes in the socket.
+    pub(crate) const DEAF: Flags = Flags(0x20);
+    /// What is being written is the frame the engine lends, not what lies in [`Rest`].
+    pub(crate) const LENT: Flags = Flags(0x40);
+    /// The peer has sent all it will.
+    pub(crate) const ENDED: Flags = Flags(0x80);
+
+    pub(crate) fn has(self, flag: Flags) -> bool {
+        self.0 & flag.0 != 0
+    }
+
+    pub(crate) fn set(&mut self, flag: Flags, on: bool) {
+        self.0 = if on { self.0 | flag.0 } else { self.0 & !flag.0 };
+    }
+}
+
+/// A position in a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    /// The channel's key on this shard.
+    pub(crate) channel: u32,
+    /// Where the channel's list of subscribers has this connection.
+    pub(crate) place: u32,
+    /// The offset wanted next. 0: the reader's place was lost with a former epoch, and it must be told.
+    pub(crate) position: u64,
+}
+
+impl Subscription {
+    const NONE: Subscription = Subscription { channel: u32::MAX, place: 0, position: 0 };
+}
+
+/// A connection's slot.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Connection {
+    pub(crate) generation: u32,
+    pub(crate) state: State,
+    pub(crate) door: Door,
+    pub(crate) flags: Flags,
+    pub(crate) variant: Variant,
+    /// Whether `subscription` is one. Several lie in [`Rest`], and then this is not set.
+    subscribed: bool,
+    pub(crate) timer: Link,
+    /// When bytes were last taken by the socket (low half of a tick): heartbeats and stalls count from here.
+    pub(crate) wrote_at: u32,
+    /// When the present state ends by itself (low half of a tick).
+    pub(crate) ends_at: u32,
+    subscription: Subscription,
+    pub(crate) rest: Option<Box<Rest>>,
+}
+
+/// The promise: one cache line a connection. The slab's own mark must fit in as well.
+const _: () = assert!(size_of::<Connection>() == 64 && size_of::<Option<Connection>>() == 64);
+
+impl Connection {
+    pub(crate) fn new(generation: u32, door: Door, now: Tick) -> Connection {
+        Connection {
+            generation,
+            state: State::ExpectHead,
+            door,
+            flags: Flags::default(),
+            variant: Variant::default(),
+            subscribed: false,
+            timer: Link::default(),
+            wrote_at: now.low(),
+            ends_at: now.low(),
+            subscription: Subscription::NONE,
+            rest: None,
+        }
+    }
+
+    /// The rare rest, made if there is none.
+    pub(crate) fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Where the next bytes for this connection go.
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.rest().out
+    }
+
+    /// Whether bytes wait to be written.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.flags.has(Flags::LENT) || self.rest.as_ref().is_some_and(|rest| rest.has_unsent())
+    }
+
+    /// Its subscriptions, wherever they lie.
+    pub(crate) fn subscriptions(&self) -> &[Subscription] {
+        match &self.rest {
+            Some(rest) if !rest.subscriptions.is_empty() => &rest.subscriptions,
+            _ if self.subscribed => std::slice::from_ref(&self.subscription),
+            _ => &[],
+        }
+    }
+
+    /// The same, to be moved on.
+    pub(crate) fn subscriptions_mut(&mut self) -> &mut [Subscription] {
+        match &mut self.rest {
+            Some(rest) if !rest.subscriptions.is_empty() => &mut rest.subscriptions,
+            _ if self.subscribed => std::slice::from_mut(&mut self.subscription),
+            _ => &mut [],
+        }
+    }
+
+    /// Adds a subscription, one of `of` that this connection will have.
+    pub(crate) fn add_subscription(&mut self, subscription: Subscription, of: usize) {
+        if of == 1 {
+            self.subscribed = true;
+            self.subscription = subscription;
+        } else {
+            self.rest().subscriptions.push(subscription);
+        }
+    }
+
+    /// Takes one subscription out, as long as there is one.
+    pub(crate) fn pop_subscription(&mut self) -> Option<Subscription> {
+        let several = self.rest.as_mut().and_then(|rest| rest.subscriptions.pop());
+        several.or_else(|| std::mem::take(&mut self.subscribed).then_some(self.subscription))
+    }
+
+    /// Lets go of the rest if nothing in it is needed any more.
+    pub(crate) fn tidy(&mut self) {
+        if self.rest.as_ref().is_some_and(|rest| rest.is_empty()) {
+            self.rest = None;
+        }
+    }
+}

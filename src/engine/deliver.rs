@@ -275,7 +275,11 @@ fn collect<'a>(items: &mut Vec<Item<'a>>, place: usize, channel: &'a Channel, po
     let mut position = position;
     if position < first {
         let missed = (position > 0).then(|| first - position);
-        items.push(Item { place, id: MessageId { epoch, offset: first - 1 }, news: News::Gap { channel: &channel.name, missed } });
+        items.push(Item {
+            place,
+            id: MessageId { epoch, offset: first - 1 },
+            news: News::Gap { channel: &channel.name, missed },
+        });
         position = first;
     }
     for (offset, message) in channel.history.from(position) {

@@ -66,7 +66,8 @@ impl Engine {
 
     fn subscribe(&mut self, now: Tick, index: u32, key: u32, of: usize) {
         let channel = &mut self.hub[key];
-        let subscription = Subscription { channel: key, place: channel.subscribers.len() as u32, position: channel.history.next() };
+        let subscription =
+            Subscription { channel: key, place: channel.subscribers.len() as u32, position: channel.history.next() };
         channel.subscribers.push(index);
         self.slots[index].add_subscription(subscription, of);
         self.hub.touch(key, now);

@@ -1,13 +1,26 @@
 //! One shard: all its connections, channels and deadlines, without a socket, a clock or a thread.
 //!
-//! **The contract.** Whoever drives an engine does three things. It tells what happened with
-//! [`Engine::handle`], as often as things happened. It then takes [`Engine::poll_output`] until `None`,
-//! doing each output before it takes the next. It then sleeps until something happens or
+//! **The contract.** Whoever drives an engine does three things, over and over. It tells what happened with
+//! [`Engine::handle`], as often as things happened. It then says [`Engine::begin_turn`] and takes
+//! [`Engine::poll_output`] until `None`, doing each output before it takes the next; and for each other shard
+//! whose mailbox has room, [`Engine::poll_peer`]. It then sleeps until something happens or
 //! [`Engine::next_deadline`] has come; not at all while [`Engine::busy`].
+//!
+//! **The ring is the queue.** Nothing is queued for a reader: it has a position, and gets what lies between
+//! that and the end of its channel's history when its socket can take it.
+//!
+//! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
+//! message), `deliver` (readers are brought up to date), `peers` (what shards say to each other), `deadlines`.
 
+mod deadlines;
+mod deliver;
+mod hold;
 mod input;
 mod output;
 mod peer;
+mod peers;
+mod publish;
+mod receive;
 
 pub use crate::base::door::Door;
 pub use input::Input;
@@ -15,83 +28,354 @@ pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
 
 use crate::base::config::Config;
+use crate::base::error::Reject;
 use crate::base::id::Token;
-use crate::base::random::Seed;
+use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
+use crate::channel::{Hub, Keep};
+use crate::conn::{Flags, Slots, State};
+use crate::http;
+use crate::protocol::plain::reply::{self, Dress};
+use crate::timer::Timers;
+use crate::transport::Setting;
+use deadlines::Durations;
+use deliver::{Frames, Wave};
+use peers::Peers;
+use std::collections::VecDeque;
 
 /// One shard's whole state.
-pub struct Engine {}
+pub struct Engine {
+    shard: u16,
+    shards: u16,
+    seed: Seed,
+    random: Random,
+    limits: Limits,
+    durations: Durations,
+    slots: Slots,
+    timers: Timers,
+    hub: Hub,
+    channel_timers: Timers,
+    peers: Peers,
+    /// Orders to the reactor that carry no bytes, before all else.
+    orders: VecDeque<Output>,
+    /// Connections that have something to be written, in the order they got it; each once.
+    line: VecDeque<Token>,
+    /// How many of the line may still go in this turn, and how many steps of waves.
+    line_left: usize,
+    slice_left: usize,
+    waves: VecDeque<Wave>,
+    frames: Frames,
+    calendar: Calendar,
+    draining: bool,
+    counters: Counters,
+}
 
-#[allow(unused_variables, missing_docs)]
+/// What the engine has done since it was made; each only ever grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections taken in.
+    pub opened: u64,
+    /// Messages kept by this shard as a home.
+    pub published: u64,
+    /// Messages framed to readers of this shard, counted for each reader.
+    pub delivered: u64,
+    /// Readers told that they have missed something.
+    pub gaps: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// Messages published in this process that could not be kept, since there were too many channels.
+    pub unkept: u64,
+}
+
+/// The bounds that are counts and bytes.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    http: http::Limits,
+    channels: usize,
+    subscriptions: usize,
+    keep: Keep,
+    budget: usize,
+    batch_bytes: usize,
+    slice: usize,
+    backlog: usize,
+}
+
 impl Engine {
-    /// Shard `shard` of `shards`, all of which are given the same `seed` and `config`.
+    /// Shard `shard` of `shards`, all of which are given the same `seed` and `config`. Counts and bytes that
+    /// bound the process are divided among the shards.
     pub fn new(config: &Config, shard: u16, shards: u16, seed: Seed) -> Engine {
-        todo!()
-    }
-
-    /// Takes a new connection in. `None`: no room, close it.
-    pub fn open(&mut self, now: Now, door: Door) -> Option<Token> {
-        todo!()
-    }
-
-    /// Tells the engine what happened.
-    pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        todo!()
-    }
-
-    /// Starts a turn: gives fan-out its slice anew.
-    pub fn begin_turn(&mut self) {
-        todo!()
-    }
-
-    /// The next thing to do; `None` when there is nothing more in this turn.
-    pub fn poll_output(&mut self, now: Now) -> Option<Output> {
-        todo!()
-    }
-
-    /// What is to be written to this socket now, in order. Valid right after [`Output::Write`].
-    pub fn outgoing(&self, token: Token) -> [&[u8]; 2] {
-        todo!()
-    }
-
-    /// Whether this connection takes more bytes now. While `false`, leave them in the socket:
-    /// [`Output::Read`] says when to go on.
-    pub fn wants_read(&self, token: Token) -> bool {
-        todo!()
-    }
-
-    /// Whether there is work left that did not fit the turn: poll for events without sleeping.
-    pub fn busy(&self) -> bool {
-        todo!()
-    }
-
-    /// When to call `handle(Input::Time)` at the latest.
-    pub fn next_deadline(&self, now: Now) -> Option<Tick> {
-        todo!()
-    }
-
-    /// The next message for another shard, to be taken only when that shard's mailbox has room.
-    pub fn poll_peer(&mut self, shard: u16) -> Option<PeerMessage> {
-        todo!()
-    }
-
-    /// Gives back a message that found the mailbox full after all; it stays first in line.
-    pub fn unpoll_peer(&mut self, shard: u16, message: PeerMessage) {
-        todo!()
+        let share = |whole: u64| usize::try_from(whole.div_ceil(u64::from(shards))).unwrap_or(usize::MAX);
+        let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let limits = Limits {
+            http: http::Limits {
+                line_bytes: size(config.line_bytes_max),
+                head_bytes: size(config.head_bytes_max),
+                headers: size(config.headers_max),
+                body_bytes: config.body_bytes_max,
+            },
+            channels: share(config.channels_max),
+            subscriptions: size(config.subscriptions_max),
+            keep: Keep {
+                messages: size(config.history_messages),
+                bytes: size(config.history_bytes),
+                age_ms: config.history_age_ms,
+            },
+            budget: share(config.history_budget),
+            batch_bytes: size(config.batch_bytes),
+            slice: size(config.fanout_slice),
+            backlog: size(config.mailbox_messages),
+        };
+        let durations = Durations::new(config);
+        Engine {
+            shard,
+            shards,
+            seed,
+            random: Random::new(Seed(seed.0 ^ u64::from(shard) << 32, !seed.1)),
+            slots: Slots::new(share(config.connections_max)),
+            timers: Timers::new(&durations.of_connections()),
+            hub: Hub::new(seed),
+            channel_timers: Timers::new(&durations.of_channels()),
+            peers: Peers::new(shards),
+            orders: VecDeque::new(),
+            line: VecDeque::new(),
+            line_left: 0,
+            slice_left: 0,
+            waves: VecDeque::new(),
+            frames: Frames::default(),
+            calendar: Calendar::new(config),
+            draining: false,
+            counters: Counters::default(),
+            limits,
+            durations,
+        }
     }
 
     /// The home shard of a channel.
     pub fn home_of(seed: Seed, shards: u16, channel: &str) -> u16 {
-        todo!()
+        (keyed_hash(seed, channel.as_bytes()) % u64::from(shards)) as u16
     }
 
-    /// Takes no new requests, ends what is parked, lets answers under way finish. New connections get 503.
+    /// Takes a new connection in. `None`: no room, close it.
+    pub fn open(&mut self, now: Now, door: Door) -> Option<Token> {
+        let token = self.slots.open(now.tick, door)?;
+        self.counters.opened += 1;
+        self.end_state_after(now.tick, token.index, self.durations.head);
+        Some(token)
+    }
+
+    /// Tells the engine what happened.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        let live = |slots: &Slots, token| slots.live(token);
+        match input {
+            Input::Bytes { token, bytes } => {
+                if let Some(index) = live(&self.slots, token) {
+                    self.received(now, index, bytes);
+                }
+            }
+            Input::Eof { token } => {
+                if let Some(index) = live(&self.slots, token) {
+                    self.ended(now, index);
+                }
+            }
+            Input::Writable { token } => {
+                if let Some(index) = live(&self.slots, token) {
+                    self.slots[index].flags.set(Flags::BLOCKED, false);
+                    self.enqueue(index);
+                }
+            }
+            Input::Wrote { token, count } => {
+                if let Some(index) = live(&self.slots, token) {
+                    self.wrote(now, index, count);
+                }
+            }
+            Input::Failed { token } => {
+                if let Some(index) = live(&self.slots, token) {
+                    self.close(now, index);
+                }
+            }
+            Input::Peer(message) => self.heard(now, message),
+            Input::Publish(message) => {
+                if self.keep(now, message).is_none() {
+                    self.counters.unkept += 1;
+                }
+            }
+            Input::Time => self.passed(now),
+        }
+    }
+
+    /// Starts a turn: gives everybody in line a go, and fan-out its slice.
+    pub fn begin_turn(&mut self) {
+        self.line_left = self.line.len();
+        self.slice_left = self.limits.slice;
+        self.tell_counts();
+    }
+
+    /// The next thing to do; `None` when there is nothing more in this turn.
+    pub fn poll_output(&mut self, now: Now) -> Option<Output> {
+        loop {
+            if let Some(order) = self.orders.pop_front() {
+                if let Output::Close(token) = order {
+                    self.slots.free(token.index);
+                }
+                return Some(order);
+            }
+            if self.line_left > 0 {
+                self.line_left -= 1;
+                let token = self.line.pop_front()?;
+                if let Some(index) = self.slots.live(token) {
+                    self.slots[index].flags.set(Flags::QUEUED, false);
+                    if self.attend(now, index) {
+                        return Some(Output::Write(token));
+                    }
+                }
+            } else if self.slice_left > 0 {
+                self.slice_left -= 1;
+                let index = self.step_wave()?;
+                if self.attend(now, index) {
+                    return Some(Output::Write(self.slots.token(index)));
+                }
+            } else {
+                return None;
+            }
+        }
+    }
+
+    /// Whether there is work left that did not fit the turn: poll for events without sleeping.
+    pub fn busy(&self) -> bool {
+        !self.orders.is_empty() || !self.line.is_empty() || !self.waves.is_empty()
+    }
+
+    /// When to call `handle(Input::Time)` at the latest.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.timers.next().into_iter().chain(self.channel_timers.next()).min()
+    }
+
+    /// Takes no new requests, ends what is parked, lets answers under way finish.
     pub fn drain(&mut self, now: Now) {
-        todo!()
+        self.draining = true;
+        let all: Vec<u32> = self.slots.indices().collect();
+        for index in all {
+            match self.slots[index].state {
+                State::Parked | State::Joining => self.end_hold(now, index),
+                State::ExpectHead if !self.slots[index].has_unsent() => self.close(now, index),
+                _ => self.slots[index].flags.set(Flags::LAST, true),
+            }
+        }
     }
 
     /// How many connections there are.
     pub fn connections(&self) -> usize {
-        todo!()
+        self.slots.len()
+    }
+
+    /// How many channels this shard knows, as a home or as a mirror.
+    pub fn channels(&self) -> usize {
+        self.hub.len()
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Puts a connection in line to be attended to.
+    fn enqueue(&mut self, index: u32) {
+        let token = self.slots.token(index);
+        let flags = &mut self.slots[index].flags;
+        if !flags.has(Flags::QUEUED) {
+            flags.set(Flags::QUEUED, true);
+            self.line.push_back(token);
+        }
+    }
+
+    /// Refuses the request under way; with `last`, the connection ends with that.
+    fn refuse(&mut self, now: Now, index: u32, reject: &Reject, last: bool) {
+        log::debug!("refused {} {}: {}", reject.status, reject.code, reject.detail);
+        self.counters.refused += 1;
+        let flags = &mut self.slots[index].flags;
+        flags.set(Flags::LAST, last || flags.has(Flags::LAST) || flags.has(Flags::HTTP10));
+        self.reply(now, index, |out, dress| reply::refused(out, dress, reject));
+    }
+
+    /// Writes a whole response, after which the connection waits for the next request or closes.
+    fn reply(&mut self, now: Now, index: u32, write: impl FnOnce(&mut Vec<u8>, &Dress<'_>)) {
+        let connection = &mut self.slots[index];
+        let dress = Dress {
+            date: self.calendar.date(now),
+            head_only: connection.flags.has(Flags::HEAD_ONLY),
+            last: connection.flags.has(Flags::LAST),
+            http10: connection.flags.has(Flags::HTTP10),
+        };
+        write(connection.out(), &dress);
+        self.answered(now, index);
+    }
+
+    /// The response under way is complete, though perhaps not yet written.
+    fn answered(&mut self, now: Now, index: u32) {
+        self.enqueue(index);
+        if self.slots[index].flags.has(Flags::LAST) {
+            self.slots[index].state = State::Closing;
+            self.end_state_after(now.tick, index, self.durations.stall);
+        } else {
+            self.slots[index].state = State::ExpectHead;
+            self.end_state_after(now.tick, index, self.durations.idle);
+        }
+    }
+
+    /// The connection is gone.
+    fn close(&mut self, now: Now, index: u32) {
+        self.leave(now, index);
+        self.timers.cancel(&mut self.slots, index);
+        self.orders.push_back(Output::Close(self.slots.token(index)));
+        self.slots.retire(index);
+    }
+}
+
+/// The calendar's share in responses: a date that is formatted once a second.
+struct Calendar {
+    second: u64,
+    date: String,
+    origin: String,
+    retry_ms: u64,
+}
+
+impl Calendar {
+    fn new(config: &Config) -> Calendar {
+        Calendar { second: u64::MAX, date: String::new(), origin: config.origin.clone(), retry_ms: config.retry_ms }
+    }
+
+    fn date(&mut self, now: Now) -> &str {
+        let second = now.unix_ms / 1000;
+        if self.second != second {
+            self.second = second;
+            let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
+            self.date = httpdate::fmt_http_date(moment);
+        }
+        &self.date
+    }
+
+    fn setting(&mut self, now: Now) -> Setting<'_> {
+        self.date(now);
+        Setting { date: &self.date, origin: &self.origin, retry_ms: self.retry_ms }
+    }
+}
+
+impl Engine {
+    /// Panics unless all that must hold between two steps does. Walks over everything: for tests.
+    pub fn check_invariants(&self) {
+        self.hub.check_invariants();
+        for key in self.hub.keys() {
+            for (place, &index) in self.hub[key].subscribers.iter().enumerate() {
+                let held = self.slots[index].subscriptions().iter().any(|s| s.channel == key && s.place as usize == place);
+                assert!(held, "slot {index} does not know its place {place} in {}", self.hub[key].name);
+            }
+        }
+        for index in self.slots.indices() {
+            for subscription in self.slots[index].subscriptions() {
+                let channel = &self.hub[subscription.channel];
+                assert_eq!(channel.subscribers[subscription.place as usize], index);
+                assert!(subscription.position <= channel.history.next());
+            }
+        }
     }
 }

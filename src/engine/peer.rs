@@ -4,6 +4,7 @@
 
 use crate::base::id::{Epoch, MessageId, Token};
 use crate::base::payload::Message;
+pub use crate::protocol::plain::{Answer, ChannelInfo};
 use std::sync::Arc;
 
 /// Who asked a home shard for something, and which of its questions it was.
@@ -15,34 +16,6 @@ pub struct Asker {
     pub token: Token,
     /// Which of the connection's outstanding questions.
     pub question: u32,
-}
-
-/// A channel as its home sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelInfo {
-    /// Messages in the history.
-    pub depth: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Subscribers on all shards.
-    pub subscribers: u64,
-    /// The newest message, or the place before the first.
-    pub head: MessageId,
-}
-
-/// A home shard's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Kept, under this id, with so many subscribers to hear it.
-    Published { id: MessageId, subscribers: u64 },
-    /// The channel looks like this.
-    Info(ChannelInfo),
-    /// The channel was dropped.
-    Deleted,
-    /// There is no such channel.
-    Unknown,
-    /// A bound was reached (number of channels); nothing was kept.
-    Refused,
 }
 
 /// One message between shards. From a mirror to the home, then from the home to a mirror, then answers.

@@ -13,6 +13,9 @@ pub mod query;
 pub mod request;
 pub mod response;
 
+pub use body::Chunked;
+pub use request::{Body, Request};
+
 #[cfg(test)]
 mod tests;
 

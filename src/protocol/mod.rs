@@ -1,1 +1,5 @@
-//! The protocol room.
+//! What a client's bytes mean: requests to commands, answers to bytes. One room a protocol.
+//!
+//! Never meets a transport, a connection or a socket.
+
+pub(crate) mod plain;

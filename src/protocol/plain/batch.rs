@@ -47,7 +47,8 @@ fn batch(publish: &Publish, body: &[u8], unix_ms: u64) -> Result<Vec<Message>, R
     let messages: Vec<Message> = lines
         .filter(|(_, line)| !line.trim_ascii().is_empty())
         .map(|(i, line)| {
-            one(publish, line, unix_ms).map_err(|reject| Reject { detail: format!("line {}: {}", i + 1, reject.detail).into(), ..reject })
+            one(publish, line, unix_ms)
+                .map_err(|reject| Reject { detail: format!("line {}: {}", i + 1, reject.detail).into(), ..reject })
         })
         .collect::<Result<_, _>>()?;
     if messages.is_empty() {
@@ -114,7 +115,9 @@ mod tests {
 
     #[test]
     fn each_line_of_a_batch_is_a_message() {
-        let made = batch("{\"data\":\"a\\nb\"}\n\n{\"data\":[1, 2],\"channel\":\"/b\",\"event\":\"e\"}\r\n{\"data\":\"/w==\",\"encoding\":\"base64\"}");
+        let made = batch(
+            "{\"data\":\"a\\nb\"}\n\n{\"data\":[1, 2],\"channel\":\"/b\",\"event\":\"e\"}\r\n{\"data\":\"/w==\",\"encoding\":\"base64\"}",
+        );
         let made = made.unwrap();
         assert_eq!(made.len(), 3);
         assert_eq!((made[0].data(), made[0].kind(), made[0].channel()), (&b"a\nb"[..], Kind::Text, "/a"));
