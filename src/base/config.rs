@@ -1,74 +1,375 @@
-//! The option table.
+//! The option table: every number and name an operator can set, each in one entry.
+//!
+//! An entry makes the field of [`Config`], its default, its bounds, its help, and its name on the command line
+//! (`--long-poll-timeout`), in a file (`long_poll_timeout`) and in the environment (`ENCKE_LONG_POLL_TIMEOUT`).
+//! Who reads those sources calls [`Config::set`] with name and text; nothing here opens a file or a variable.
+//!
+//! Invariant: a `Config` that passed [`Config::check`] holds no value that the rest of the crate must check again.
 
-/// Everything an operator can set.
-#[derive(Clone, Debug)]
-#[allow(missing_docs)]
-pub struct Config {
-    pub listen: Vec<String>,
-    pub private: Vec<String>,
-    pub control: Option<String>,
-    pub reactors: u64,
-    pub connections_max: u64,
-    pub channels_max: u64,
-    pub subscriptions_max: u64,
-    pub line_bytes_max: u64,
-    pub head_bytes_max: u64,
-    pub headers_max: u64,
-    pub body_bytes_max: u64,
-    pub head_timeout_ms: u64,
-    pub body_timeout_ms: u64,
-    pub idle_timeout_ms: u64,
-    pub stall_timeout_ms: u64,
-    pub long_poll_timeout_ms: u64,
-    pub heartbeat_ms: u64,
-    pub life_span_ms: u64,
-    pub jitter_percent: u64,
-    pub retry_ms: u64,
-    pub history_messages: u64,
-    pub history_bytes: u64,
-    pub history_age_ms: u64,
-    pub history_budget: u64,
-    pub channel_linger_ms: u64,
-    pub batch_bytes: u64,
-    pub fanout_slice: u64,
-    pub mailbox_messages: u64,
-    pub drain_timeout_ms: u64,
-    pub origin: String,
+mod value;
+
+use super::error::Error;
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use value::Field;
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// No duration may be longer: slots keep only the low 32 bits of a tick, which tell 24 days apart.
+pub const DURATION_MS_MAX: u64 = 20 * DAY;
+
+/// What a message may weigh beside its body: names, type, event, header.
+const LABELS_BYTES: u64 = 4 * KIB;
+
+/// What an option's text means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// How many: `1000` or `1_000`.
+    Count,
+    /// A size: `4096`, `64KiB`, `1MiB`.
+    Bytes,
+    /// Milliseconds, written `500ms`, `25s`, `5m`, `1h`, `1d`.
+    Duration,
+    /// A share: `10%` or `10`.
+    Percent,
+    /// One word of visible ASCII; the bound is its length.
+    Text,
+    /// IP addresses with a port, parted by commas; the bound is their number.
+    Addresses,
+    /// A path, or none; the bound is its length.
+    Path,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            listen: vec!["127.0.0.1:8080".into()],
-            private: vec!["127.0.0.1:8081".into()],
-            control: None,
-            reactors: 0,
-            connections_max: 1_000_000,
-            channels_max: 1_000_000,
-            subscriptions_max: 64,
-            line_bytes_max: 8 << 10,
-            head_bytes_max: 16 << 10,
-            headers_max: 64,
-            body_bytes_max: 1 << 20,
-            head_timeout_ms: 10_000,
-            body_timeout_ms: 30_000,
-            idle_timeout_ms: 75_000,
-            stall_timeout_ms: 300_000,
-            long_poll_timeout_ms: 30_000,
-            heartbeat_ms: 25_000,
-            life_span_ms: 3_600_000,
-            jitter_percent: 10,
-            retry_ms: 2_000,
-            history_messages: 1_000,
-            history_bytes: 1 << 20,
-            history_age_ms: 600_000,
-            history_budget: 256 << 20,
-            channel_linger_ms: 60_000,
-            batch_bytes: 64 << 10,
-            fanout_slice: 128,
-            mailbox_messages: 65_536,
-            drain_timeout_ms: 5_000,
-            origin: "*".into(),
+/// One entry of the table.
+pub struct Opt {
+    /// The field of [`Config`], and unless it ends in a unit also the key.
+    pub field: &'static str,
+    /// The name in a file: the field without its unit.
+    pub key: &'static str,
+    /// How its text is read.
+    pub kind: Kind,
+    /// What it may be, in the field's unit.
+    pub bounds: RangeInclusive<u64>,
+    /// What zero means where zero is allowed beside the bounds: `off`, `one a core`.
+    pub zero: Option<&'static str>,
+    /// What it does, in a sentence or two.
+    pub help: &'static [&'static str],
+    read: fn(&Config) -> &dyn Field,
+    write: fn(&mut Config) -> &mut dyn Field,
+}
+
+/// The Rust type that holds a kind.
+#[rustfmt::skip]
+macro_rules! rust_type {
+    (Text) => { String };
+    (Addresses) => { Vec<String> };
+    (Path) => { Option<String> };
+    ($number:ident) => { u64 };
+}
+
+/// What zero means for an option, if it may be zero at all.
+#[rustfmt::skip]
+macro_rules! zero {
+    () => { None };
+    ($meaning:literal) => { Some($meaning) };
+}
+
+/// Makes [`Config`], its [`Default`] and [`OPTIONS`] from the entries; an entry's doc comment is its help.
+macro_rules! options {
+    ($($(#[doc = $help:literal])+ $field:ident: $kind:ident = $default:expr, $bounds:expr $(, zero is $zero:literal)?;)+) => {
+        /// Everything an operator can set. Durations are in milliseconds, sizes in bytes.
+        #[derive(Clone, Debug)]
+        pub struct Config {
+            $($(#[doc = $help])+ pub $field: rust_type!($kind),)+
+        }
+
+        impl Default for Config {
+            fn default() -> Config {
+                Config { $($field: $default,)+ }
+            }
+        }
+
+        /// The table.
+        pub static OPTIONS: &[Opt] = &[$(Opt {
+            field: stringify!($field),
+            key: without_unit(stringify!($field)),
+            kind: Kind::$kind,
+            bounds: $bounds,
+            zero: zero!($($zero)?),
+            help: &[$($help),+],
+            read: |config| &config.$field,
+            write: |config| &mut config.$field,
+        },)+];
+    };
+}
+
+options! {
+    /// Where the public may connect: IP address and port, several parted by commas. Port 0 takes a free one.
+    /// Publishing is allowed here only on a loopback address.
+    listen: Addresses = vec!["127.0.0.1:8080".into()], 1..=16;
+    /// Where applications publish and inspect. Whoever can connect here may do both.
+    private: Addresses = vec!["127.0.0.1:8081".into()], 1..=16, zero is "off";
+    /// A Unix socket that does what `--private` does, guarded by the rights of its file.
+    control: Path = None, 1..=103, zero is "off";
+    /// How many threads serve connections.
+    reactors: Count = 0, 1..=256, zero is "one a core";
+    /// How many connections may be open at once; further ones are closed at once.
+    connections_max: Count = 1_000_000, 1..=100_000_000;
+    /// How many channels may exist at once; a message to a further one is refused.
+    channels_max: Count = 1_000_000, 1..=100_000_000;
+    /// How many channels one connection may subscribe to.
+    subscriptions_max: Count = 64, 1..=1_024;
+    /// The longest first line of a request, which holds its channels and cursor.
+    line_bytes_max: Bytes = 8 * KIB, 256..=MIB;
+    /// The longest head of a request: first line and headers.
+    head_bytes_max: Bytes = 16 * KIB, 512..=MIB;
+    /// How many headers a request may have.
+    headers_max: Count = 64, 8..=256;
+    /// The longest body of a request, a batch of messages included. One message must fit `--history-bytes`.
+    body_bytes_max: Bytes = MIB, 1..=GIB;
+    /// How long a request's head may take to arrive.
+    head_timeout_ms: Duration = 10 * SECOND, 100..=HOUR;
+    /// How long a request's body may take to arrive.
+    body_timeout_ms: Duration = 30 * SECOND, 100..=HOUR;
+    /// How long a connection may stay open between two requests.
+    idle_timeout_ms: Duration = 75 * SECOND, 100..=DAY;
+    /// How long a connection that has bytes waiting may take none of them.
+    stall_timeout_ms: Duration = 5 * MINUTE, 100..=DAY;
+    /// How long a long poll waits before it answers with nothing. Some proxies give up after 30s.
+    long_poll_timeout_ms: Duration = 25 * SECOND, 100..=HOUR;
+    /// How long a stream may be silent before a heartbeat is sent.
+    heartbeat_ms: Duration = 25 * SECOND, 100..=DAY, zero is "off";
+    /// How long a stream lives before its client is asked to connect anew.
+    life_span_ms: Duration = HOUR, 100..=10 * DAY, zero is "off";
+    /// How far life spans, long polls and retries may stray to either side, so that clients do not come back all at once.
+    jitter_percent: Percent = 10, 1..=50, zero is "off";
+    /// How long a client is told to wait before it connects again.
+    retry_ms: Duration = 2 * SECOND, 100..=HOUR;
+    /// How many messages a channel keeps for those who come late or back.
+    history_messages: Count = 1_000, 1..=10_000_000;
+    /// How many bytes of messages a channel keeps.
+    history_bytes: Bytes = 4 * MIB, 8 * KIB..=64 * GIB;
+    /// How long a channel keeps a message.
+    history_age_ms: Duration = 10 * MINUTE, 100..=DURATION_MS_MAX;
+    /// How many bytes of messages all channels keep together; the oldest go first.
+    history_budget: Bytes = 256 * MIB, 8 * KIB..=1_024 * GIB;
+    /// How long a channel without messages and subscribers is remembered.
+    channel_linger_ms: Duration = MINUTE, 100..=DAY, zero is "off";
+    /// How much a batch of messages may weigh before it is sent in parts; one message may be more.
+    batch_bytes: Bytes = 64 * KIB, KIB..=64 * MIB;
+    /// How many subscribers of a channel are served before others have their turn.
+    fanout_slice: Count = 128, 1..=1_048_576;
+    /// How many messages may wait for a reactor; a publisher that finds no room is told to try again.
+    mailbox_messages: Count = 65_536, 64..=16_777_216;
+    /// How long a stop waits for answers under way.
+    drain_timeout_ms: Duration = 5 * SECOND, 1..=HOUR, zero is "at once";
+    /// The web origin whose pages may read channels: `https://example.org`, or `*` for any.
+    origin: Text = "*".into(), 1..=255;
+}
+
+/// The name in a file: what the value's own unit says already is left out.
+const fn without_unit(field: &'static str) -> &'static str {
+    let (bytes, units) = (field.as_bytes(), ["_ms", "_percent"]);
+    let mut which = 0;
+    while which < units.len() {
+        let unit = units[which].as_bytes();
+        let start = bytes.len().saturating_sub(unit.len());
+        let mut same = 0;
+        while same < unit.len() && start + same < bytes.len() && bytes[start + same] == unit[same] {
+            same += 1;
+        }
+        if same == unit.len() {
+            return field.split_at(start).0;
+        }
+        which += 1;
+    }
+    field
+}
+
+impl Opt {
+    /// The entry called `name`, written with `-` or `_`; for any other name `Err` says which one is nearest.
+    pub fn find(name: &str) -> Result<&'static Opt, Error> {
+        let key = name.replace('-', "_");
+        if let Some(opt) = OPTIONS.iter().find(|opt| opt.key == key) {
+            return Ok(opt);
+        }
+        let name = name.replace('_', "-");
+        let nearest = nearest(&key, OPTIONS.iter().map(|opt| opt.key)).map(|key| key.replace('_', "-"));
+        let hint = nearest.map_or(String::new(), |nearest| format!(" (did you mean --{nearest}?)"));
+        Err(Error::Config(format!("--{name}: there is no such option{hint}")))
+    }
+
+    /// The name on the command line, without its dashes.
+    pub fn name(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    /// The name in the environment.
+    pub fn variable(&self) -> String {
+        format!("ENCKE_{}", self.key.to_ascii_uppercase())
+    }
+
+    /// What it may be, for people: `off, or 100ms to 1d`.
+    pub fn bounds_text(&self) -> String {
+        let (low, high) = (self.kind.show(*self.bounds.start()), self.kind.show(*self.bounds.end()));
+        let unit = match self.kind {
+            Kind::Text | Kind::Path => " characters",
+            Kind::Addresses => " addresses",
+            Kind::Count | Kind::Bytes | Kind::Duration | Kind::Percent => "",
+        };
+        match self.zero {
+            None => format!("{low} to {high}{unit}"),
+            Some("off") => format!("off, or {low} to {high}{unit}"),
+            Some(meaning) => format!("0 for {meaning}, or {low} to {high}{unit}"),
         }
     }
+
+    /// Its value in `config`, as it would be written.
+    pub fn show(&self, config: &Config) -> String {
+        (self.read)(config).show(self)
+    }
+
+    /// Whether `amount` is within the bounds.
+    fn allows(&self, amount: u64) -> bool {
+        self.bounds.contains(&amount) || amount == 0 && self.zero.is_some()
+    }
+
+    /// The operator's error about this option: its name first.
+    fn error(&self, what: impl std::fmt::Display) -> String {
+        format!("--{}: {what}", self.name())
+    }
 }
+
+impl Config {
+    /// Sets the option called `name` from `text`. On an error nothing has changed.
+    pub fn set(&mut self, name: &str, text: &str) -> Result<(), Error> {
+        let opt = Opt::find(name)?;
+        (opt.write)(self).set(opt, text.trim()).map_err(|what| Error::Config(opt.error(what)))
+    }
+
+    /// Whether every value is within its bounds and all fit each other; the error has a line for each that does not.
+    pub fn check(&self) -> Result<(), Error> {
+        let mut faults: Vec<String> =
+            OPTIONS.iter().filter_map(|opt| (opt.read)(self).check(opt).err().map(|what| opt.error(what))).collect();
+        faults.extend(self.misfits());
+        if faults.is_empty() { Ok(()) } else { Err(Error::Config(faults.join("\n"))) }
+    }
+
+    /// What is wrong between values that are right on their own.
+    fn misfits(&self) -> Vec<String> {
+        let size = |bytes| Kind::Bytes.show(bytes);
+        let (line, head) = (self.line_bytes_max, self.head_bytes_max);
+        let (body, history, budget) = (self.body_bytes_max, self.history_bytes, self.history_budget);
+        let mut faults = Vec::new();
+        if line > head {
+            faults.push(format!(
+                "--line-bytes-max: {} is more than --head-bytes-max, which is {} and includes the line",
+                size(line),
+                size(head)
+            ));
+        }
+        if body.saturating_add(LABELS_BYTES) > history {
+            faults.push(format!(
+                "--body-bytes-max: a message of {} and {} for its names does not fit --history-bytes, which is {}",
+                size(body),
+                size(LABELS_BYTES),
+                size(history)
+            ));
+        }
+        if history > budget {
+            faults.push(format!(
+                "--history-bytes: {} for one channel is more than --history-budget, which is {} for all",
+                size(history),
+                size(budget)
+            ));
+        }
+        faults.extend(self.repeated_address());
+        if self.origin != "*" && !is_origin(&self.origin) {
+            faults.push(format!("--origin: {:?} is not an origin (write https://example.org, or * for any)", self.origin));
+        }
+        faults
+    }
+
+    /// An address that two listeners would take from each other.
+    fn repeated_address(&self) -> Option<String> {
+        let all: Vec<&String> = self.listen.iter().chain(&self.private).filter(|address| !address.ends_with(":0")).collect();
+        let repeated = all.iter().enumerate().find(|(at, address)| all[..*at].contains(address))?.1;
+        let both = self.listen.contains(repeated) && self.private.contains(repeated);
+        let name = if both || self.private.contains(repeated) { "private" } else { "listen" };
+        Some(format!("--{name}: {repeated} is taken twice{}", if both { ", by --listen too" } else { "" }))
+    }
+}
+
+/// `scheme://host` or `scheme://host:port`, without a path.
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        let word = |text: &str, more: &[u8]| {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+        };
+        word(scheme, b"+-.") && word(host, b"-._:[]")
+    })
+}
+
+/// The table as help text: what each option is called, does, may be, and is by default.
+pub fn help() -> String {
+    let defaults = Config::default();
+    let mut text = String::new();
+    for opt in OPTIONS {
+        let default = opt.show(&defaults);
+        text += &format!("  --{} {}\n", opt.name(), opt.kind.placeholder());
+        for line in opt.help {
+            text += &format!("      {}\n", line.trim());
+        }
+        text += &format!("      [{default}; {}]\n", opt.bounds_text());
+    }
+    text
+}
+
+/// Which of `words` was probably meant by `typed`: the one fewest edits away, if that is not most of it.
+pub fn nearest<'a>(typed: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (edits, word) = words.map(|word| (edits(typed, word), word)).min()?;
+    (edits * 2 < word.len().max(2)).then_some(word)
+}
+
+/// How many letters must be added, dropped or replaced to turn `from` into `to` (Levenshtein).
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (above, letter) in from.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (at, other) in to.bytes().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+impl Kind {
+    /// What stands for the value in help text.
+    pub fn placeholder(self) -> &'static str {
+        match self {
+            Kind::Count => "COUNT",
+            Kind::Bytes => "SIZE",
+            Kind::Duration => "DURATION",
+            Kind::Percent => "PERCENT",
+            Kind::Text => "TEXT",
+            Kind::Addresses => "ADDRESS,…",
+            Kind::Path => "PATH",
+        }
+    }
+
+    /// An amount of this kind as people write it, in the largest unit that divides it.
+    fn show(self, amount: u64) -> Cow<'static, str> {
+        value::show(self, amount)
+    }
+}
+
+#[cfg(test)]
+mod tests;

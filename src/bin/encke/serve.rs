@@ -1,0 +1,84 @@
+//! `encke serve`: starts a server, says what it listens on and who may publish there, and stops it on a signal.
+
+use crate::arguments::Serve;
+use crate::log::START;
+use crate::server::{Addresses, Server};
+use crate::signals::Watch;
+use std::net::SocketAddr;
+
+/// Runs a server until a signal asks for its end.
+pub fn run(options: Serve) -> Result<(), String> {
+    crate::log::start(options.log_level);
+    let mut watch = Watch::start()?;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => log::info!(limit; "descriptors"),
+        Err(error) => log::warn!(error:%; "the limit of descriptors could not be raised"),
+    }
+    let server = Server::start(options.config).map_err(|error| error.to_string())?;
+    for line in first_lines(server.addresses()) {
+        log::info!(target: START, "{line}");
+    }
+    watch.wait();
+    log::info!(target: START, "stopping");
+    server.stop();
+    Ok(())
+}
+
+/// What an operator should know first: where it listens, and who may publish.
+fn first_lines(addresses: &Addresses) -> Vec<String> {
+    let mut lines = Vec::new();
+    for address in &addresses.public {
+        lines.push(format!("subscribe at http://{address}, start page http://{}/", reachable(*address)));
+        lines.push(match address.ip().is_loopback() {
+            true => format!("anyone on this machine may publish at http://{address} too, because it is bound to loopback"),
+            false => format!("publishing is refused at http://{address}, because others can reach it"),
+        });
+    }
+    for address in &addresses.private {
+        lines.push(format!("publish at http://{address}"));
+        if !address.ip().is_loopback() {
+            lines.push(format!("whoever can reach http://{address} may publish there: keep strangers away from it"));
+        }
+    }
+    lines.extend(addresses.control.iter().map(|path| format!("publish at unix:{}", path.display())));
+    lines
+}
+
+/// An address to type into a browser on this machine: where all addresses are listened on, loopback is one.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => ([0, 0, 0, 0, 0, 0, 0, 1], v6.port()).into(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(public: &str, private: &[&str]) -> Vec<String> {
+        let private = private.iter().map(|address| address.parse().unwrap()).collect();
+        let control = Some("/run/encke.sock".into());
+        first_lines(&Addresses { public: vec![public.parse().unwrap()], private, control })
+    }
+
+    #[test]
+    fn the_first_lines_say_honestly_who_may_publish() {
+        let expected = [
+            "subscribe at http://127.0.0.1:8080, start page http://127.0.0.1:8080/",
+            "anyone on this machine may publish at http://127.0.0.1:8080 too, because it is bound to loopback",
+            "publish at http://[::1]:8081",
+            "publish at unix:/run/encke.sock",
+        ];
+        assert_eq!(lines("127.0.0.1:8080", &["[::1]:8081"]), expected);
+        let expected = [
+            "subscribe at http://0.0.0.0:80, start page http://127.0.0.1:80/",
+            "publishing is refused at http://0.0.0.0:80, because others can reach it",
+            "publish at http://10.0.0.1:8081",
+            "whoever can reach http://10.0.0.1:8081 may publish there: keep strangers away from it",
+            "publish at unix:/run/encke.sock",
+        ];
+        assert_eq!(lines("0.0.0.0:80", &["10.0.0.1:8081"]), expected);
+    }
+}
