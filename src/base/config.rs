@@ -124,7 +124,7 @@ options! {
     /// How many channels may exist at once; a message to a further one is refused.
     channels_max: Count = 1_000_000, 1..=100_000_000;
     /// How many channels one connection may subscribe to.
-    subscriptions_max: Count = 64, 1..=1_024;
+    subscriptions_max: Count = 64, 1..=256;
     /// The longest first line of a request, which holds its channels and cursor.
     line_bytes_max: Bytes = 8 * KIB, 256..=MIB;
     /// The longest head of a request: first line and headers.

@@ -152,7 +152,15 @@ impl Engine {
         if connection.has_unsent() {
             return true;
         }
-        connection.state == State::Parked && self.has_news(index) && self.bring_up_to_date(now, index)
+        match connection.state {
+            State::Parked => self.has_news(index) && self.bring_up_to_date(now, index),
+            // A response may end without a last byte, as a stream of HTTP/1.0 does.
+            State::Closing => {
+                self.finish(now, index);
+                false
+            }
+            _ => false,
+        }
     }
 
     /// Whether a held connection has something to be told.

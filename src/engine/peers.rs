@@ -135,19 +135,27 @@ impl Engine {
     pub(super) fn tell_counts(&mut self) {
         for name in std::mem::take(&mut self.peers.recounts) {
             let Some(key) = self.hub.find(&name) else { continue };
+            let home = Engine::home_of(self.seed, self.shards, &name);
+            if self.peers.posted(home) >= self.limits.backlog {
+                self.peers.recounts.push(name);
+                continue;
+            }
             let channel = &mut self.hub[key];
             channel.recount = false;
             let subscribers = channel.subscribers.len() as u32;
-            let home = Engine::home_of(self.seed, self.shards, &name);
             self.peers.post(home, PeerMessage::Count { name, shard: self.shard, subscribers });
         }
     }
 
-    /// The budget made this home let go of messages that its mirrors would still hold.
+    /// The budget made this home let go of messages that its mirrors would still hold. A mirror whose box is
+    /// full holds them a little longer.
     pub(super) fn tell_trimmed(&mut self, key: u32) {
         let channel = &self.hub[key];
         let first = MessageId { epoch: channel.epoch, offset: channel.history.first() };
         for mirror in channel.mirrors() {
+            if self.peers.posted(mirror.shard) >= self.limits.backlog {
+                continue;
+            }
             self.peers.post(mirror.shard, PeerMessage::Trim { name: channel.name.clone(), first });
         }
     }
@@ -207,8 +215,10 @@ impl Engine {
             PeerMessage::Forward { id, message } => self.forwarded(now, id, message),
             PeerMessage::Trim { name, first } => {
                 let Some(key) = self.hub.find(&name) else { return };
-                if self.hub[key].role == Role::Mirror && self.hub[key].epoch == first.epoch {
-                    self.hub[key].history.skip_to(first.offset);
+                let channel = &mut self.hub[key];
+                if channel.role == Role::Mirror && channel.epoch == first.epoch {
+                    channel.history.skip_to(first.offset);
+                    self.start_wave(key);
                 }
             }
             PeerMessage::Answer { asker, answer } => self.answer_came(now, asker, answer),
@@ -277,7 +287,6 @@ impl Engine {
         }
         channel.history.skip_to(id.offset);
         channel.history.append(now.tick, message, &keep);
-        self.hub.touch(key, now.tick);
         self.schedule_channel(now.tick, key);
         self.start_wave(key);
     }

@@ -40,9 +40,11 @@ impl Engine {
         if waits {
             self.process(now, index, &[]);
         }
+        let draining = self.draining;
         let connection = &mut self.slots[index];
         connection.tidy();
-        if connection.flags.has(Flags::ENDED) && connection.state == State::ExpectHead && !connection.has_unsent() {
+        let over = draining || connection.flags.has(Flags::ENDED);
+        if over && connection.state == State::ExpectHead && !connection.has_unsent() {
             self.close(now, index);
         }
     }
