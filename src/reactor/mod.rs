@@ -1,1 +1,13 @@
-//! The reactor room.
+//! The only room that meets the system: sockets, the clock, wake-ups and threads.
+//!
+//! One reactor a core. Each owns an [`Engine`](crate::engine::Engine) and whatever sockets the system or a
+//! neighbour handed it; reactors share nothing but their mailboxes. Everything that decides anything is in
+//! the engine: a reactor carries bytes and tells the time.
+//!
+//! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
+//! does it with, `mailbox` is how others reach it, `clock` tells it the time, and `server` starts and stops
+//! them all.
+
+mod clock;
+mod mailbox;
+mod socket;

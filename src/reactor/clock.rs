@@ -1,0 +1,46 @@
+//! The one place that reads a clock.
+//!
+//! A reactor reads it once a turn and hands the reading down; whoever publishes in-process reads the
+//! calendar once a message.
+
+use crate::base::time::{Now, Tick};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A steady clock that began when the server did, beside the calendar.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that shows zero now.
+    pub(super) fn start() -> Clock {
+        Clock { start: Instant::now() }
+    }
+
+    /// What both clocks show.
+    pub(super) fn now(self) -> Now {
+        let elapsed = self.start.elapsed().as_millis();
+        Now { tick: Tick(u64::try_from(elapsed).unwrap_or(u64::MAX)), unix_ms: unix_ms() }
+    }
+}
+
+/// The calendar in milliseconds since 1970; zero if it is set to before that.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steady_clock_starts_at_zero_and_never_goes_back() {
+        let clock = Clock::start();
+        let first = clock.now();
+        let second = clock.now();
+        assert!(first.tick.0 < 60_000, "{first:?}");
+        assert!(second.tick >= first.tick);
+    }
+}

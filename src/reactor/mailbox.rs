@@ -1,0 +1,431 @@
+//! How others reach a reactor: two bounded queues and a waker.
+//!
+//! A [`Mailbox`] is the side that everybody may push into; the reactor alone holds its [`Inbox`]. One queue
+//! is for messages published in this process, one for what other reactors send. Neither push ever blocks, a
+//! full queue gives back what it was offered, and nothing that was taken is lost while the reactor lives.
+//!
+//! **The wake protocol.** A wake-up is a system call and costs the sender fifty times the push, so it is
+//! made only for a reactor that sleeps, and by one sender only. Each queue has a bell that is *armed* or
+//! *silent*.
+//! ```text
+//! sender    push; fence; if armed: silence the bell, and whoever found it armed wakes the reactor
+//! reactor   before it sleeps: arm; fence; look into the queue; if there is something: silence, go round
+//!           when it is up:    silence; then empty the queue
+//! ```
+//! No message is left lying before a sleeping reactor. Of the two fences one comes first. If the sender's,
+//! the reactor's look sees the push. If the reactor's, the sender sees the bell armed, or silenced after
+//! that by someone who wakes the reactor, or by the reactor that is up and will look.
+//!
+//! **Ticking.** A reactor faster than its publishers would sleep after every message and have every publish
+//! pay for a wake. Above [`RINGS_MAX`] rings in [`RINGS_WINDOW_MS`] it therefore leaves the publishers' bell
+//! silent, looks each [`TICK`], and sleeps properly once a whole tick brought nothing. A thin stream of
+//! messages is so delivered at once, a thick one within a tick. The bell of the other reactors never ticks:
+//! they ring at most once a turn, and a delivery between cores must not wait.
+
+use crate::base::door::Door;
+use crate::base::error::Error;
+use crate::base::payload::Message;
+use crate::base::time::Tick;
+use crate::engine::PeerMessage;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use mio::Waker;
+use socket2::Socket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
+
+/// How often a reactor looks while it ticks.
+const TICK: Duration = Duration::from_millis(1);
+
+/// More rings than this in one window are a thick stream: a thousand a second.
+const RINGS_MAX: u32 = 100;
+const RINGS_WINDOW_MS: u64 = 100;
+
+/// What one reactor sends another.
+#[derive(Debug)]
+pub(super) enum Parcel {
+    /// Their engines' business.
+    Peer(PeerMessage),
+    /// A connection that was accepted for the other.
+    Socket { socket: Socket, door: Door },
+}
+
+/// Makes a mailbox with room for `capacity` messages and as many parcels, and the inbox behind it.
+/// `waker` wakes the inbox's reactor.
+pub(super) fn mailbox(capacity: usize, waker: Waker) -> (Mailbox, Inbox) {
+    let (message_in, messages) = bounded(capacity);
+    let (parcel_in, parcels) = bounded(capacity);
+    let bells = Arc::new(Bells { publishers: Bell::silent(), peers: Bell::silent(), waker });
+    let inbox = Inbox { messages, parcels, bells: bells.clone(), armed: false, pace: Pace::default() };
+    (Mailbox { messages: message_in, parcels: parcel_in, bells }, inbox)
+}
+
+/// The side to push into, from any thread.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    messages: Sender<Message>,
+    parcels: Sender<Parcel>,
+    bells: Arc<Bells>,
+}
+
+impl Mailbox {
+    /// Offers a message published in this process: [`Error::Full`] or [`Error::Closed`] if it was not taken.
+    pub(super) fn publish(&self, message: Message) -> Result<(), Error> {
+        self.messages.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Full,
+            TrySendError::Disconnected(_) => Error::Closed,
+        })?;
+        self.bells.ring(&self.bells.publishers);
+        Ok(())
+    }
+
+    /// Offers a parcel, without a ring: [`Mailbox::knock`] follows the last of several. A full mailbox gives
+    /// it back; one whose reactor has ended swallows it.
+    pub(super) fn hand(&self, parcel: Parcel) -> Result<(), Parcel> {
+        match self.parcels.try_send(parcel) {
+            Err(TrySendError::Full(parcel)) => Err(parcel),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+        }
+    }
+
+    /// Whether a parcel would probably be taken.
+    pub(super) fn has_room(&self) -> bool {
+        !self.parcels.is_full()
+    }
+
+    /// Wakes the reactor, if it sleeps, for the parcels handed to it.
+    pub(super) fn knock(&self) {
+        self.bells.ring(&self.bells.peers);
+    }
+
+    /// Wakes the reactor whatever it does.
+    pub(super) fn wake(&self) {
+        self.bells.wake();
+    }
+}
+
+/// The reactor's side.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    messages: Receiver<Message>,
+    parcels: Receiver<Parcel>,
+    bells: Arc<Bells>,
+    /// Whether the publishers' bell was armed when the reactor went to sleep.
+    armed: bool,
+    pace: Pace,
+}
+
+impl Inbox {
+    /// The next message published in this process.
+    pub(super) fn message(&mut self, now: Tick) -> Option<Message> {
+        let message = self.messages.try_recv().ok()?;
+        self.pace.last_message = now;
+        Some(message)
+    }
+
+    /// The next parcel from another reactor.
+    pub(super) fn parcel(&mut self) -> Option<Parcel> {
+        self.parcels.try_recv().ok()
+    }
+
+    /// To be called when there is nothing else to do. Says how long the reactor may sleep for its mail's
+    /// sake: not at all, for a tick, or (`None`) until it is woken.
+    pub(super) fn settle(&mut self, now: Tick) -> Option<Duration> {
+        let ticking = self.pace.ticks(now);
+        self.bells.peers.arm();
+        if !ticking {
+            self.bells.publishers.arm();
+            self.armed = true;
+        }
+        fence(Ordering::SeqCst);
+        if self.messages.is_empty() && self.parcels.is_empty() {
+            return ticking.then_some(TICK);
+        }
+        self.rise(now);
+        Some(Duration::ZERO)
+    }
+
+    /// To be called when the reactor is up again: nobody needs to ring from here on.
+    pub(super) fn rise(&mut self, now: Tick) {
+        self.bells.peers.silence();
+        if std::mem::take(&mut self.armed) && self.bells.publishers.silence() == Found::Silent {
+            self.pace.rang(now);
+        }
+    }
+}
+
+/// How often publishers had to ring, and what follows from it.
+#[derive(Debug, Default)]
+struct Pace {
+    window: Tick,
+    rings: u32,
+    ticking: bool,
+    last_message: Tick,
+}
+
+impl Pace {
+    fn rang(&mut self, now: Tick) {
+        if now.since(self.window) >= RINGS_WINDOW_MS {
+            self.window = now;
+            self.rings = 0;
+        }
+        self.rings += 1;
+        if self.rings > RINGS_MAX {
+            self.ticking = true;
+            self.last_message = now;
+        }
+    }
+
+    /// Whether to look again in a tick. Ends once more than a tick has passed without a message.
+    fn ticks(&mut self, now: Tick) -> bool {
+        self.ticking &= Duration::from_millis(now.since(self.last_message)) <= TICK;
+        self.ticking
+    }
+}
+
+#[derive(Debug)]
+struct Bells {
+    publishers: Bell,
+    peers: Bell,
+    waker: Waker,
+}
+
+impl Bells {
+    fn ring(&self, bell: &Bell) {
+        fence(Ordering::SeqCst);
+        if bell.is_armed() && bell.silence() == Found::Armed {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            log::error!("a reactor cannot be woken: {error}");
+        }
+    }
+}
+
+/// `true` is silent: the reactor is up, or someone is waking it.
+#[derive(Debug)]
+struct Bell(AtomicBool);
+
+/// What [`Bell::silence`] found.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Armed,
+    Silent,
+}
+
+impl Bell {
+    fn silent() -> Bell {
+        Bell(AtomicBool::new(true))
+    }
+
+    fn arm(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    fn is_armed(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
+
+    fn silence(&self) -> Found {
+        if self.0.swap(true, Ordering::SeqCst) { Found::Silent } else { Found::Armed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::payload::Parts;
+    use mio::{Events, Poll, Token};
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    fn message(data: &[u8]) -> Message {
+        let parts = Parts { channel: "/a", content_type: "", event: "", data, unix_ms: 0 };
+        Message::new(&parts).expect("good parts")
+    }
+
+    fn numbered(sender: u32, number: u32) -> Message {
+        message(&[sender.to_le_bytes(), number.to_le_bytes()].concat())
+    }
+
+    fn numbers(message: &Message) -> (u32, u32) {
+        let word = |at: usize| u32::from_le_bytes(message.data()[at..at + 4].try_into().expect("four bytes"));
+        (word(0), word(4))
+    }
+
+    fn reactor(capacity: usize) -> (Mailbox, Inbox, Poll) {
+        let poll = Poll::new().expect("a poll");
+        let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
+        let (mailbox, inbox) = mailbox(capacity, waker);
+        (mailbox, inbox, poll)
+    }
+
+    fn is_woken(poll: &mut Poll) -> bool {
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::ZERO)).expect("a poll");
+        !events.is_empty()
+    }
+
+    #[test]
+    fn a_full_mailbox_says_so_and_keeps_what_it_took() {
+        let (mailbox, mut inbox, _poll) = reactor(2);
+        assert!(mailbox.publish(message(b"1")).is_ok());
+        assert!(mailbox.publish(message(b"2")).is_ok());
+        assert!(matches!(mailbox.publish(message(b"3")), Err(Error::Full)));
+        assert_eq!(inbox.message(Tick(0)).expect("the first").data(), b"1");
+        assert!(mailbox.publish(message(b"4")).is_ok());
+        assert_eq!(inbox.message(Tick(0)).expect("the second").data(), b"2");
+        assert_eq!(inbox.message(Tick(0)).expect("the fourth").data(), b"4");
+        assert!(inbox.message(Tick(0)).is_none());
+    }
+
+    #[test]
+    fn a_full_mailbox_gives_a_parcel_back() {
+        let (mailbox, mut inbox, _poll) = reactor(1);
+        let detach = |name: &str| Parcel::Peer(PeerMessage::Detach { name: name.into(), shard: 0 });
+        assert!(mailbox.has_room());
+        assert!(mailbox.hand(detach("/a")).is_ok());
+        assert!(!mailbox.has_room());
+        let Err(Parcel::Peer(PeerMessage::Detach { name, .. })) = mailbox.hand(detach("/b")) else {
+            panic!("the mailbox is full");
+        };
+        assert_eq!(&*name, "/b");
+        assert!(matches!(inbox.parcel(), Some(Parcel::Peer(PeerMessage::Detach { name, .. })) if &*name == "/a"));
+    }
+
+    #[test]
+    fn a_mailbox_without_its_reactor_is_closed() {
+        let (mailbox, inbox, _poll) = reactor(1);
+        drop(inbox);
+        assert!(matches!(mailbox.publish(message(b"1")), Err(Error::Closed)));
+        assert!(mailbox.hand(Parcel::Peer(PeerMessage::Detach { name: "/a".into(), shard: 0 })).is_ok());
+    }
+
+    #[test]
+    fn only_a_sleeper_is_woken_and_only_once() {
+        let (mailbox, mut inbox, mut poll) = reactor(8);
+        mailbox.publish(message(b"up")).expect("room");
+        assert!(!is_woken(&mut poll), "the reactor is up");
+        assert_eq!(inbox.settle(Tick(0)), Some(Duration::ZERO), "there is a message");
+        assert!(inbox.message(Tick(0)).is_some());
+        assert_eq!(inbox.settle(Tick(0)), None);
+        mailbox.publish(message(b"first")).expect("room");
+        assert!(is_woken(&mut poll));
+        mailbox.publish(message(b"second")).expect("room");
+        assert!(!is_woken(&mut poll), "the first has woken it");
+        mailbox.knock();
+        assert!(is_woken(&mut poll), "the peers have a bell of their own");
+    }
+
+    #[test]
+    fn a_thick_stream_ticks_until_a_whole_tick_is_empty() {
+        let (mailbox, mut inbox, mut poll) = reactor(8);
+        for _ in 0..=RINGS_MAX {
+            assert_eq!(inbox.settle(Tick(5)), None);
+            mailbox.publish(message(b"")).expect("room");
+            assert!(is_woken(&mut poll));
+            inbox.rise(Tick(5));
+            assert!(inbox.message(Tick(5)).is_some());
+        }
+        assert_eq!(inbox.settle(Tick(6)), Some(TICK));
+        mailbox.publish(message(b"")).expect("room");
+        assert!(!is_woken(&mut poll), "it looks by itself");
+        mailbox.knock();
+        assert!(is_woken(&mut poll), "a peer need not wait for the tick");
+        inbox.rise(Tick(7));
+        assert!(inbox.message(Tick(7)).is_some());
+        assert_eq!(inbox.settle(Tick(8)), Some(TICK));
+        assert_eq!(inbox.settle(Tick(9)), None);
+    }
+
+    #[test]
+    fn a_thin_stream_never_ticks() {
+        let (mailbox, mut inbox, mut poll) = reactor(8);
+        for ms in 0..u64::from(RINGS_MAX) * 10 {
+            assert_eq!(inbox.settle(Tick(ms)), None, "at {ms} ms");
+            mailbox.publish(message(b"")).expect("room");
+            assert!(is_woken(&mut poll), "at {ms} ms");
+            inbox.rise(Tick(ms));
+            assert!(inbox.message(Tick(ms)).is_some());
+        }
+    }
+
+    /// Takes `count` messages as a reactor would, sleeping whenever it may. `pace_ms` is what a turn adds to
+    /// its clock. Panics when it sleeps while a message waits.
+    fn consume(inbox: &mut Inbox, poll: &mut Poll, count: usize, pace_ms: u64, mut each: impl FnMut(&Message)) {
+        let mut events = Events::with_capacity(4);
+        let mut now = Tick(0);
+        let mut taken = 0;
+        while taken < count {
+            let timeout = inbox.settle(now);
+            poll.poll(&mut events, timeout.or(Some(Duration::from_secs(20)))).expect("a poll");
+            assert!(timeout.is_some() || !events.is_empty(), "asleep with {taken} of {count} taken");
+            now = now + pace_ms;
+            inbox.rise(now);
+            while let Some(message) = inbox.message(now) {
+                taken += 1;
+                each(&message);
+            }
+        }
+    }
+
+    /// The sender waits for each message to be taken: the next push meets the reactor on its way to sleep.
+    fn one_by_one(count: u32, pace_ms: u64) {
+        let (mailbox, mut inbox, mut poll) = reactor(8);
+        let taken = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..count {
+                    mailbox.publish(numbered(0, number)).expect("room");
+                    while taken.load(Ordering::Acquire) <= number as usize {
+                        thread::yield_now();
+                    }
+                }
+            });
+            consume(&mut inbox, &mut poll, count as usize, pace_ms, |message| {
+                assert_eq!(numbers(message).1 as usize, taken.load(Ordering::Relaxed));
+                taken.fetch_add(1, Ordering::Release);
+            });
+        });
+        assert!(inbox.message(Tick(0)).is_none());
+    }
+
+    #[test]
+    fn no_message_is_left_before_a_sleeper() {
+        one_by_one(30_000, RINGS_WINDOW_MS);
+    }
+
+    #[test]
+    fn no_message_is_left_before_a_sleeper_that_begins_and_ends_to_tick() {
+        one_by_one(1_000, TICK.as_millis() as u64);
+    }
+
+    #[test]
+    fn several_senders_lose_nothing_and_keep_their_order() {
+        const SENDERS: u32 = 3;
+        const EACH: u32 = 20_000;
+        let (mailbox, mut inbox, mut poll) = reactor(64);
+        let mut next = [0; SENDERS as usize];
+        thread::scope(|scope| {
+            for sender in 0..SENDERS {
+                let mailbox = &mailbox;
+                scope.spawn(move || {
+                    for number in 0..EACH {
+                        while let Err(error) = mailbox.publish(numbered(sender, number)) {
+                            assert!(matches!(error, Error::Full), "{error}");
+                            thread::yield_now();
+                        }
+                    }
+                });
+            }
+            consume(&mut inbox, &mut poll, (SENDERS * EACH) as usize, RINGS_WINDOW_MS, |message| {
+                let (sender, number) = numbers(message);
+                assert_eq!(number, next[sender as usize]);
+                next[sender as usize] += 1;
+            });
+        });
+    }
+}
