@@ -9,5 +9,10 @@
 //! them all.
 
 mod clock;
+mod listener;
 mod mailbox;
+mod server;
 mod socket;
+mod turn;
+
+pub use server::{Addresses, Publisher, Server};

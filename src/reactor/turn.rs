@@ -1,0 +1,422 @@
+//! One reactor: the turn that it repeats until it is told to stop.
+//!
+//! A turn polls, then tells the engine everything that happened (connections, bytes, mail, time), then does
+//! what the engine asks (writes, closes), then carries what it has for other shards. Only then may it sleep.
+//!
+//! **The edge-triggered rule.** The poll reports that a socket became ready, once. So whoever stops using a
+//! socket before it would block must come back without an event:
+//! - Reading ends when the socket would block; after [`READS_MAX`] reads it goes on in the next turn. A short
+//!   read counts as would-block, which saves a call for every request, unless the event said that the
+//!   peer's end is behind the bytes, or there is no event to go by: then the socket is marked thorough.
+//! - A socket whose bytes the engine does not want yet is read again when the engine says so, thoroughly.
+//! - A short or refused write marks the socket full: then, and only then, is a writable event news.
+//! - A listener that was ready stays ready until it has nothing to accept.
+//!
+//! A turn takes no lock, allocates nothing for a delivery, and every loop in it is bounded: here for reads,
+//! accepts and mail, by the engine's slice for writes.
+
+use super::clock::Clock;
+use super::listener::Listener;
+use super::mailbox::{Inbox, Mailbox, Parcel, mailbox};
+use super::server::{Attendance, Shared};
+use super::socket::{self, Mark, Sockets};
+use crate::base::door::Door;
+use crate::base::id::Token;
+use crate::base::time::{Now, Tick};
+use crate::engine::{Engine, Input, Output};
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Waker};
+use socket2::Socket;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The one receive buffer of a reactor.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Reads a connection gets in a turn.
+const READS_MAX: usize = 4;
+
+/// Connections a listener accepts in a turn.
+const ACCEPTS_MAX: usize = 64;
+
+/// Messages, and as many parcels, taken from the inbox in a turn.
+const MAIL_MAX: usize = 4096;
+
+/// Events taken from one poll; a poll that fills them doubles them.
+const EVENTS_MIN: usize = 1024;
+const EVENTS_MAX: usize = 16 << 10;
+
+/// When to offer a full mailbox its messages again.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// The generation that no connection has: such tokens are the reactor's own, a listener's index or this.
+const RESERVED: u32 = u32::MAX;
+const WAKER: Token = Token { index: u32::MAX, generation: RESERVED };
+
+const _: () = assert!(usize::BITS == 64, "an event's token holds a slot and its generation");
+
+fn event_token(token: Token) -> mio::Token {
+    mio::Token(token.to_u64() as usize)
+}
+
+/// What a reactor is given before its thread starts, so that what fails, fails at the start.
+pub(super) struct Outfit {
+    shard: usize,
+    poll: Poll,
+    listeners: Vec<Listener>,
+    inbox: Inbox,
+}
+
+impl Outfit {
+    /// A poll that watches `listeners`, and a mailbox with room for `capacity` messages that wakes it.
+    pub(super) fn new(shard: usize, mut listeners: Vec<Listener>, capacity: usize) -> io::Result<(Outfit, Mailbox)> {
+        let poll = Poll::new()?;
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            let token = Token { index: index as u32, generation: RESERVED };
+            listener.register(poll.registry(), event_token(token))?;
+        }
+        let (mailbox, inbox) = mailbox(capacity, Waker::new(poll.registry(), event_token(WAKER))?);
+        Ok((Outfit { shard, poll, listeners, inbox }, mailbox))
+    }
+}
+
+/// A reactor's state between turns.
+pub(super) struct Turn {
+    shard: usize,
+    engine: Engine,
+    poll: Poll,
+    clock: Clock,
+    listeners: Vec<Listener>,
+    sockets: Sockets,
+    /// Sockets to be read in the next pass, each marked [`Mark::Due`].
+    due: Vec<Token>,
+    buffer: Box<[u8]>,
+    inbox: Inbox,
+    shared: Arc<Shared>,
+    /// Whose turn it is to get a connection that is dealt out.
+    deal: usize,
+    stage: Stage,
+    /// Given back once this reactor has no connection left to drain.
+    attendance: Option<Attendance>,
+}
+
+/// ```text
+/// Serving --told to stop--> Draining --every reactor is empty, or too late--> the end
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    Draining { until: Tick },
+}
+
+impl Turn {
+    /// A reactor that drives `engine`.
+    pub(super) fn new(outfit: Outfit, engine: Engine, clock: Clock, attendance: Attendance) -> Turn {
+        let Outfit { shard, poll, listeners, inbox } = outfit;
+        Turn {
+            shard,
+            engine,
+            poll,
+            clock,
+            listeners,
+            sockets: Sockets::default(),
+            due: Vec::new(),
+            buffer: vec![0; BUFFER_BYTES].into(),
+            inbox,
+            shared: attendance.shared().clone(),
+            deal: shard,
+            stage: Stage::Serving,
+            attendance: Some(attendance),
+        }
+    }
+
+    /// Turns until the server has stopped.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MIN);
+        let mut timeout = Some(Duration::ZERO);
+        loop {
+            let now = self.poll(&mut events, timeout)?;
+            self.accept(now);
+            self.read(now);
+            self.mail(now);
+            self.time(now);
+            self.drain(now);
+            self.write(now);
+            self.peers();
+            if self.is_over(now) {
+                return Ok(());
+            }
+            timeout = self.timeout(now);
+        }
+    }
+
+    /// Sleeps until something happens, and notes what.
+    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Now> {
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let now = self.clock.now();
+        self.inbox.rise(now.tick);
+        let mut count = 0;
+        for event in events.iter() {
+            count += 1;
+            self.note(now, event);
+        }
+        if count == events.capacity() && count < EVENTS_MAX {
+            *events = Events::with_capacity(count * 2);
+        }
+        Ok(now)
+    }
+
+    fn note(&mut self, now: Now, event: &Event) {
+        let token = Token::from_u64(event.token().0 as u64);
+        if token.generation == RESERVED {
+            // The waker has no listener: being up is all that it asks for.
+            if let Some(listener) = self.listeners.get_mut(token.index as usize) {
+                listener.rouse();
+            }
+            return;
+        }
+        let over = event.is_error() || event.is_read_closed();
+        if over {
+            self.sockets.set(token, Mark::Thorough);
+        }
+        if over || event.is_readable() {
+            self.read_soon(token);
+        }
+        if (over || event.is_writable()) && self.sockets.take(token, Mark::Full) {
+            self.engine.handle(now, Input::Writable { token });
+        }
+    }
+
+    fn read_soon(&mut self, token: Token) {
+        if self.sockets.set(token, Mark::Due) {
+            self.due.push(token);
+        }
+    }
+
+    /// Takes in new connections.
+    fn accept(&mut self, now: Now) {
+        for index in 0..self.listeners.len() {
+            let Listener { door, deals, .. } = self.listeners[index];
+            for _ in 0..ACCEPTS_MAX {
+                let Some(socket) = self.listeners[index].accept(now.tick) else { break };
+                if deals {
+                    self.deal(now, socket, door);
+                } else {
+                    self.open(now, socket, door);
+                }
+            }
+        }
+    }
+
+    /// Gives a connection to the reactor whose turn it is; keeps it if that one's mailbox is full.
+    fn deal(&mut self, now: Now, socket: Socket, door: Door) {
+        let shard = self.deal;
+        self.deal = (shard + 1) % self.shared.mailboxes.len();
+        if shard == self.shard {
+            return self.open(now, socket, door);
+        }
+        let mailbox = &self.shared.mailboxes[shard];
+        match mailbox.hand(Parcel::Socket { socket, door }) {
+            Ok(()) => mailbox.knock(),
+            Err(Parcel::Socket { socket, door }) => self.open(now, socket, door),
+            Err(Parcel::Peer(_)) => unreachable!("a mailbox gives back what it was offered"),
+        }
+    }
+
+    /// Takes a connection in; without room for it, closes it by dropping it.
+    fn open(&mut self, now: Now, socket: Socket, door: Door) {
+        let Some(token) = self.engine.open(now, door) else { return };
+        let both = Interest::READABLE | Interest::WRITABLE;
+        match self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), event_token(token), both) {
+            Ok(()) => self.sockets.insert(token, socket),
+            Err(error) => {
+                log::debug!("a connection cannot be watched: {error}");
+                self.engine.handle(now, Input::Failed { token });
+            }
+        }
+    }
+
+    /// Reads every socket that is due. Those that become due meanwhile have the next turn.
+    fn read(&mut self, now: Now) {
+        let count = self.due.len();
+        for index in 0..count {
+            self.receive(now, self.due[index]);
+        }
+        self.due.drain(..count);
+    }
+
+    fn receive(&mut self, now: Now, token: Token) {
+        self.sockets.take(token, Mark::Due);
+        for _ in 0..READS_MAX {
+            let Some(socket) = self.sockets.find(token) else { return };
+            if !self.engine.wants_read(token) {
+                return;
+            }
+            match socket::receive(socket, &mut self.buffer) {
+                Ok(0) => return self.ended(now, token),
+                Ok(count) => {
+                    self.engine.handle(now, Input::Bytes { token, bytes: &self.buffer[..count] });
+                    if count < self.buffer.len() && !self.sockets.has(token, Mark::Thorough) {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.sockets.take(token, Mark::Thorough);
+                    return;
+                }
+                Err(_) => return self.failed(now, token),
+            }
+        }
+        self.sockets.set(token, Mark::Thorough);
+        self.read_soon(token);
+    }
+
+    /// The peer's end is told once, however often it is read.
+    fn ended(&mut self, now: Now, token: Token) {
+        if self.sockets.set(token, Mark::Ended) {
+            self.engine.handle(now, Input::Eof { token });
+        }
+    }
+
+    fn failed(&mut self, now: Now, token: Token) {
+        self.sockets.close(token);
+        self.engine.handle(now, Input::Failed { token });
+    }
+
+    /// Empties the inbox, up to a bound.
+    fn mail(&mut self, now: Now) {
+        for _ in 0..MAIL_MAX {
+            match self.inbox.parcel() {
+                None => break,
+                Some(Parcel::Peer(message)) => self.engine.handle(now, Input::Peer(message)),
+                Some(Parcel::Socket { socket, door }) => self.open(now, socket, door),
+            }
+        }
+        for _ in 0..MAIL_MAX {
+            let Some(message) = self.inbox.message(now.tick) else { break };
+            self.engine.handle(now, Input::Publish(message));
+        }
+    }
+
+    /// Tells the engine that a deadline has come.
+    fn time(&mut self, now: Now) {
+        if self.engine.next_deadline().is_some_and(|deadline| deadline <= now.tick) {
+            self.engine.handle(now, Input::Time);
+        }
+    }
+
+    /// Does what the engine asks.
+    fn write(&mut self, now: Now) {
+        self.engine.begin_turn();
+        while let Some(output) = self.engine.poll_output(now) {
+            match output {
+                Output::Write(token) => self.send(now, token),
+                Output::Read(token) => {
+                    self.sockets.set(token, Mark::Thorough);
+                    self.read_soon(token);
+                }
+                Output::Shutdown(token) => self.shutdown(token),
+                Output::Close(token) => self.sockets.close(token),
+            }
+        }
+    }
+
+    fn send(&mut self, now: Now, token: Token) {
+        let Some(socket) = self.sockets.find(token) else { return self.failed(now, token) };
+        let slices = self.engine.outgoing(token);
+        let offered = slices[0].len() + slices[1].len();
+        match socket::send(socket, slices) {
+            Ok(count) => {
+                if count < offered {
+                    self.sockets.set(token, Mark::Full);
+                }
+                self.engine.handle(now, Input::Wrote { token, count });
+            }
+            Err(_) => self.failed(now, token),
+        }
+    }
+
+    /// A peer that has gone cannot be told of the end; reading will find that out.
+    fn shutdown(&self, token: Token) {
+        if let Some(socket) = self.sockets.find(token) {
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Carries what the engine has for other shards, as far as their mailboxes have room.
+    fn peers(&mut self) {
+        for shard in 0..self.shared.mailboxes.len() {
+            if shard != self.shard {
+                self.carry(shard);
+            }
+        }
+    }
+
+    /// Carries what there is for one shard and wakes it once.
+    fn carry(&mut self, shard: usize) {
+        let mailbox = &self.shared.mailboxes[shard];
+        let number = shard as u16;
+        let mut handed = false;
+        while mailbox.has_room() {
+            let Some(message) = self.engine.poll_peer(number) else { break };
+            match mailbox.hand(Parcel::Peer(message)) {
+                Ok(()) => handed = true,
+                Err(Parcel::Peer(message)) => self.engine.unpoll_peer(number, message),
+                Err(Parcel::Socket { .. }) => unreachable!("a mailbox gives back what it was offered"),
+            }
+        }
+        if handed {
+            mailbox.knock();
+        }
+    }
+
+    /// Once the server stops: no new connections, and the engine sees the others off.
+    fn drain(&mut self, now: Now) {
+        if self.stage == Stage::Serving && self.shared.is_stopping() {
+            self.stage = Stage::Draining { until: now.tick + self.shared.drain_timeout_ms };
+            self.listeners.clear();
+            self.engine.drain(now);
+        }
+    }
+
+    /// Whether this was the last turn. A reactor without connections stays up while another still has some:
+    /// their answers may have to come from here.
+    fn is_over(&mut self, now: Now) -> bool {
+        let Stage::Draining { until } = self.stage else { return false };
+        let connections = self.engine.connections();
+        if connections == 0 {
+            self.attendance = None;
+        } else if now.tick >= until {
+            log::info!("{connections} connections were cut off");
+        }
+        (connections == 0 && self.shared.is_drained()) || now.tick >= until
+    }
+
+    /// How long the next poll may sleep; `None` is until something happens.
+    fn timeout(&mut self, now: Now) -> Option<Duration> {
+        if self.engine.busy() || !self.due.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let engine = self.engine.next_deadline();
+        let accept = self.listeners.iter().filter_map(Listener::due).min();
+        let drain = match self.stage {
+            Stage::Serving => None,
+            Stage::Draining { until } => Some(until),
+        };
+        let deadline = [engine, accept, drain].into_iter().flatten().min();
+        let sleep = deadline.map(|deadline| Duration::from_millis(deadline.since(now.tick)));
+        if sleep == Some(Duration::ZERO) {
+            return sleep;
+        }
+        let mail = self.inbox.settle(now.tick);
+        let retry = self.engine.has_mail().then_some(RETRY);
+        [sleep, mail, retry].into_iter().flatten().min()
+    }
+}
