@@ -76,7 +76,8 @@ impl Engine {
 
     /// Whether something waits for room in another shard's mailbox.
     pub fn has_mail(&self) -> bool {
-        self.peers.boxes.iter().any(|outbox| !outbox.posted.is_empty() || !outbox.behind.is_empty())
+        !self.peers.recounts.is_empty()
+            || self.peers.boxes.iter().any(|outbox| !outbox.posted.is_empty() || !outbox.behind.is_empty())
     }
 
     /// The message after the last one sent to the mirror on `shard`; `None` if it has them all.

@@ -15,7 +15,6 @@ mod publish;
 #[cfg(test)]
 mod scripted;
 mod serve;
-mod server;
 mod signals;
 mod sse;
 mod subscribe;

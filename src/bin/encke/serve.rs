@@ -2,8 +2,9 @@
 
 use crate::arguments::Serve;
 use crate::log::START;
-use crate::server::{Addresses, Server};
 use crate::signals::Watch;
+use encke::Server;
+use encke::reactor::Addresses;
 use std::net::SocketAddr;
 
 /// Runs a server until a signal asks for its end.
