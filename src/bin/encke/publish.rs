@@ -16,8 +16,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// With waits of up to 5 s, about five minutes.
 const TRIES_MAX: u32 = 64;
-/// How many lines wait between stdin and the server, and how many of them go in one batch at most.
+/// How many lines wait between stdin and the server.
 const LINES_MAX: usize = 1_024;
+/// How many lines go in one batch: well below what a channel's history keeps, or a batch alone would outrun readers.
+const BATCH_LINES: usize = 128;
 /// A batch takes no further line once it weighs this.
 const BATCH_BYTES: usize = 64 << 10;
 /// The longest line; a server's own bound is lower.
@@ -142,7 +144,7 @@ impl<'a> Publisher<'a> {
             let mut weight = batch[0].len();
             // A failure to read comes last: what was read before it is delivered first.
             let mut failure = None;
-            while weight < BATCH_BYTES && batch.len() < LINES_MAX && failure.is_none() {
+            while weight < BATCH_BYTES && batch.len() < BATCH_LINES && failure.is_none() {
                 match lines.try_recv() {
                     Ok(Ok(line)) => {
                         let entry = self.entry(&line);
