@@ -226,7 +226,9 @@ impl<'a> Publisher<'a> {
         let (status, answer) = match outcome {
             Ok(outcome) => outcome,
             Err(error) if self.met => {
-                eprintln!("encke: connection lost ({error}), connecting anew; what was under way is sent again");
+                if self.tries == 0 {
+                    eprintln!("encke: connection lost ({error}), connecting anew; what was under way is sent again");
+                }
                 return Ok(Answer::Lost);
             }
             Err(error) => return Err(format!("cannot publish to {}: {error}", self.client.address())),
@@ -234,6 +236,9 @@ impl<'a> Publisher<'a> {
         self.met = true;
         match status {
             200..300 => {
+                if self.tries > 0 {
+                    eprintln!("encke: the server takes messages again");
+                }
                 self.tries = 0;
                 self.backoff.reset();
                 Ok(Answer::Taken(answer))
