@@ -156,7 +156,7 @@ options! {
     /// How many bytes of messages a channel keeps.
     history_bytes: Bytes = 4 * MIB, 8 * KIB..=64 * GIB;
     /// How long a channel keeps a message.
-    history_age_ms: Duration = 10 * MINUTE, 100..=DURATION_MS_MAX;
+    history_age_ms: Duration = 10 * MINUTE, 100..=DURATION_MS_MAX, zero is "off";
     /// How many bytes of messages all channels keep together; the oldest go first.
     history_budget: Bytes = 256 * MIB, 8 * KIB..=1_024 * GIB;
     /// How long a channel without messages and subscribers is remembered.
@@ -169,8 +169,8 @@ options! {
     mailbox_messages: Count = 65_536, 64..=16_777_216;
     /// How long a stop waits for answers under way.
     drain_timeout_ms: Duration = 5 * SECOND, 1..=HOUR, zero is "at once";
-    /// The web origin whose pages may read channels: `https://example.org`, or `*` for any.
-    origin: Text = "*".into(), 1..=255;
+    /// The web origin whose pages may read channels: `https://example.org`, or `*` for any; off for the server's own alone.
+    origin: Text = "*".into(), 1..=255, zero is "off";
 }
 
 /// The name in a file: what the value's own unit says already is left out.
@@ -290,7 +290,7 @@ impl Config {
             ));
         }
         faults.extend(self.repeated_address());
-        if self.origin != "*" && !is_origin(&self.origin) {
+        if !matches!(&*self.origin, "" | "*") && !is_origin(&self.origin) {
             faults.push(format!("--origin: {:?} is not an origin (write https://example.org, or * for any)", self.origin));
         }
         faults

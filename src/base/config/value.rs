@@ -78,7 +78,7 @@ impl Field for u64 {
 
 impl Field for String {
     fn set(&mut self, opt: &Opt, text: &str) -> Result<(), String> {
-        let value = text.to_string();
+        let value = if is_off(opt, text) { String::new() } else { text.to_string() };
         value.check(opt)?;
         *self = value;
         Ok(())
@@ -91,8 +91,11 @@ impl Field for String {
         }
     }
 
-    fn show(&self, _: &Opt) -> String {
-        self.clone()
+    fn show(&self, opt: &Opt) -> String {
+        match opt.zero {
+            Some(meaning) if self.is_empty() => meaning.into(),
+            _ => self.clone(),
+        }
     }
 }
 

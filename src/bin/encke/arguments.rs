@@ -151,7 +151,7 @@ fn publish(mut parser: Parser, environment: Environment) -> Result<Command, Stri
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(help::publish())),
             Arg::Long("to") => to = text(&mut parser)?,
-            Arg::Long("type") => content_type = Some(text(&mut parser)?),
+            Arg::Long("type") => content_type = Some(media_type(text(&mut parser)?)?),
             Arg::Long("event") => event = Some(text(&mut parser)?),
             Arg::Long("lines") => lines = true,
             Arg::Value(value) if channel.is_none() => channel = Some(value.string().map_err(plain)?),
@@ -212,6 +212,13 @@ fn held(text: &str) -> Result<Transport, String> {
 fn counted(text: &str) -> Result<u64, String> {
     let count = text.parse().ok().filter(|count| *count > 0);
     count.ok_or_else(|| format!("--count: {text:?} is not a count (write 1 or more)"))
+}
+
+fn media_type(text: String) -> Result<String, String> {
+    match !text.is_empty() && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        true => Ok(text),
+        false => Err(format!("--type: {text:?} is not a content type (write text/plain)")),
+    }
 }
 
 fn address(text: &str) -> Result<Address, String> {
@@ -317,6 +324,7 @@ mod tests {
             ("publish", "publish: which channel?"),
             ("publish /a hello --lines", "publish: --lines reads stdin"),
             ("publish /a --to https://x", "--to: \"https://x\" is not an address"),
+            ("publish /a --type caffè", "--type: \"caffè\" is not a content type"),
             ("subscribe", "subscribe: which channel?"),
             ("subscribe /a --transport smoke", "--transport: \"smoke\" is none of sse, long-poll, poll"),
             ("subscribe /a --count 0", "--count: \"0\" is not a count"),

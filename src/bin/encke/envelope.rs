@@ -58,13 +58,15 @@ pub struct Batch<'a> {
     pub messages: Vec<&'a RawValue>,
 }
 
-/// How many messages of a batch the server says it has taken; `None` if it does not say.
-pub fn taken(answer: &[u8]) -> Option<usize> {
+/// Which messages of a batch the server says it has taken: those that stand as `null` it has not.
+/// `None` if it does not say.
+pub fn taken(answer: &[u8]) -> Option<Vec<bool>> {
     #[derive(Deserialize)]
     struct Answer {
-        messages: Vec<serde::de::IgnoredAny>,
+        messages: Vec<Option<serde::de::IgnoredAny>>,
     }
-    serde_json::from_slice(answer).ok().map(|answer: Answer| answer.messages.len())
+    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    Some(answer.messages.iter().map(Option::is_some).collect())
 }
 
 /// An envelope on one line. Line breaks in JSON stand between tokens only, so blanks say the same.
@@ -108,8 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_counts_what_was_taken() {
-        assert_eq!(taken(br#"{"messages":[{"id":"e-1","subscribers":0},{"id":"e-2","subscribers":0}]}"#), Some(2));
+    fn an_answer_tells_what_was_taken() {
+        assert_eq!(taken(br#"{"messages":[{"id":"e-1","subscribers":0},null]}"#), Some(vec![true, false]));
         assert_eq!(taken(br#"{"error":"full"}"#), None);
     }
 

@@ -135,19 +135,16 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Path and query, percent-encoded.
     pub target: &'a str,
-    /// Of the body, or what is accepted in the answer; both may be empty.
-    pub content_type: &'a str,
-    pub accept: &'a str,
+    /// Beside `Host` and `Content-Length`. Values hold no line break.
+    pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
 }
 
 impl Request<'_> {
     fn head(&self, host: &str) -> String {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.target);
-        for (name, value) in [("Accept", self.accept), ("Content-Type", self.content_type)] {
-            if !value.is_empty() {
-                head += &format!("{name}: {value}\r\n");
-            }
+        for (name, value) in self.headers {
+            head += &format!("{name}: {value}\r\n");
         }
         if self.method == "POST" {
             head += &format!("Content-Length: {}\r\n", self.body.len());
@@ -371,7 +368,7 @@ mod tests {
     use crate::scripted::{Scene, play};
 
     fn get(client: &mut Client) -> io::Result<(u16, Vec<u8>)> {
-        let request = Request { method: "GET", target: "/", content_type: "", accept: "", body: b"" };
+        let request = Request { method: "GET", target: "/", headers: &[], body: b"" };
         let response = client.send(&request)?;
         Ok((response.status, response.whole()?))
     }

@@ -3,7 +3,7 @@
 //! While the server is full (503) or the connection is lost it is tried again, longer apart each time. What was sent
 //! when a connection broke is sent again: the server may have taken it, and a line twice is better than none.
 
-use crate::address::path_encode;
+use crate::address::{path_encode, query_encode};
 use crate::arguments::Publish;
 use crate::backoff::Backoff;
 use crate::http_client::{Client, Request, refusal};
@@ -16,8 +16,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// With waits of up to 5 s, about five minutes.
 const TRIES_MAX: u32 = 64;
-/// How many lines wait between stdin and the server, and how many of them go in one batch at most.
+/// How many lines wait between stdin and the server.
 const LINES_MAX: usize = 1_024;
+/// How many lines go in one batch: well below what a channel's history keeps, or a batch alone would outrun readers.
+const BATCH_LINES: usize = 128;
 /// A batch takes no further line once it weighs this.
 const BATCH_BYTES: usize = 64 << 10;
 /// The longest line; a server's own bound is lower.
@@ -89,7 +91,8 @@ struct Publisher<'a> {
     client: Client,
     target: String,
     content_type: Option<&'a str>,
-    event: Option<&'a str>,
+    /// The event's name, percent-encoded; empty for none.
+    event: String,
     backoff: Backoff,
     /// In vain, one after the other.
     tries: u32,
@@ -105,7 +108,7 @@ impl<'a> Publisher<'a> {
             client: Client::new(options.to.clone()),
             target: format!("/pub{}", path_encode(&options.channel)),
             content_type: options.content_type.as_deref(),
-            event: options.event.as_deref(),
+            event: options.event.as_deref().map(query_encode).unwrap_or_default(),
             backoff,
             tries: 0,
             met: false,
@@ -113,14 +116,11 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Delivers `data` as one message and returns the server's answer. An event's name needs the batch form.
+    /// Delivers `data` as one message and returns the server's answer.
     fn message(&mut self, data: &[u8]) -> Result<Vec<u8>, String> {
-        let (content_type, body) = match self.event {
-            Some(_) => (NDJSON, self.entry(data)),
-            None => (self.content_type.unwrap_or_else(|| guess(data)), data.to_vec()),
-        };
+        let content_type = self.content_type.unwrap_or_else(|| guess(data));
         loop {
-            match self.ask(content_type, &body)? {
+            match self.ask(content_type, data)? {
                 Answer::Taken(answer) => return Ok(answer),
                 Answer::TooLong(text) => return Err(text),
                 Answer::Full(_) | Answer::Lost => self.pause()?,
@@ -144,7 +144,7 @@ impl<'a> Publisher<'a> {
             let mut weight = batch[0].len();
             // A failure to read comes last: what was read before it is delivered first.
             let mut failure = None;
-            while weight < BATCH_BYTES && batch.len() < LINES_MAX && failure.is_none() {
+            while weight < BATCH_BYTES && batch.len() < BATCH_LINES && failure.is_none() {
                 match lines.try_recv() {
                     Ok(Ok(line)) => {
                         let entry = self.entry(&line);
@@ -172,47 +172,45 @@ impl<'a> Publisher<'a> {
         while !entries.is_empty() {
             part = part.min(entries.len());
             let taken = match self.ask(NDJSON, &entries[..part].concat())? {
-                Answer::Taken(answer) => {
-                    let taken = envelope::taken(&answer);
-                    taken.ok_or("the server's answer does not say what it took")?.min(part)
-                }
-                Answer::Full(answer) => envelope::taken(&answer).unwrap_or(0).min(part),
+                Answer::Taken(answer) => envelope::taken(&answer).ok_or("the server's answer does not say what it took")?,
+                Answer::Full(answer) => envelope::taken(&answer).unwrap_or_default(),
                 Answer::TooLong(text) if part == 1 => return Err(text),
                 Answer::TooLong(_) => {
                     part = part.div_ceil(2);
                     continue;
                 }
-                Answer::Lost => 0,
+                Answer::Lost => Vec::new(),
             };
-            entries.drain(..taken);
-            self.taken += taken as u64;
-            if taken < part {
+            let before = entries.len();
+            let mut taken = taken.into_iter().take(part);
+            entries.retain(|_| !taken.next().unwrap_or(false));
+            let count = before - entries.len();
+            self.taken += count as u64;
+            if count < part {
                 self.pause()?;
             }
         }
         Ok(())
     }
 
-    /// One line of the batch form. What is no plain text goes as base64, whose bytes arrive as they are.
+    /// One line of the batch form. What is no text goes as base64.
     fn entry(&self, data: &[u8]) -> Vec<u8> {
         #[derive(Serialize)]
         struct Entry<'a> {
             data: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            event: Option<&'a str>,
             #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
             content_type: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             encoding: Option<&'static str>,
         }
-        let is_text = self.content_type.is_none_or(|content_type| content_type.starts_with("text/"));
-        let text = std::str::from_utf8(data).ok().filter(|_| is_text);
-        let encoded = if text.is_none() { STANDARD.encode(data) } else { String::new() };
-        let entry = Entry {
-            data: text.unwrap_or(&encoded),
-            event: self.event,
-            content_type: self.content_type.or(text.is_none().then_some("application/octet-stream")),
-            encoding: text.is_none().then_some("base64"),
+        let content_type = self.content_type;
+        let encoded;
+        let entry = match std::str::from_utf8(data) {
+            Ok(data) => Entry { data, content_type, encoding: None },
+            Err(_) => {
+                encoded = STANDARD.encode(data);
+                Entry { data: &encoded, content_type, encoding: Some("base64") }
+            }
         };
         let mut line = serde_json::to_vec(&entry).expect("text and nothing else is always JSON");
         line.push(b'\n');
@@ -221,12 +219,16 @@ impl<'a> Publisher<'a> {
 
     /// Sends one request. `Err` is what no further try would change.
     fn ask(&mut self, content_type: &str, body: &[u8]) -> Result<Answer, String> {
-        let request = Request { method: "POST", target: &self.target, content_type, accept: "", body };
+        let headers = [("Content-Type", content_type), ("Encke-Event", &self.event)];
+        let headers = if self.event.is_empty() { &headers[..1] } else { &headers };
+        let request = Request { method: "POST", target: &self.target, headers, body };
         let outcome = self.client.send(&request).and_then(|response| Ok((response.status, response.whole()?)));
         let (status, answer) = match outcome {
             Ok(outcome) => outcome,
             Err(error) if self.met => {
-                eprintln!("encke: connection lost ({error}), connecting anew; what was under way is sent again");
+                if self.tries == 0 {
+                    eprintln!("encke: connection lost ({error}), connecting anew; what was under way is sent again");
+                }
                 return Ok(Answer::Lost);
             }
             Err(error) => return Err(format!("cannot publish to {}: {error}", self.client.address())),
@@ -234,11 +236,19 @@ impl<'a> Publisher<'a> {
         self.met = true;
         match status {
             200..300 => {
+                if self.tries > 0 {
+                    eprintln!("encke: the server takes messages again");
+                }
                 self.tries = 0;
                 self.backoff.reset();
                 Ok(Answer::Taken(answer))
             }
-            429 | 503 => Ok(Answer::Full(answer)),
+            429 | 503 => {
+                if self.tries == 0 {
+                    eprintln!("encke: {}; trying again", refusal(status, &answer));
+                }
+                Ok(Answer::Full(answer))
+            }
             413 => Ok(Answer::TooLong(refusal(status, &answer))),
             _ => Err(refusal(status, &answer)),
         }
@@ -310,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_full_server_is_asked_again_for_what_it_did_not_take() {
-        let scenes = vec![Scene::json(503, r#"{"error":"full"}"#), Scene::json(503, &took(1)), Scene::json(200, &took(1))];
+        let partly = format!(r#"{{"messages":[{TAKEN},null]}}"#);
+        let scenes = vec![Scene::json(503, r#"{"error":"full"}"#), Scene::json(503, &partly), Scene::json(200, &took(1))];
         let (outcome, taken, heard) = publish("one\ntwo\n", scenes);
         assert_eq!((outcome, taken), (Ok(()), 2));
         assert_eq!(bodies(&heard), [BOTH, BOTH, "{\"data\":\"two\"}\n"]);
@@ -349,18 +360,11 @@ mod tests {
     }
 
     #[test]
-    fn one_message_goes_as_it_is_unless_its_event_has_a_name() {
-        for (event, content_type, data, expected_type, expected) in [
-            (None, None, "hello", "text/plain; charset=utf-8", "hello"),
-            (None, Some("application/json"), "{}", "application/json", "{}"),
-            (Some("tick"), None, "hello", NDJSON, "{\"data\":\"hello\",\"event\":\"tick\"}\n"),
-            (
-                Some("tick"),
-                Some("application/json"),
-                "{}",
-                NDJSON,
-                "{\"data\":\"e30=\",\"event\":\"tick\",\"type\":\"application/json\",\"encoding\":\"base64\"}\n",
-            ),
+    fn one_message_goes_as_it_is() {
+        for (event, content_type, data, expected) in [
+            (None, None, "hello", "Content-Type: text/plain; charset=utf-8\r\n"),
+            (None, Some("application/json"), "{}", "Content-Type: application/json\r\n"),
+            (Some("tè 1"), None, "a\nb", "Encke-Event: t%C3%A8%201\r\n"),
         ] {
             let (address, server) = play(vec![Scene::json(200, TAKEN)]);
             let (event, content_type) = (event.map(String::from), content_type.map(String::from));
@@ -368,8 +372,9 @@ mod tests {
             let answer = Publisher::new(&options, Backoff::new(1, 1)).message(data.as_bytes()).unwrap();
             assert_eq!(answer, TAKEN.as_bytes());
             let heard = server.join().unwrap();
-            assert!(heard[0].headers.contains(&format!("Content-Type: {expected_type}\r\n")), "{}", heard[0].headers);
-            assert_eq!(heard[0].body, expected);
+            assert!(heard[0].headers.contains(expected), "{}", heard[0].headers);
+            assert_eq!(heard[0].headers.contains("Encke-Event"), options.event.is_some());
+            assert_eq!(heard[0].body, data);
         }
     }
 
@@ -377,7 +382,7 @@ mod tests {
     fn bytes_that_are_no_text_go_as_base64() {
         let options = options("http://127.0.0.1:1".parse().unwrap());
         let entry = Publisher::new(&options, Backoff::new(1, 1)).entry(b"\xff\x00");
-        let expected = "{\"data\":\"/wA=\",\"type\":\"application/octet-stream\",\"encoding\":\"base64\"}\n";
+        let expected = "{\"data\":\"/wA=\",\"encoding\":\"base64\"}\n";
         assert_eq!(String::from_utf8(entry).unwrap(), expected);
         assert_eq!(guess(b"\xff"), "application/octet-stream");
     }

@@ -106,8 +106,8 @@ impl<W: Write> Reader<W> {
     /// Holds an event stream until it ends.
     fn stream(&mut self) -> End {
         let target = self.target();
-        let accept = "text/event-stream";
-        let request = Request { method: "GET", target: &target, content_type: "", accept, body: b"" };
+        let headers = [("Accept", "text/event-stream")];
+        let request = Request { method: "GET", target: &target, headers: &headers, body: b"" };
         // The client lends its connection to the response, and the rest of `self` is needed meanwhile.
         let mut client = Client::new(self.options.to.clone());
         let mut response = match client.send(&request) {
@@ -156,7 +156,7 @@ impl<W: Write> Reader<W> {
     /// Asks once for what there is, or for what will be there soon.
     fn ask(&mut self) -> End {
         let target = self.target();
-        let request = Request { method: "GET", target: &target, content_type: "", accept: "", body: b"" };
+        let request = Request { method: "GET", target: &target, headers: &[], body: b"" };
         let outcome = self.client.send(&request).and_then(|response| Ok((response.status, response.whole()?)));
         let (status, body) = match outcome {
             Ok(outcome) => outcome,

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Everything that must hold, one step after the other. Fetches what the tests need and is missing; a step that cannot
+# run has failed. All steps run, then those that failed are named.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PLAYWRIGHT=playwright-core@1.65
+failed=()
+
+# step NAME COMMAND…
+step() {
+    local name=$1
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || failed+=("$name")
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# packaged COMMAND PACKAGE…: Debian's packages, if the command is not there.
+packaged() {
+    local command=$1
+    shift
+    command -v "$command" >/dev/null && return
+    as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"
+}
+
+# A browser, and the library that tests drive it with; it brings no browser of its own.
+browser() {
+    packaged chromium chromium && packaged npm nodejs npm || return
+    [ -d target/node/node_modules/playwright-core ] || npm install --silent --no-save --prefix target/node "$PLAYWRIGHT"
+}
+
+step 'what the tests need: chromium, playwright-core' browser
+step 'format: cargo fmt --check' cargo fmt --check
+step 'lints: cargo clippy' cargo clippy --locked --all-targets -- -D warnings
+step 'tests: cargo test --all-targets' cargo test --locked --all-targets
+step 'examples in the docs: cargo test --doc' cargo test --locked --doc
+
+if [ ${#failed[@]} -gt 0 ]; then
+    printf '\nFAILED: %s' "${failed[@]}" >&2
+    printf '\n' >&2
+    exit 1
+fi
+printf '\nAll steps passed.\n'
