@@ -286,7 +286,9 @@ impl Engine {
         if channel.role != Role::Mirror || channel.epoch != id.epoch || id.offset < channel.history.next() {
             return;
         }
-        channel.history.skip_to(id.offset);
+        if id.offset > channel.history.next() {
+            channel.history.skip_to(id.offset);
+        }
         channel.history.append(now.tick, message, &keep);
         self.schedule_channel(now.tick, key);
         self.start_wave(key);
