@@ -44,7 +44,7 @@ impl Transport {
             }
             _ => "",
         };
-        format!("GET /sub/bench{channel}?transport={name}{since} HTTP/1.1\r\nHost: bench\r\n{upgrade}\r\n")
+        format!("GET /sub/bench{channel}?transport={name}{since} HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n")
     }
 }
 
@@ -145,12 +145,12 @@ impl Crowd {
         Ok(count)
     }
 
-    /// Waits for `count` messages.
-    pub fn receive(&mut self, count: usize) -> Outcome<()> {
+    /// Waits for `count` messages, sleeping up to `pace` at a time.
+    pub fn receive(&mut self, count: usize, pace: Duration) -> Outcome<()> {
         let until = Instant::now() + PATIENCE;
         let mut received = 0;
         while received < count {
-            received += self.turn(Some(Duration::from_secs(1)), |_| Ok(()))?;
+            received += self.turn(Some(pace), |_| Ok(()))?;
             if Instant::now() > until {
                 return Err(format!("lost: {} of {count} messages", count - received).into());
             }

@@ -111,7 +111,8 @@ impl Publisher {
 /// One request to publish.
 pub fn post(channel: u32, body: &[u8]) -> Vec<u8> {
     let len = body.len();
-    let head =
-        format!("POST /pub/bench{channel} HTTP/1.1\r\nHost: bench\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\n\r\n");
+    let head = format!(
+        "POST /pub/bench{channel} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\n\r\n"
+    );
     [head.as_bytes(), body].concat()
 }

@@ -83,7 +83,7 @@ impl Side {
         let mut socket = TcpStream::connect(self.private)?;
         os::reset_on_close(&socket)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        socket.write_all(format!("GET /channels/bench{channel} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())?;
+        socket.write_all(format!("GET /channels/bench{channel} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
         loop {
