@@ -197,6 +197,8 @@ fn position(since: &Since, channel: &Channel) -> u64 {
 fn seen(cursor: &Cursor, channel: &Channel, next: u64) -> u64 {
     match cursor.of(&channel.name, channel.epoch) {
         Seen::UpTo(offset) if offset < next => offset + 1,
+        // Given out where the channel had come further: this mirror will.
+        Seen::UpTo(offset) if channel.role == Role::Mirror => offset.saturating_add(1),
         // Of a message that is yet to come: not a cursor that we gave out.
         Seen::UpTo(_) | Seen::Formerly => 0,
         Seen::Nothing => next,
