@@ -225,9 +225,13 @@ impl Engine {
 
     /// What a connection has been given so far on each of its channels.
     pub(super) fn cursor(&self, index: u32) -> Cursor {
-        let place = |subscription: &crate::conn::Subscription| MessageId {
-            epoch: self.hub[subscription.channel].epoch,
-            offset: subscription.position.saturating_sub(1),
+        let place = |subscription: &crate::conn::Subscription| {
+            let channel = &self.hub[subscription.channel];
+            match subscription.position {
+                // To be told that its place is lost: a cursor of a former epoch says so too, should it be cut off before.
+                0 => MessageId { epoch: Epoch::new(&channel.name, 0), offset: 0 },
+                position => MessageId { epoch: channel.epoch, offset: position - 1 },
+            }
         };
         Cursor { places: self.slots[index].subscriptions().iter().map(place).collect() }
     }
