@@ -84,7 +84,7 @@ impl Engine {
     fn next_for_mirror(&mut self, name: &str, shard: u16) -> Option<PeerMessage> {
         let key = self.hub.find(name)?;
         let channel = &mut self.hub[key];
-        let epoch = channel.epoch;
+        let (epoch, end) = (channel.epoch, channel.history.next());
         let position = channel.mirrors().iter().find(|mirror| mirror.shard == shard)?.sent + 1;
         let next = channel.history.from(position).next().map(|(offset, message)| (offset, message.clone()));
         let mirror = channel.mirrors_mut().iter_mut().find(|mirror| mirror.shard == shard)?;
@@ -92,6 +92,11 @@ impl Engine {
             Some((offset, message)) => {
                 mirror.sent = offset;
                 Some(PeerMessage::Forward { id: MessageId { epoch, offset }, message })
+            }
+            // What it was to get is gone meanwhile: it must know, for its readers to be told.
+            None if position < end => {
+                mirror.sent = end - 1;
+                Some(PeerMessage::Trim { name: name.into(), first: MessageId { epoch, offset: end } })
             }
             None => {
                 mirror.behind = false;
