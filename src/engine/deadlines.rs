@@ -90,6 +90,14 @@ impl Engine {
         self.wake_by(now, index, now + self.durations.stall);
     }
 
+    /// The socket is no longer full: while it was, a held connection slept on its stall limit alone.
+    pub(super) fn watch_hold(&mut self, now: Tick, index: u32) {
+        if self.slots[index].state == State::Parked {
+            let due = self.due(now, index);
+            self.wake_by(now, index, due);
+        }
+    }
+
     fn wake_by(&mut self, now: Tick, index: u32, at: Tick) {
         if self.slots[index].timer.wakes_at(now).is_none_or(|wakes| wakes > at) {
             self.timers.arm(&mut self.slots, index, now, at);

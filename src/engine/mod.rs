@@ -180,6 +180,7 @@ impl Engine {
             Input::Writable { token } => {
                 if let Some(index) = live(&self.slots, token) {
                     self.slots[index].flags.set(Flags::BLOCKED, false);
+                    self.watch_hold(now.tick, index);
                     self.enqueue(index);
                 }
             }
