@@ -265,6 +265,12 @@ impl Engine {
         }
         match self.hub[key].role {
             Role::Home => return,
+            // It left and came back before it was heard: its readers go on from where they are.
+            Role::Mirror if self.hub[key].epoch == epoch => {
+                self.hub[key].history = history;
+                self.schedule_channel(now.tick, key);
+                return self.start_wave(key);
+            }
             Role::Mirror => return self.begin_epoch(key, epoch, history),
             Role::Waiting => {}
         }
