@@ -1,0 +1,257 @@
+//! One run: some clients, some engines, many steps, and the checks.
+//!
+//! Between its steps a run comes to rest a few times, without any time passing: then every reader that is awake must
+//! have got all there is. In the end all clients go, time passes, and nothing may be left.
+
+use super::dice::Dice;
+use super::house::{House, Pace};
+use super::model::{Model, Place};
+use super::publisher::{self, Publisher, data};
+use super::reader::{self, Reader};
+use super::weather::Weather;
+use super::wire::{Piece, Responses};
+use encke::base::payload::{Message, Parts};
+use encke::base::random::Seed;
+use encke::base::time::Tick;
+use encke::engine::Door;
+use serde_json::Value;
+
+/// The most deadlines that may pass until all that was held by time alone is gone.
+const DEADLINES_MAX: usize = 20_000;
+
+struct World {
+    dice: Dice,
+    weather: Weather,
+    house: House,
+    model: Model,
+    readers: Vec<Reader>,
+    publishers: Vec<Publisher>,
+    start: Tick,
+    /// A shard that does nothing, for so many steps.
+    hanging: (u16, usize),
+}
+
+/// Runs the run number `seed`; panics if anything is not as it must be.
+pub fn run(seed: u64, loud: bool) {
+    let mut world = World::new(seed, loud);
+    for _ in 0..world.weather.steps {
+        world.step();
+    }
+    world.check_at_rest(true);
+    world.check_end();
+}
+
+impl World {
+    fn new(seed: u64, loud: bool) -> World {
+        let mut dice = Dice::new(seed);
+        let weather = Weather::of(seed, &mut dice);
+        // A clock that is about to overflow the 32 bits that slots keep of it, for one.
+        let start = Tick(dice.pick(&[0, u64::from(u32::MAX) - 3_000, 1 << 40]));
+        let engine_seed = Seed(dice.bits(), dice.bits());
+        let mut house = House::new(&weather.config, weather.shards, weather.mailbox, engine_seed, start);
+        (house.loud, house.short_writes) = (loud, weather.short_writes);
+        if loud {
+            eprintln!("{weather:#?}");
+        }
+        let mut subscription = || {
+            let mut channels: Vec<usize> = (0..weather.channels.len()).collect();
+            dice.shuffle(&mut channels);
+            let several = dice.percent(40);
+            channels.truncate(if several { dice.within(1..=weather.channels.len()) } else { 1 });
+            channels
+        };
+        let readers = (0..weather.readers).map(|number| Reader::new(number, subscription())).collect();
+        let publishers = (0..weather.publishers).map(Publisher::new).collect();
+        World { model: Model::new(&weather), dice, weather, house, readers, publishers, start, hanging: (0, 0) }
+    }
+
+    fn step(&mut self) {
+        match self.dice.below(100) {
+            0..45 => self.turn(),
+            45..75 => {
+                let (which, habits) = (self.dice.below(self.readers.len()), self.reader_habits());
+                self.readers[which].act(&mut self.house, &mut self.model, &habits, &mut self.dice);
+            }
+            75..87 => {
+                let (which, habits) = (self.dice.below(self.publishers.len()), self.publisher_habits());
+                self.publishers[which].act(&mut self.house, &mut self.model, &habits, &mut self.dice);
+            }
+            87..92 => self.publish_in_process(),
+            92..99 => self.pass_time(),
+            _ => self.check_at_rest(false),
+        }
+    }
+
+    fn turn(&mut self) {
+        let shard = self.dice.below(usize::from(self.weather.shards)) as u16;
+        if self.dice.percent(self.weather.hangs) {
+            self.hanging = (shard, self.dice.within(1..=60));
+        }
+        self.hanging.1 = self.hanging.1.saturating_sub(1);
+        if self.hanging.1 == 0 || self.hanging.0 != shard {
+            self.house.turn(shard, Pace::Some, &mut self.dice);
+        }
+    }
+
+    fn reader_habits(&self) -> reader::Habits {
+        reader::Habits { losses: self.weather.losses, naps: self.weather.naps, buffer: self.weather.buffer }
+    }
+
+    fn publisher_habits(&self) -> publisher::Habits {
+        publisher::Habits {
+            burst: self.weather.burst,
+            data_bytes: self.weather.data_bytes,
+            losses: self.weather.losses,
+            deletes: self.weather.deletes,
+            down_max: self.weather.buffer.1,
+        }
+    }
+
+    fn publish_in_process(&mut self) {
+        for _ in 0..self.dice.within(1..=self.weather.burst) {
+            let channel = self.dice.below(self.model.channels.len());
+            let data = data(self.model.count(), self.weather.data_bytes, &mut self.dice);
+            let record = self.model.sent(channel, &data, None);
+            let parts = Parts {
+                channel: &self.model.channels[channel],
+                content_type: data.content_type,
+                event: &data.event,
+                data: &data.bytes,
+                unix_ms: self.house.now.unix_ms,
+            };
+            let message = Message::new(&parts).expect("a message");
+            self.house.note(format_args!("published in process: {message:?}"));
+            if self.house.publish(message) { self.model.kept(record) } else { self.model.refused(record) }
+        }
+    }
+
+    fn pass_time(&mut self) {
+        const SECOND: u64 = 1_000;
+        let jump = self.dice.percent(self.weather.jumps);
+        let ms = match self.house.next_deadline_ms() {
+            _ if jump => self.dice.pick(&[SECOND, 30 * SECOND, 300 * SECOND, 3_600 * SECOND, 36_000 * SECOND]),
+            Some(ms) if self.weather.jumps > 0 && self.dice.percent(50) => ms,
+            _ => self.dice.below(200) as u64,
+        };
+        self.pass(ms);
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.house.pass(ms);
+        self.model.now_ms = self.house.now.tick.since(self.start);
+    }
+
+    /// Lets everything come to rest, and checks that everybody awake is up to date: all readers, if `all`.
+    fn check_at_rest(&mut self, all: bool) {
+        self.house.note(format_args!("all comes to rest"));
+        if all {
+            self.readers.iter_mut().for_each(Reader::wake);
+        }
+        self.settle();
+        let waiting: usize = self.publishers.iter().map(Publisher::waiting).sum();
+        assert_eq!(waiting, 0, "publishers wait for their answers");
+        for channel in 0..self.model.channels.len() {
+            self.check_channel(channel);
+        }
+        self.check_heartbeats();
+        self.model.check_order();
+        let published: u64 = self.house.engines.iter().map(|engine| engine.counters().published).sum();
+        let (taken, perhaps) = self.model.taken();
+        assert!((taken..=taken + perhaps).contains(&published), "{published} published of {taken} and perhaps {perhaps}");
+    }
+
+    fn settle(&mut self) {
+        let habits = self.reader_habits();
+        let World { dice, house, model, readers, publishers, .. } = self;
+        house.settle(dice, |house, dice| {
+            publishers.iter_mut().for_each(|publisher| publisher.read(house, model));
+            readers.iter_mut().for_each(|reader| reader.catch_up(house, model, &habits, dice));
+        });
+    }
+
+    /// What its home says of a channel is what its readers have come to.
+    fn check_channel(&mut self, channel: usize) {
+        let on_it = |reader: &&Reader| reader.channels.contains(&channel);
+        let Some(info) = self.inspect(channel) else {
+            let held = self.readers.iter().filter(on_it).any(|reader| reader.held().is_some() && reader.is_awake());
+            return assert!(!held, "channel {channel} is unknown and has readers");
+        };
+        let head = Place::parse(info["head"].as_str().expect("an id"));
+        self.model.check_head(channel, &head);
+        let depth = info["depth"].as_u64().expect("a number");
+        assert!(depth <= self.weather.config.history_messages.max(1) && depth <= head.offset);
+        for reader in self.readers.iter().filter(on_it).filter(|reader| reader.is_awake()) {
+            reader.check_up_to_date(channel, &head);
+        }
+        if self.readers.iter().all(Reader::is_awake) {
+            let held = self.readers.iter().filter(on_it).filter(|reader| reader.held().is_some()).count();
+            assert_eq!(info["subscribers"], held, "subscribers of {channel}");
+        }
+    }
+
+    /// Asks a channel's home about it.
+    fn inspect(&mut self, channel: usize) -> Option<Value> {
+        let name = self.model.channels[channel].clone();
+        let home = self.house.home_of(&name);
+        let socket = self.house.connect(home, Door::Control, usize::MAX).expect("room");
+        let request = format!("GET /channels{} HTTP/1.0\r\n\r\n", reader::encode(&name));
+        self.house.send(socket, request.as_bytes());
+        self.house.turn(home, Pace::All, &mut self.dice);
+        let bytes = self.house.take(socket, usize::MAX);
+        self.house.hang_up(socket);
+        self.house.turn(home, Pace::All, &mut self.dice);
+        let (mut status, mut body) = (0, Vec::new());
+        for piece in Responses::new().take(&bytes) {
+            match piece {
+                Piece::Head(head) => status = head.status,
+                Piece::Body(bytes) => body.extend(bytes),
+                Piece::End => {}
+            }
+        }
+        assert!(matches!(status, 200 | 404), "inspection was answered {status}");
+        (status == 200).then(|| serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    /// No stream that could be written to is silent for longer than it may be.
+    fn check_heartbeats(&self) {
+        let heartbeat_ms = self.weather.config.heartbeat_ms;
+        for reader in self.readers.iter().filter(|reader| heartbeat_ms > 0 && reader.is_awake()) {
+            let Some((socket, true)) = reader.held() else { continue };
+            let silent_ms = self.house.silent_ms(socket);
+            assert!(silent_ms <= heartbeat_ms, "socket {socket} of reader {} is silent for {silent_ms} ms", reader.number);
+        }
+    }
+
+    /// All clients go, or all engines are told to stop; then time passes until nothing is left to wait for.
+    fn check_end(&mut self) {
+        if self.dice.percent(30) {
+            self.check_drain();
+        }
+        self.readers.iter_mut().for_each(|reader| reader.leave(&mut self.house));
+        self.publishers.iter_mut().for_each(|publisher| publisher.leave(&mut self.house));
+        self.settle();
+        for _ in 0..DEADLINES_MAX {
+            let Some(ms) = self.house.next_deadline_ms() else { break };
+            self.pass(ms);
+            self.settle();
+        }
+        for (shard, engine) in self.house.engines.iter().enumerate() {
+            assert_eq!(engine.next_deadline(), None, "shard {shard} waits for something");
+            assert_eq!((engine.connections(), engine.channels()), (0, 0), "something is left on shard {shard}");
+        }
+    }
+
+    /// Engines that drain get rid of all connections without any time passing, if their clients play along.
+    fn check_drain(&mut self) {
+        self.house.note(format_args!("all engines drain"));
+        self.readers.iter_mut().for_each(|reader| reader.leaving = true);
+        for engine in &mut self.house.engines {
+            engine.drain(self.house.now);
+        }
+        self.house.events += 1;
+        self.settle();
+        for (shard, engine) in self.house.engines.iter().enumerate() {
+            assert_eq!(engine.connections(), 0, "connections are left on shard {shard}");
+        }
+    }
+}
