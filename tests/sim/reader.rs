@@ -58,12 +58,24 @@ pub struct Reader {
     /// What it will resume from.
     cursor: Option<String>,
     line: Option<Line>,
+    /// How often it has asked.
+    requests: u64,
     /// Steps for which it neither reads nor asks.
     asleep: usize,
     /// It was last told that there is no room for its channels.
     refused: bool,
     /// It asks for nothing more.
     pub leaving: bool,
+}
+
+/// A request of a reader that has not been answered to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub socket: usize,
+    /// Which of the reader's requests it is.
+    pub request: u64,
+    /// Whether it is a stream, and has begun.
+    pub stream: bool,
 }
 
 /// What a reader may do beside reading.
@@ -77,7 +89,7 @@ pub struct Habits {
 impl Reader {
     pub fn new(number: usize, channels: Vec<usize>) -> Reader {
         let seen = vec![None; channels.len()];
-        Reader { number, channels, seen, cursor: None, line: None, asleep: 0, refused: false, leaving: false }
+        Reader { number, channels, seen, cursor: None, line: None, requests: 0, asleep: 0, refused: false, leaving: false }
     }
 
     pub fn is_awake(&self) -> bool {
@@ -134,11 +146,12 @@ impl Reader {
         self.leaving = true;
     }
 
-    /// Whether it is held now, and by which socket.
-    pub fn held(&self) -> Option<(usize, bool)> {
+    /// How it is held now.
+    pub fn held(&self) -> Option<Held> {
         let line = self.line.as_ref()?;
         let asked = line.asked.as_ref()?;
-        Some((line.socket, asked.way.transport == Transport::Sse && asked.head.is_some()))
+        let stream = asked.way.transport == Transport::Sse && asked.head.is_some();
+        Some(Held { socket: line.socket, request: self.requests, stream })
     }
 
     /// Panics unless it has come to `head` in `channel`, as far as it has been told where it is.
@@ -188,6 +201,7 @@ impl Reader {
         let earliest = self.cursor.is_none() && (dice.percent(50) || way.transport == Transport::Poll);
         let request = self.request(model, way, earliest, dice);
         let Some(line) = &mut self.line else { return };
+        self.requests += 1;
         house.note(format_args!("reader {} asks on socket {}: {request:?}", self.number, line.socket));
         house.send(line.socket, request.as_bytes());
         line.asked = Some(Asked { way, earliest, head: None, body: Vec::new(), events: Events::default() });

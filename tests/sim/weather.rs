@@ -113,6 +113,7 @@ impl Weather {
             Profile::TinyMailboxes => {
                 (self.mailbox, self.shards) = (dice.within(1..=3), dice.within(2..=4) as u16);
                 (self.burst, self.data_bytes, self.deletes, self.hangs) = (12, 40, dice.below(4), 4);
+                self.losses = dice.pick(&[1, 5, 15]);
                 config.mailbox_messages = dice.within(1..=4) as u64;
                 config.history_messages = dice.pick(&[3, 10, 1_000_000]);
                 config.history_budget = dice.pick(&[2_000, 1 << 40]);
@@ -122,9 +123,10 @@ impl Weather {
             Profile::SlowReaders => {
                 (self.naps, self.buffer, self.data_bytes) = (10, (8, 400), 400);
                 config.history_messages = dice.pick(&[4, 20, 1_000_000]);
+                config.heartbeat_ms = dice.pick(&[120, 300, 25 * SECOND]);
             }
             Profile::Deletes => {
-                self.deletes = dice.within(5..=30);
+                (self.deletes, self.losses) = (dice.within(5..=30), dice.pick(&[1, 5, 15]));
                 config.channel_linger_ms = dice.pick(&[100, 5 * SECOND, DAY]);
                 config.channels_max = dice.pick(&[u64::from(self.shards), 1_000_000]);
             }

@@ -7,7 +7,7 @@ use super::dice::Dice;
 use super::house::{House, Pace};
 use super::model::{Model, Place};
 use super::publisher::{self, Publisher, data};
-use super::reader::{self, Reader};
+use super::reader::{self, Held, Reader};
 use super::weather::Weather;
 use super::wire::{Piece, Responses};
 use encke::base::payload::{Message, Parts};
@@ -15,6 +15,7 @@ use encke::base::random::Seed;
 use encke::base::time::Tick;
 use encke::engine::Door;
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// The most deadlines that may pass until all that was held by time alone is gone.
 const DEADLINES_MAX: usize = 20_000;
@@ -29,6 +30,8 @@ struct World {
     start: Tick,
     /// A shard that does nothing, for so many steps.
     hanging: (u16, usize),
+    /// What each reader was held by when all last came to rest, and since when that was seen.
+    held: HashMap<usize, (Held, Tick)>,
 }
 
 /// Runs the run number `seed`; panics if anything is not as it must be.
@@ -62,7 +65,8 @@ impl World {
         };
         let readers = (0..weather.readers).map(|number| Reader::new(number, subscription())).collect();
         let publishers = (0..weather.publishers).map(Publisher::new).collect();
-        World { model: Model::new(&weather), dice, weather, house, readers, publishers, start, hanging: (0, 0) }
+        let (model, held) = (Model::new(&weather), HashMap::new());
+        World { dice, weather, house, model, readers, publishers, start, hanging: (0, 0), held }
     }
 
     fn step(&mut self) {
@@ -148,6 +152,7 @@ impl World {
             self.readers.iter_mut().for_each(Reader::wake);
         }
         self.settle();
+        self.check_holds();
         let waiting: usize = self.publishers.iter().map(Publisher::waiting).sum();
         assert_eq!(waiting, 0, "publishers wait for their answers");
         for channel in 0..self.model.channels.len() {
@@ -212,11 +217,41 @@ impl World {
         (status == 200).then(|| serde_json::from_slice(&body).expect("JSON"))
     }
 
+    /// Nobody is held for longer than a long poll's timeout or a stream's life span, give or take the jitter.
+    fn check_holds(&mut self) {
+        let overdue: Vec<(usize, Held)> = self.held.iter().filter_map(|(&number, &seen)| self.overdue(number, seen)).collect();
+        if !overdue.is_empty() {
+            // Who could not be written to until just now ends with the next tick.
+            self.pass(2);
+            self.settle();
+        }
+        for (number, held) in overdue {
+            assert_ne!(self.readers[number].held(), Some(held), "reader {number} is held for too long");
+        }
+        let now = self.house.now.tick;
+        let seen = |reader: &Reader| {
+            let held = reader.held().filter(|_| reader.is_awake())?;
+            let since = self.held.get(&reader.number).filter(|(before, _)| *before == held).map_or(now, |(_, since)| *since);
+            Some((reader.number, (held, since)))
+        };
+        self.held = self.readers.iter().filter_map(seen).collect();
+    }
+
+    /// Whether a reader is awake and still held as it was when its time was not yet over.
+    fn overdue(&self, number: usize, (held, since): (Held, Tick)) -> Option<(usize, Held)> {
+        let config = &self.weather.config;
+        let ms = if held.stream { config.life_span_ms } else { config.long_poll_timeout_ms };
+        let ms_max = ms + ms * config.jitter_percent / 100 + 1;
+        let reader = &self.readers[number];
+        let over = ms > 0 && self.house.now.tick.since(since) > ms_max;
+        (over && reader.is_awake() && reader.held() == Some(held)).then_some((number, held))
+    }
+
     /// No stream that could be written to is silent for longer than it may be.
     fn check_heartbeats(&self) {
         let heartbeat_ms = self.weather.config.heartbeat_ms;
         for reader in self.readers.iter().filter(|reader| heartbeat_ms > 0 && reader.is_awake()) {
-            let Some((socket, true)) = reader.held() else { continue };
+            let Some(Held { socket, stream: true, .. }) = reader.held() else { continue };
             let silent_ms = self.house.silent_ms(socket);
             assert!(silent_ms <= heartbeat_ms, "socket {socket} of reader {} is silent for {silent_ms} ms", reader.number);
         }
