@@ -27,8 +27,8 @@ impl Engine {
     pub(super) fn received(&mut self, now: Now, index: u32, bytes: &[u8]) {
         let connection = &self.slots[index];
         match connection.state {
-            // Whoever listens to a stream has nothing to say on it.
-            State::Parked if connection.variant.transport().is_stream() => {}
+            // Whoever is held by the connection's last response has nothing more to say on it.
+            State::Parked if connection.variant.ends_connection() => {}
             State::Closing | State::Lingering => {}
             _ => self.process(now, index, bytes),
         }
