@@ -198,7 +198,12 @@ impl Engine {
 
     fn age_channel(&mut self, now: Tick, key: u32) {
         let keep = self.limits.keep;
+        let held = self.hub[key].history.len() > 0;
         self.hub.change_history(key, |history| history.trim(now, &keep));
+        if held && self.hub[key].history.len() == 0 && self.hub[key].role == Role::Home {
+            // How long it is remembered without messages counts from its last one's end.
+            self.hub.touch(key, now);
+        }
         let channel = &self.hub[key];
         let unused = channel.subscribers.is_empty() && channel.mirrors().is_empty();
         let empty = channel.history.len() == 0 || channel.role != Role::Home;
