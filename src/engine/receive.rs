@@ -79,7 +79,7 @@ impl Engine {
     fn hear(&mut self, index: u32) {
         let connection = &mut self.slots[index];
         let waiting = connection.rest.as_ref().map_or(0, |rest| rest.inbox.len());
-        let deaf = waiting >= self.limits.http.head_bytes;
+        let deaf = waiting > self.limits.http.head_bytes;
         if connection.flags.has(Flags::DEAF) && !deaf {
             self.orders.push_back(super::Output::Read(self.slots.token(index)));
         }
