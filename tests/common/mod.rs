@@ -1,0 +1,5 @@
+//! What several test files share: engines with clients around them in virtual time, and the notation of transcripts.
+
+pub mod notation;
+pub mod transcript;
+pub mod world;

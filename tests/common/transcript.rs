@@ -1,0 +1,335 @@
+//! A transcript: what clients do at which time, and what they must get.
+//!
+//! ```text
+//! # a comment                                  @ heartbeat=5s jitter=10%     options, before all else
+//! shards 2                                     home /chat 1                  which shard is the channel's home
+//! open a public on 1                           = 1.5s                        lets time pass until then
+//! a > GET / HTTP/1.1                           a client sends; lines that follow each other are one send
+//! a eof                                        a reset
+//! a takes 10                                   its socket is full after 10 more bytes,  a ready  until then
+//! publish /chat type=text/plain event=e | hi   the program around the server publishes,  64 times publish …  so often
+//! hold mail                                    no shard's mailbox has room,  pass mail  until then
+//! drain                                        the server is to stop
+//! a < HTTP/1.1 200 OK                          what a client then gets; see `notation` for how it is written
+//! a !shutdown                                  a !close
+//! ```
+//! What clients get is told after each act, in full: what is not told must not come.
+//! `@ whole: why` says that what clients get may depend on how what they send is cut.
+
+use super::notation::{self, Epochs};
+use super::world::{Client, Manner, SEED, World};
+use encke::Config;
+use encke::base::payload::Parts;
+use encke::engine::{Door, Engine};
+
+/// What a transcript does not set: few connections, since room for all is made at once, and no jitter.
+const OPTIONS: [(&str, &str); 2] = [("connections_max", "100"), ("jitter", "off")];
+
+/// A transcript, as it was read.
+pub struct Transcript {
+    name: String,
+    config: Config,
+    shards: u16,
+    /// Cutting what is sent must not change what is received.
+    pub may_be_cut: bool,
+    lines: Vec<Line>,
+}
+
+/// A line that tells nothing of what clients get.
+struct Line {
+    number: usize,
+    text: String,
+    act: Option<Act>,
+}
+
+/// What somebody does, or time.
+enum Act {
+    Open { client: String, door: Door, shard: usize },
+    Send { client: String, lines: Vec<String> },
+    Eof { client: String },
+    Reset { client: String },
+    Take { client: String, room: Option<usize> },
+    Publish { times: usize, channel: String, content_type: String, event: String, data: String },
+    HoldMail(bool),
+    Drain,
+    PassUntil(u64),
+}
+
+/// Says where a panic came from, be it the transcript's fault or an engine's.
+struct Place<'a> {
+    name: &'a str,
+    line: usize,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("at {}.txt line {}", self.name, self.line);
+        }
+    }
+}
+
+/// What clients have received after an act.
+pub struct Step {
+    /// Where the act stands.
+    pub line: usize,
+    pub clients: Vec<Seen>,
+}
+
+/// What one client has received since it came.
+pub struct Seen {
+    pub name: String,
+    pub stream: Vec<u8>,
+    pub shut: bool,
+    pub closed: bool,
+}
+
+impl Seen {
+    /// Whether it means the same, however it was put in chunks.
+    pub fn means(&self, other: &Seen) -> bool {
+        let same =
+            self.stream == other.stream || notation::without_chunks(&self.stream) == notation::without_chunks(&other.stream);
+        same && self.shut == other.shut && self.closed == other.closed
+    }
+}
+
+impl Transcript {
+    /// Reads a transcript; panics, naming the line, if it is none.
+    pub fn parse(name: &str, text: &str) -> Transcript {
+        let mut place = Place { name, line: 0 };
+        let mut config = Config::default();
+        for (name, value) in OPTIONS {
+            config.set(name, value).expect("our own options are right");
+        }
+        let mut transcript = Transcript { name: name.to_string(), config, shards: 1, may_be_cut: true, lines: Vec::new() };
+        let mut told = false;
+        for (at, line) in text.lines().enumerate() {
+            let number = at + 1;
+            place.line = number;
+            if tells(line) {
+                told = true;
+                continue;
+            }
+            let act = match line.split_once(' ') {
+                _ if line.is_empty() || line.starts_with('#') => None,
+                Some(("@", options)) => transcript.set(options),
+                Some(("shards", count)) => {
+                    transcript.shards = count.parse().expect("a count of shards");
+                    None
+                }
+                Some(("home", words)) => transcript.check_home(words),
+                _ => Some(act(line).unwrap_or_else(|| panic!("{line:?} is no act"))),
+            };
+            transcript.push(Line { number, text: line.to_string(), act }, told);
+            told = false;
+        }
+        if let Err(error) = transcript.config.check() {
+            panic!("{error}");
+        }
+        transcript
+    }
+
+    fn set(&mut self, options: &str) -> Option<Act> {
+        assert!(self.lines.iter().all(|line| line.act.is_none()), "options stand before all acts");
+        if options.starts_with("whole: ") {
+            self.may_be_cut = false;
+            return None;
+        }
+        for option in options.split_whitespace() {
+            let (name, value) = option.split_once('=').unwrap_or_else(|| panic!("{option} has no value"));
+            self.config.set(name, value).unwrap_or_else(|error| panic!("{error}"));
+        }
+        None
+    }
+
+    fn check_home(&self, words: &str) -> Option<Act> {
+        let (channel, shard) = words.split_once(' ').unwrap_or((words, ""));
+        let home = Engine::home_of(SEED, self.shards, channel).to_string();
+        assert!(home == shard, "{channel} is at home on {home}");
+        None
+    }
+
+    /// Adds a line; one that goes on with the send of the line before takes that over.
+    fn push(&mut self, mut line: Line, told: bool) {
+        if let Some(Act::Send { client, lines }) = &mut line.act
+            && let Some(last) = self.lines.last_mut().filter(|_| !told)
+            && let Some(Act::Send { client: sender, lines: before }) = &mut last.act
+            && sender == client
+        {
+            before.append(lines);
+            *lines = std::mem::take(before);
+            last.act = None;
+        }
+        self.lines.push(line);
+    }
+
+    /// How many bytes each send has.
+    pub fn sends(&self) -> Vec<usize> {
+        let mut sends = Vec::new();
+        self.play(Manner::default(), &mut sends, |_, _, _| {});
+        sends
+    }
+
+    /// The transcript with what clients get told as they do.
+    pub fn told(&self) -> String {
+        let mut text = String::new();
+        let mut known: Vec<(usize, bool, bool)> = Vec::new();
+        self.play(Manner::default(), &mut Vec::new(), |line, world, epochs| {
+            text += &format!("{}\n", line.text);
+            known.resize(world.clients.len(), (0, false, false));
+            for (client, known) in world.clients.iter().zip(&mut known) {
+                tell(&mut text, client, known, epochs, world.now().unix_ms);
+            }
+        });
+        text
+    }
+
+    /// What clients have received after each act.
+    pub fn steps(&self, manner: Manner) -> Vec<Step> {
+        let mut steps = Vec::new();
+        self.play(manner, &mut Vec::new(), |line, world, _| {
+            if line.act.is_some() {
+                steps.push(Step { line: line.number, clients: world.clients.iter().map(seen).collect() });
+            }
+        });
+        steps
+    }
+
+    /// Acts it out; `watch` is shown the world after each line.
+    fn play(&self, manner: Manner, sends: &mut Vec<usize>, mut watch: impl FnMut(&Line, &World, &Epochs)) {
+        let mut world = World::new(&self.config, self.shards, manner);
+        let mut epochs = Epochs::default();
+        let mut noted = Vec::new();
+        let mut place = Place { name: &self.name, line: 0 };
+        for line in &self.lines {
+            place.line = line.number;
+            if let Some(act) = &line.act {
+                perform(act, &mut world, &epochs, sends);
+                note_epochs(&mut epochs, &mut noted, &world);
+            }
+            watch(line, &world, &epochs);
+        }
+    }
+}
+
+/// Notes the epochs in what was received since it was last `noted` how much that is.
+fn note_epochs(epochs: &mut Epochs, noted: &mut Vec<usize>, world: &World) {
+    noted.resize(world.clients.len(), 0);
+    for (client, noted) in world.clients.iter().zip(noted) {
+        if *noted < client.received.len() {
+            epochs.note(&client.received);
+            *noted = client.received.len();
+        }
+    }
+}
+
+fn perform(act: &Act, world: &mut World, epochs: &Epochs, sends: &mut Vec<usize>) {
+    match act {
+        Act::Open { client, door, shard } => world.open(client, *door, *shard),
+        Act::Send { client, lines } => {
+            let bytes = lines.iter().flat_map(|line| notation::read(line, epochs)).collect::<Vec<u8>>();
+            sends.push(bytes.len());
+            world.send(world.client(client), &bytes);
+        }
+        Act::Eof { client } => world.eof(world.client(client)),
+        Act::Reset { client } => world.reset(world.client(client)),
+        Act::Take { client, room } => world.take(world.client(client), *room),
+        Act::Publish { times, channel, content_type, event, data } => {
+            let data = notation::unescape(data, epochs);
+            let unix_ms = world.now().unix_ms;
+            for _ in 0..*times {
+                world.publish(&Parts { channel, content_type, event, data: &data, unix_ms });
+            }
+        }
+        Act::HoldMail(held) => world.hold_mail(*held),
+        Act::Drain => world.drain(),
+        Act::PassUntil(ms) => world.pass_until(*ms),
+    }
+}
+
+/// Whether a line tells what a client gets.
+fn tells(line: &str) -> bool {
+    let said = line.split_once(' ').map_or("", |(_, said)| said);
+    !line.starts_with('#') && (said == "<" || said.starts_with("< ") || said.starts_with('!'))
+}
+
+fn act(line: &str) -> Option<Act> {
+    if let Some((client, "") | (client, " ")) = line.split_once(" >").filter(|(client, _)| !client.contains(' ')) {
+        return Some(Act::Send { client: client.to_string(), lines: vec![String::new()] });
+    }
+    if let Some((client, text)) = line.split_once(" > ").filter(|(client, _)| !client.contains(' ')) {
+        return Some(Act::Send { client: client.to_string(), lines: vec![text.to_string()] });
+    }
+    if let Some((labels, data)) = line.split_once(" |").filter(|(labels, _)| labels.contains("publish ")) {
+        return publish(labels, data.strip_prefix(' ').unwrap_or(data));
+    }
+    match line.split(' ').collect::<Vec<&str>>()[..] {
+        ["open", client, door] => Some(Act::Open { client: client.to_string(), door: named_door(door)?, shard: 0 }),
+        ["open", client, door, "on", shard] => {
+            Some(Act::Open { client: client.to_string(), door: named_door(door)?, shard: shard.parse().ok()? })
+        }
+        ["=", time] => Some(Act::PassUntil(milliseconds(time)?)),
+        ["drain"] => Some(Act::Drain),
+        ["hold", "mail"] => Some(Act::HoldMail(true)),
+        ["pass", "mail"] => Some(Act::HoldMail(false)),
+        [client, "eof"] => Some(Act::Eof { client: client.to_string() }),
+        [client, "reset"] => Some(Act::Reset { client: client.to_string() }),
+        [client, "takes", room] => Some(Act::Take { client: client.to_string(), room: Some(room.parse().ok()?) }),
+        [client, "ready"] => Some(Act::Take { client: client.to_string(), room: None }),
+        _ => None,
+    }
+}
+
+fn publish(labels: &str, data: &str) -> Option<Act> {
+    let (times, labels) = labels.split_once("publish ")?;
+    let times = if times.is_empty() { 1 } else { times.strip_suffix(" times ")?.parse().ok()? };
+    let mut words = labels.split(' ');
+    let channel = words.next()?.to_string();
+    let (mut content_type, mut event) = (String::new(), String::new());
+    for word in words {
+        match word.split_once('=')? {
+            ("type", value) => content_type = value.to_string(),
+            ("event", value) => event = value.to_string(),
+            _ => return None,
+        }
+    }
+    Some(Act::Publish { times, channel, content_type, event, data: data.to_string() })
+}
+
+fn named_door(name: &str) -> Option<Door> {
+    match name {
+        "public" => Some(Door::Public),
+        "loopback" => Some(Door::PublicLoopback),
+        "private" => Some(Door::Private),
+        "private-loopback" => Some(Door::PrivateLoopback),
+        "control" => Some(Door::Control),
+        _ => None,
+    }
+}
+
+/// `1.5s`, `250ms`, `2m`, `1h`.
+fn milliseconds(text: &str) -> Option<u64> {
+    let units = [("ms", 1.0), ("s", 1_000.0), ("m", 60_000.0), ("h", 3_600_000.0)];
+    let (number, unit) = units.iter().find_map(|(name, unit)| text.strip_suffix(name).zip(Some(unit)))?;
+    number.parse::<f64>().ok().map(|number| (number * unit).round() as u64)
+}
+
+/// Writes what is new with a client since what was `known` of it: bytes, end, close.
+fn tell(text: &mut String, client: &Client, known: &mut (usize, bool, bool), epochs: &Epochs, unix_ms: u64) {
+    let name = &client.name;
+    for line in notation::write(&client.received[known.0..], epochs, unix_ms) {
+        *text += format!("{name} < {line}").trim_end();
+        text.push('\n');
+    }
+    if client.shut && !known.1 {
+        *text += &format!("{name} !shutdown\n");
+    }
+    if client.closed && !known.2 {
+        *text += &format!("{name} !close\n");
+    }
+    *known = (client.received.len(), client.shut, client.closed);
+}
+
+fn seen(client: &Client) -> Seen {
+    Seen { name: client.name.clone(), stream: client.received.clone(), shut: client.shut, closed: client.closed }
+}

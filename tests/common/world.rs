@@ -1,0 +1,310 @@
+//! Shards with clients around them, in virtual time: a reactor without a system.
+//!
+//! Owns the engines, the clock, and both ends of each connection. Does what the contract of [`Engine`] asks of
+//! a reactor, and after each act goes on until nothing moves, so that what a client has received is all that it
+//! will receive until time passes or somebody acts. Never judges what was received.
+//!
+//! Invariant: `check_invariants` holds for every engine after each thing it was told and each thing it did.
+
+use encke::Config;
+use encke::base::id::Token;
+use encke::base::payload::{Message, Parts};
+use encke::base::random::Seed;
+use encke::base::time::{Now, Tick};
+use encke::engine::{Door, Engine, Input, Output, PeerMessage};
+use std::collections::VecDeque;
+
+/// Every world's seed: epochs, home shards and jitter follow from it.
+pub const SEED: Seed = Seed(1994, 16);
+/// What the calendar says when a world begins: Sun, 06 Nov 1994 08:49:37 GMT.
+pub const UNIX_MS: u64 = 784_111_777_000;
+/// More rounds than any act needs; beyond, engines keep each other busy for nothing.
+const ROUNDS_MAX: usize = 10_000;
+
+/// What a connection is called for which there was no room.
+const NO_TOKEN: Token = Token { index: u32::MAX, generation: u32::MAX };
+
+/// How the system under the engines behaves. None of it may change what clients receive.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// In which pieces what clients send arrives.
+    pub cut: Cut,
+    /// How many bytes a socket takes at once; the next ones at once after that.
+    pub gulp: Option<usize>,
+    /// What the steady clock shows when the world begins.
+    pub start: u64,
+}
+
+/// The pieces in which sent bytes arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// Each send as a whole.
+    #[default]
+    Nowhere,
+    /// Each byte on its own.
+    Everywhere,
+    /// The send of this number in two, so many bytes in the first.
+    Once { send: usize, at: usize },
+}
+
+/// One client and its connection.
+pub struct Client {
+    pub name: String,
+    /// All that it received, from the first byte on.
+    pub received: Vec<u8>,
+    /// The server has ended its half.
+    pub shut: bool,
+    /// The server has closed.
+    pub closed: bool,
+    shard: usize,
+    token: Token,
+    /// What it sent and the engine has not yet read.
+    unread: VecDeque<u8>,
+    eof: Eof,
+    /// How many bytes its socket still takes; `None` for all.
+    room: Option<usize>,
+    /// Its socket took less than it was offered.
+    full: bool,
+}
+
+#[derive(PartialEq)]
+enum Eof {
+    NotYet,
+    Sent,
+    Told,
+}
+
+/// The shards of one server and all their clients.
+pub struct World {
+    engines: Vec<Engine>,
+    pub clients: Vec<Client>,
+    tick: Tick,
+    manner: Manner,
+    sends: usize,
+    mail_held: bool,
+}
+
+impl World {
+    /// A server of so many shards.
+    pub fn new(config: &Config, shards: u16, manner: Manner) -> World {
+        let engines = (0..shards).map(|shard| Engine::new(config, shard, shards, SEED)).collect();
+        World { engines, clients: Vec::new(), tick: Tick(manner.start), manner, sends: 0, mail_held: false }
+    }
+
+    /// What both clocks show.
+    pub fn now(&self) -> Now {
+        Now { tick: self.tick, unix_ms: UNIX_MS + self.elapsed_ms() }
+    }
+
+    /// How long this world has existed.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.tick.since(Tick(self.manner.start))
+    }
+
+    /// The newest client of this name.
+    pub fn client(&self, name: &str) -> usize {
+        let place = self.clients.iter().rposition(|client| client.name == name);
+        place.unwrap_or_else(|| panic!("there is no client {name}"))
+    }
+
+    /// Opens a connection to `shard`, which closes it if it has no room.
+    pub fn open(&mut self, name: &str, door: Door, shard: usize) {
+        let now = self.now();
+        let token = self.engines[shard].open(now, door);
+        self.clients.push(Client {
+            name: name.to_string(),
+            received: Vec::new(),
+            shut: false,
+            closed: token.is_none(),
+            shard,
+            token: token.unwrap_or(NO_TOKEN),
+            unread: VecDeque::new(),
+            eof: Eof::NotYet,
+            room: None,
+            full: false,
+        });
+        self.settle();
+    }
+
+    /// The program around the server publishes.
+    pub fn publish(&mut self, parts: &Parts<'_>) {
+        let home = Engine::home_of(SEED, self.engines.len() as u16, parts.channel);
+        let message = Message::new(parts).expect("the transcript's message is one");
+        self.handle(usize::from(home), Input::Publish(message));
+        self.settle();
+    }
+
+    /// A client sends, in the pieces that this world's manner makes of it.
+    pub fn send(&mut self, client: usize, bytes: &[u8]) {
+        assert!(!self.clients[client].closed, "{} is closed", self.clients[client].name);
+        let send = self.sends;
+        self.sends += 1;
+        let pieces: Vec<&[u8]> = match self.manner.cut {
+            Cut::Everywhere => bytes.chunks(1).collect(),
+            Cut::Once { send: which, at } if which == send => vec![&bytes[..at], &bytes[at..]],
+            Cut::Once { .. } | Cut::Nowhere => vec![bytes],
+        };
+        for piece in pieces {
+            self.clients[client].unread.extend(piece);
+            self.settle();
+        }
+    }
+
+    /// A client ends its half.
+    pub fn eof(&mut self, client: usize) {
+        self.clients[client].eof = Eof::Sent;
+        self.settle();
+    }
+
+    /// A client's connection breaks.
+    pub fn reset(&mut self, client: usize) {
+        let (shard, token) = (self.clients[client].shard, self.clients[client].token);
+        self.clients[client].unread.clear();
+        self.handle(shard, Input::Failed { token });
+        self.settle();
+    }
+
+    /// A client's socket takes `room` more bytes and is full then; `None`: it takes all again.
+    pub fn take(&mut self, client: usize, room: Option<usize>) {
+        self.clients[client].room = room;
+        self.settle();
+    }
+
+    /// The server is to stop.
+    pub fn drain(&mut self) {
+        let now = self.now();
+        for engine in &mut self.engines {
+            engine.drain(now);
+            engine.check_invariants();
+        }
+        self.settle();
+    }
+
+    /// Mailboxes between shards have no room, or have it again.
+    pub fn hold_mail(&mut self, held: bool) {
+        self.mail_held = held;
+        self.settle();
+    }
+
+    /// Lets time pass until so many milliseconds after the beginning, from deadline to deadline.
+    pub fn pass_until(&mut self, elapsed_ms: u64) {
+        let end = Tick(self.manner.start + elapsed_ms);
+        assert!(end >= self.tick, "time does not go back");
+        while let Some(due) = self.engines.iter().filter_map(Engine::next_deadline).min().filter(|&due| due <= end) {
+            self.tick = self.tick.max(due);
+            for shard in 0..self.engines.len() {
+                self.handle(shard, Input::Time);
+            }
+            self.settle();
+        }
+        self.tick = end;
+    }
+
+    fn handle(&mut self, shard: usize, input: Input<'_>) {
+        let now = self.now();
+        self.engines[shard].handle(now, input);
+        self.engines[shard].check_invariants();
+    }
+
+    /// Goes on until nothing moves.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            let mut moved = false;
+            for shard in 0..self.engines.len() {
+                moved |= self.read(shard) | self.make_room(shard) | self.turn(shard);
+            }
+            moved |= !self.mail_held && self.pass_mail();
+            if !moved && !self.engines.iter().any(Engine::busy) {
+                return;
+            }
+        }
+        panic!("the engines never come to rest");
+    }
+
+    /// Reads the sockets of a shard that have something and that it listens to.
+    fn read(&mut self, shard: usize) -> bool {
+        let mut moved = false;
+        for at in 0..self.clients.len() {
+            let client = &mut self.clients[at];
+            if client.shard != shard || client.closed || !self.engines[shard].wants_read(client.token) {
+                continue;
+            }
+            let (token, bytes) = (client.token, Vec::from(std::mem::take(&mut client.unread)));
+            if !bytes.is_empty() {
+                self.handle(shard, Input::Bytes { token, bytes: &bytes });
+                moved = true;
+            } else if client.eof == Eof::Sent {
+                client.eof = Eof::Told;
+                self.handle(shard, Input::Eof { token });
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    /// Sockets that were full and no longer are.
+    fn make_room(&mut self, shard: usize) -> bool {
+        let mut moved = false;
+        for at in 0..self.clients.len() {
+            let client = &mut self.clients[at];
+            if client.shard == shard && client.full && !client.closed && client.room != Some(0) {
+                client.full = false;
+                let token = client.token;
+                self.handle(shard, Input::Writable { token });
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    fn turn(&mut self, shard: usize) -> bool {
+        let now = self.now();
+        let mut moved = false;
+        self.engines[shard].begin_turn();
+        while let Some(output) = self.engines[shard].poll_output(now) {
+            moved = true;
+            match output {
+                Output::Write(token) => self.write(shard, token),
+                // Each round reads whoever is listened to.
+                Output::Read(_) => {}
+                Output::Shutdown(token) => self.owner(shard, token).shut = true,
+                Output::Close(token) => self.owner(shard, token).closed = true,
+            }
+            self.engines[shard].check_invariants();
+        }
+        moved
+    }
+
+    fn owner(&mut self, shard: usize, token: Token) -> &mut Client {
+        let mut clients = self.clients.iter_mut().filter(|client| client.shard == shard && !client.closed);
+        clients.find(|client| client.token == token).expect("outputs name connections that are open")
+    }
+
+    fn write(&mut self, shard: usize, token: Token) {
+        let offered = self.engines[shard].outgoing(token).concat();
+        assert!(!offered.is_empty(), "a write has bytes");
+        let gulp = self.manner.gulp.unwrap_or(usize::MAX);
+        let client = self.owner(shard, token);
+        assert!(!client.shut, "nothing is written after the end");
+        let count = offered.len().min(gulp).min(client.room.unwrap_or(usize::MAX));
+        client.received.extend_from_slice(&offered[..count]);
+        client.room = client.room.map(|room| room - count);
+        client.full = count < offered.len();
+        self.handle(shard, Input::Wrote { token, count });
+    }
+
+    fn pass_mail(&mut self) -> bool {
+        let mut letters: Vec<(usize, PeerMessage)> = Vec::new();
+        let shards = self.engines.len();
+        for engine in &mut self.engines {
+            for shard in 0..shards {
+                letters.extend(std::iter::from_fn(|| engine.poll_peer(shard as u16)).map(|letter| (shard, letter)));
+            }
+        }
+        let moved = !letters.is_empty();
+        for (shard, letter) in letters {
+            self.handle(shard, Input::Peer(letter));
+        }
+        moved
+    }
+}
