@@ -11,7 +11,8 @@ use crate::conn::{Asking, State};
 use crate::protocol::plain::{self, Publish, reply};
 
 impl Engine {
-    /// A connection publishes: every message of its request, or none.
+    /// A connection publishes: every message of its request, or none, as far as form and room go. Only a home
+    /// that knows too many channels refuses a message on its own; the answer says which.
     pub(super) fn publish(&mut self, now: Now, index: u32, publish: &Publish, body: &[u8]) {
         let messages = match plain::messages(publish, body, now.unix_ms) {
             Ok(messages) => messages,

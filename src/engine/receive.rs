@@ -233,9 +233,9 @@ impl Engine {
             Command::Inspect(name) => self.inspect(now, index, name),
             Command::Delete(name) => self.delete(now, index, name),
             Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
-            Command::Preflight(open) => {
+            Command::Preflight(preflight) => {
                 let origin = self.calendar.origin.clone();
-                self.reply(now, index, |out, dress| reply::preflight(out, dress, *open, &origin));
+                self.reply(now, index, |out, dress| reply::preflight(out, dress, *preflight, &origin));
             }
             Command::Subscribe(_) => unreachable!("a subscription is read as a hold"),
         }

@@ -14,14 +14,25 @@ use crate::base::payload::Message;
 use crate::http::response;
 use std::time::{Duration, UNIX_EPOCH};
 
-pub(super) const MEDIA_TYPE: &str = "application/json";
+const MEDIA_TYPE: &str = "application/json";
+
+/// What a `GET` would begin with, as far as that is known before there is news.
+pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
+    response::start(out, 200);
+    if !variant.has(RAW) {
+        response::field(out, "Content-Type", MEDIA_TYPE);
+    }
+    caching(out, variant);
+    common_fields(out, variant, setting);
+    response::end(out);
+}
 
 pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setting: &Setting<'_>) {
     for item in batch.items {
         batch.cursor.places[item.place] = item.id;
     }
-    let unchanged = variant.transport() == Transport::Poll && variant.has(CONDITIONAL) && batch.items.is_empty();
-    if unchanged {
+    let unchanged = variant.has(CONDITIONAL) && !variant.has(RAW) && batch.items.is_empty();
+    if unchanged && variant.transport() == Transport::Poll {
         response::start(out, 304);
         fields(out, variant, batch.cursor, setting);
         response::end(out);
@@ -89,13 +100,17 @@ fn message_fields(out: &mut Vec<u8>, message: &Message) {
 
 fn fields(out: &mut Vec<u8>, variant: Variant, cursor: &Cursor, setting: &Setting<'_>) {
     response::field(out, "ETag", &format!("\"{cursor}\""));
+    caching(out, variant);
+    common_fields(out, variant, setting);
+}
+
+fn caching(out: &mut Vec<u8>, variant: Variant) {
     if variant.has(RAW) {
         response::field(out, "Cache-Control", "no-cache");
         response::field(out, "Vary", "If-None-Match, If-Modified-Since");
     } else {
         response::field(out, "Cache-Control", "no-store");
     }
-    common_fields(out, variant, setting);
 }
 
 fn with_body(out: &mut Vec<u8>, body: &[u8]) {

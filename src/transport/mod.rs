@@ -182,11 +182,10 @@ pub(crate) fn close(out: &mut Vec<u8>, variant: Variant) {
 
 /// The answer to `HEAD`: what a `GET` would begin with, and no body.
 pub(crate) fn head_only(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
-    response::start(out, 200);
-    let media_type = if variant.transport().is_stream() { sse::MEDIA_TYPE } else { long_poll::MEDIA_TYPE };
-    response::field(out, "Content-Type", media_type);
-    common_fields(out, variant, setting);
-    response::end(out);
+    match variant.transport() {
+        Transport::LongPoll | Transport::Poll => long_poll::head(out, variant, setting),
+        Transport::Sse => sse::head(out, variant, setting),
+    }
 }
 
 /// Writes with `body` one piece of a stream: a chunk, or for HTTP/1.0 the bytes alone.

@@ -14,9 +14,9 @@ use crate::base::id::MessageId;
 use crate::base::payload::{Kind, Message};
 use crate::http::response;
 
-pub(super) const MEDIA_TYPE: &str = "text/event-stream";
+const MEDIA_TYPE: &str = "text/event-stream";
 
-pub(super) fn open(out: &mut Vec<u8>, variant: Variant, cursor: Option<&Cursor>, setting: &Setting<'_>) {
+pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     response::start(out, 200);
     response::field(out, "Content-Type", MEDIA_TYPE);
     response::field(out, "Cache-Control", "no-cache, no-store, no-transform");
@@ -26,6 +26,10 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, cursor: Option<&Cursor>,
     }
     common_fields(out, variant, setting);
     response::end(out);
+}
+
+pub(super) fn open(out: &mut Vec<u8>, variant: Variant, cursor: Option<&Cursor>, setting: &Setting<'_>) {
+    head(out, variant, setting);
     piece(out, variant, |out| {
         text(out, format_args!("retry: {}\n", setting.retry_ms));
         if let Some(cursor) = cursor {

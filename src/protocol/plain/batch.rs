@@ -5,7 +5,7 @@
 //! {"data": any JSON, "channel"?: "/a", "event"?: "e", "type"?: "text/plain", "encoding"?: "base64"}
 //! ```
 //! A `data` that is a string is published as that text (with `"encoding":"base64"` as the bytes it stands
-//! for), anything else as JSON. One bad line refuses the batch, so a batch is kept whole or not at all.
+//! for), anything else as JSON. One bad line refuses the batch, so a batch is understood whole or not at all.
 
 use super::command::Publish;
 use crate::base::error::Reject;

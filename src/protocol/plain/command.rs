@@ -25,8 +25,8 @@ pub(crate) enum Command {
     Delete(Name),
     /// Show a page.
     Page(Page),
-    /// Say what a web page of another site may do here; `false` if it may do nothing.
-    Preflight(bool),
+    /// Say which methods are taken here, and what a web page of another site may do.
+    Preflight(Preflight),
 }
 
 /// What is needed beside the body to make messages of it.
@@ -40,6 +40,15 @@ pub(crate) struct Publish {
     pub(crate) batch: bool,
 }
 
+/// What `OPTIONS` answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Preflight {
+    /// The methods that this resource takes.
+    pub(crate) allow: &'static str,
+    /// Whether pages of other sites may use them.
+    pub(crate) open: bool,
+}
+
 /// Pages that are always there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
@@ -50,24 +59,29 @@ pub(crate) enum Page {
 /// The media type of a batch.
 const BATCH_TYPE: &str = "application/x-ndjson";
 
+/// The methods of the resources, as `Allow` lists them.
+const READ: &str = "GET, HEAD, OPTIONS";
+const PUBLISH: &str = "POST, OPTIONS";
+const INSPECT: &str = "GET, HEAD, DELETE, OPTIONS";
+
 /// Reads a request that came in by `door`.
 pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Reject> {
     let (room, rest) = split(request.path);
     if request.method == Method::Options {
-        return Ok(Command::Preflight(!matches!(room, "pub" | "channels")));
+        return Ok(Command::Preflight(preflight(room)));
     }
     match room {
         "sub" => {
-            allow(request, &[Method::Get, Method::Head], "GET, HEAD, OPTIONS")?;
+            allow(request, &[Method::Get, Method::Head], READ)?;
             Ok(Command::Subscribe(channel(rest)?))
         }
         "pub" => {
-            allow(request, &[Method::Post], "POST, OPTIONS")?;
+            allow(request, &[Method::Post], PUBLISH)?;
             gate::publish(request, door)?;
             publish(request, channel(rest)?).map(Command::Publish)
         }
         "channels" => {
-            allow(request, &[Method::Get, Method::Head, Method::Delete], "GET, HEAD, DELETE, OPTIONS")?;
+            allow(request, &[Method::Get, Method::Head, Method::Delete], INSPECT)?;
             gate::inspect(request, door)?;
             let name = channel(rest)?.ok_or_else(|| Reject::new(404, "not_found", "name a channel: /channels/<channel>"))?;
             Ok(if request.method == Method::Delete { Command::Delete(name) } else { Command::Inspect(name) })
@@ -75,6 +89,14 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
         "" if rest.is_empty() || rest == "/" => page(request, Page::Start),
         "healthz" if rest.is_empty() => page(request, Page::Health),
         _ => Err(Reject::new(404, "not_found", "there is /sub/<channel>, /pub/<channel>, /channels/<channel>, /healthz and /")),
+    }
+}
+
+fn preflight(room: &str) -> Preflight {
+    match room {
+        "pub" => Preflight { allow: PUBLISH, open: false },
+        "channels" => Preflight { allow: INSPECT, open: false },
+        _ => Preflight { allow: READ, open: true },
     }
 }
 
@@ -96,7 +118,7 @@ fn allow(request: &Request<'_, '_>, methods: &[Method], list: &'static str) -> R
 }
 
 fn page(request: &Request<'_, '_>, page: Page) -> Result<Command, Reject> {
-    allow(request, &[Method::Get, Method::Head], "GET, HEAD, OPTIONS")?;
+    allow(request, &[Method::Get, Method::Head], READ)?;
     Ok(Command::Page(page))
 }
 

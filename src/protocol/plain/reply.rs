@@ -1,6 +1,6 @@
 //! Answers to bytes: what home shards say, pages, preflights.
 
-use super::command::Page;
+use super::command::{Page, Preflight};
 use crate::base::error::Reject;
 use crate::base::id::MessageId;
 use crate::http::response;
@@ -116,16 +116,16 @@ pub(crate) fn page(out: &mut Vec<u8>, dress: &Dress<'_>, page: Page) {
 }
 
 /// What a web page of another site may do here: read and subscribe, or nothing.
-pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, open: bool, origin: &str) {
+pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, preflight: Preflight, origin: &str) {
     response::start(out, 204);
-    if open && !origin.is_empty() {
+    if preflight.open && !origin.is_empty() {
         response::field(out, "Access-Control-Allow-Origin", origin);
-        response::field(out, "Access-Control-Allow-Methods", "GET, HEAD, OPTIONS");
+        response::field(out, "Access-Control-Allow-Methods", preflight.allow);
         let headers = "Accept, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, Last-Event-ID";
         response::field(out, "Access-Control-Allow-Headers", headers);
         response::field(out, "Access-Control-Max-Age", "600");
     }
-    response::field(out, "Allow", if open { "GET, HEAD, OPTIONS" } else { "GET, HEAD, POST, DELETE, OPTIONS" });
+    response::field(out, "Allow", preflight.allow);
     common(out, dress);
     response::end(out);
 }
