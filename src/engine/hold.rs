@@ -1,6 +1,6 @@
 //! Readers come, are held, and go.
 
-use super::Engine;
+use super::{Engine, PeerMessage};
 use crate::base::cursor::{Cursor, Seen, Since};
 use crate::base::id::Epoch;
 use crate::base::name::Name;
@@ -31,6 +31,7 @@ impl Engine {
             self.subscribe(now.tick, index, key, hold.channels.len());
             waiting += u32::from(self.hub[key].role == Role::Waiting);
         }
+        waiting += self.ask_newer_epochs(index, hold);
         if waiting == 0 {
             return self.joined(now, index, &hold.since);
         }
@@ -38,6 +39,21 @@ impl Engine {
         connection.state = State::Joining;
         connection.rest().joining = Some((hold.since.clone(), waiting));
         self.end_state_after(now.tick, index, self.durations.stall);
+    }
+
+    /// A cursor of another epoch than a mirror's may be of a newer one, which is on its way here: the home's answer
+    /// to any question comes behind it. Returns how many answers the reader is to wait for.
+    fn ask_newer_epochs(&mut self, index: u32, hold: &Hold) -> u32 {
+        let mut asked = 0;
+        for name in &hold.channels {
+            if self.hub.find(name).is_some_and(|key| may_be_ahead(&hold.since, &self.hub[key])) {
+                let home = Engine::home_of(self.seed, self.shards, name);
+                let asker = self.asker(index, 0);
+                self.peers.post(home, PeerMessage::Inspect { name: name.shared().clone(), asker });
+                asked += 1;
+            }
+        }
+        asked
     }
 
     /// The channel called `name` as this shard knows it: its home, or a mirror that is asked for if need be.
@@ -72,6 +88,18 @@ impl Engine {
         self.slots[index].add_subscription(subscription, of);
         self.hub.touch(key, now);
         self.recount(key);
+    }
+
+    /// One thing less that a reader waits for before it can be held.
+    pub(super) fn came_closer(&mut self, now: Now, index: u32) {
+        let Some(rest) = &mut self.slots[index].rest else { return };
+        let Some((_, waiting)) = &mut rest.joining else { return };
+        *waiting -= 1;
+        if *waiting == 0
+            && let Some((since, _)) = rest.joining.take()
+        {
+            self.joined(now, index, &since);
+        }
     }
 
     /// All of a reader's channels are known here: it gets its positions and is held, or answered.
@@ -163,6 +191,12 @@ impl Engine {
         }
         self.recount(key);
     }
+}
+
+/// Whether `since` may be of a newer epoch than this shard has heard of.
+fn may_be_ahead(since: &Since, channel: &Channel) -> bool {
+    let Since::Cursor(cursor) = since else { return false };
+    channel.role != Role::Home && cursor.of(&channel.name, channel.epoch) == Seen::Formerly
 }
 
 /// Whether `since` says anything about `channel`, or is of a kind that fits any.

@@ -278,14 +278,7 @@ impl Engine {
         (channel.role, channel.epoch, channel.history) = (Role::Mirror, epoch, history);
         self.schedule_channel(now.tick, key);
         for index in self.hub[key].subscribers.clone() {
-            let Some(rest) = &mut self.slots[index].rest else { continue };
-            let Some((_, waiting)) = &mut rest.joining else { continue };
-            *waiting -= 1;
-            if *waiting == 0
-                && let Some((since, _)) = rest.joining.take()
-            {
-                self.joined(now, index, &since);
-            }
+            self.came_closer(now, index);
         }
     }
 

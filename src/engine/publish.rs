@@ -149,7 +149,7 @@ impl Engine {
         self.start_wave(key);
     }
 
-    fn asker(&self, index: u32, question: usize) -> Asker {
+    pub(super) fn asker(&self, index: u32, question: usize) -> Asker {
         Asker { shard: self.shard, token: self.slots.token(index), question: question as u32 }
     }
 
@@ -170,6 +170,9 @@ impl Engine {
     pub(super) fn answer_came(&mut self, now: Now, asker: Asker, answer: Answer) {
         let Some(index) = self.slots.live(asker.token) else { return };
         let Some(rest) = &mut self.slots[index].rest else { return };
+        if rest.joining.is_some() {
+            return self.came_closer(now, index);
+        }
         let Some(asking) = &mut rest.asking else { return };
         let Some(place @ None) = asking.answers.get_mut(asker.question as usize) else { return };
         *place = Some(answer);
