@@ -5,6 +5,8 @@
 
 mod support;
 
+/// The start page in a real browser.
+mod browser;
 /// The command line: publish, subscribe, check, options and what is said about wrong ones.
 mod cli;
 /// The control socket in the file system.
