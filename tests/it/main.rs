@@ -1,0 +1,27 @@
+//! The whole server over real sockets, seen by clients that share no code with it.
+//!
+//! Most tests run a server in this process; those about the command, its memory or its signals run the binary.
+//! Every port is one that was free; whatever is waited for has a deadline.
+
+mod support;
+
+/// The start page in a real browser.
+mod browser;
+/// The command line: publish, subscribe, check, options and what is said about wrong ones.
+mod cli;
+/// The control socket in the file system.
+mod control;
+/// Everybody gets everything, once and in order, whatever the transport and whoever publishes.
+mod delivery;
+/// Who may publish and inspect, and who may not.
+mod gate;
+/// What is wrong or hostile gets its status, its connection a proper end, and nobody else notices.
+mod refusals;
+/// Whoever is cut off goes on where it was, by any transport.
+mod resume;
+/// A reader that stops reading costs nobody anything, and is told what it missed.
+mod slow;
+/// Very many connections for a while; at full size by `ENCKE_SOAK=1`.
+mod soak;
+/// SIGTERM and its like: everybody gets a proper end.
+mod stop;

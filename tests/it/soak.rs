@@ -1,0 +1,81 @@
+use crate::support::book::{Author, Book};
+use crate::support::crowd::{Crowd, Way};
+use crate::support::ledger::Faults;
+use crate::support::process::ServerProcess;
+use crate::support::publishers::batch;
+use crate::support::wire::Wire;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const CHANNELS: usize = 100;
+const PER_SECOND: u32 = 2_000;
+const BATCH: u32 = 20;
+
+/// Half of the time undisturbed, then the same again with everybody cut off in the middle.
+#[test]
+fn nothing_is_lost_among_very_many_connections() {
+    let full = std::env::var("ENCKE_SOAK").is_ok_and(|value| value == "1");
+    let (connections, seconds) = if full { (10_000, 30) } else { (1_000, 3) };
+    for cut in [false, true] {
+        soak(connections, seconds, cut);
+    }
+}
+
+fn soak(connections: usize, seconds: u64, cut: bool) {
+    let server = ServerProcess::start(&["--reactors", "2"]);
+    let private = server.private;
+    let book = Book::new(CHANNELS, 60);
+    let mut crowd = Crowd::new(server.public, &book);
+    crowd.ways = &[Way::Sse];
+    for i in 0..connections {
+        crowd.join(&[i % CHANNELS], Way::Sse);
+    }
+    crowd.gather();
+    let start = Instant::now();
+    let length = Duration::from_secs(seconds);
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            publish(private, &book, length);
+            ended.store(true, Ordering::Release);
+        });
+        if cut {
+            while start.elapsed() < length / 2 {
+                crowd.turn(Duration::from_millis(10));
+            }
+            crowd.cut_all();
+        }
+        while !ended.load(Ordering::Acquire) {
+            crowd.turn(Duration::from_millis(10));
+        }
+    });
+    crowd.run_to_the_end();
+    let (published, expected, received) = (book.published_in_all(), crowd.due(), crowd.received);
+    let Faults { lost, repeated, disordered, .. } = crowd.faults();
+    println!(
+        "soak: connections {connections}, cut {}, published {published}, expected {expected}, received {received}, lost {lost}, \
+         repeated {repeated}, out of order {disordered}, seconds {:.1}",
+        crowd.cuts,
+        start.elapsed().as_secs_f32()
+    );
+    assert_eq!(received, expected);
+    assert_eq!((crowd.faults(), crowd.breaks), (Faults::default(), 0));
+    assert!(crowd.ledgers().all(|ledger| ledger.notices == 0));
+}
+
+/// At an even pace for so long. What a busy machine delays is made up for.
+fn publish(private: SocketAddr, book: &Book, length: Duration) {
+    let mut wire = Wire::connect(private);
+    let mut author = Author::new(book, 0);
+    let start = Instant::now();
+    let batches = length.as_secs() as u32 * PER_SECOND / BATCH;
+    for number in 0..batches {
+        let due = Duration::from_secs(1) * number * BATCH / PER_SECOND;
+        while let Some(early) = due.checked_sub(start.elapsed()).filter(|early| !early.is_zero()) {
+            thread::park_timeout(early);
+        }
+        batch(&mut wire, &mut author, BATCH as usize);
+    }
+}

@@ -1,0 +1,66 @@
+//! The ways of publishing. What an author hands over counts in its book once the server has said that it took it.
+
+use super::book::Author;
+use super::wire::{Response, Wire, post};
+use encke::{Error, Publisher};
+use std::net::SocketAddr;
+
+/// Requests sent before their answers are read.
+const PIPELINED: usize = 32;
+
+/// From a thread of the server's own process.
+pub fn in_process(publisher: &Publisher, author: &mut Author, count: usize) {
+    for _ in 0..count {
+        let (channel, text) = author.write();
+        while let Err(error) = publisher.publish(author.book.name(channel), text.as_bytes()) {
+            assert!(matches!(error, Error::Full), "{error}");
+            std::thread::yield_now();
+        }
+        author.book.note(channel, 1);
+    }
+}
+
+/// By HTTP, several requests on their way at a time.
+pub fn pipelined(address: SocketAddr, author: &mut Author, count: usize) {
+    let mut wire = Wire::connect(address);
+    let mut left = count;
+    while left > 0 {
+        let messages: Vec<(usize, String)> = (0..left.min(PIPELINED)).map(|_| author.write()).collect();
+        let requests: Vec<String> =
+            messages.iter().map(|(channel, text)| post(author.book.name(*channel), "text/plain", text)).collect();
+        wire.send(requests.concat());
+        for (channel, _) in &messages {
+            let answer = wire.response();
+            assert_eq!(answer.status(), 200, "{}", answer.text());
+            author.book.note(*channel, 1);
+        }
+        left -= messages.len();
+    }
+}
+
+/// By HTTP, `size` messages in each request.
+pub fn batched(address: SocketAddr, author: &mut Author, count: usize, size: usize) {
+    let mut wire = Wire::connect(address);
+    let mut left = count;
+    while left > 0 {
+        let size = left.min(size);
+        batch(&mut wire, author, size);
+        left -= size;
+    }
+}
+
+/// One request with so many messages.
+pub fn batch(wire: &mut Wire, author: &mut Author, size: usize) {
+    let messages: Vec<(usize, String)> = (0..size).map(|_| author.write()).collect();
+    let line = |(channel, text): &(usize, String)| {
+        format!("{}\n", serde_json::json!({ "channel": author.book.name(*channel), "data": text }))
+    };
+    let lines: String = messages.iter().map(line).collect();
+    wire.send(post("", "application/x-ndjson", &lines));
+    let answer: Response = wire.response();
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(answer.member("messages").as_array().map(Vec::len), Some(size));
+    for (channel, _) in &messages {
+        author.book.note(*channel, 1);
+    }
+}
