@@ -126,7 +126,8 @@ impl Weather {
                 config.heartbeat_ms = dice.pick(&[120, 300, 25 * SECOND]);
             }
             Profile::Deletes => {
-                (self.deletes, self.losses) = (dice.within(5..=30), dice.pick(&[1, 5, 15]));
+                (self.deletes, self.losses) = (dice.within(5..=30), dice.pick(&[1, 5, 15, 40]));
+                self.hangs = dice.pick(&[0, 10]);
                 config.channel_linger_ms = dice.pick(&[100, 5 * SECOND, DAY]);
                 config.channels_max = dice.pick(&[u64::from(self.shards), 1_000_000]);
             }
