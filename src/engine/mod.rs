@@ -258,7 +258,8 @@ impl Engine {
         for index in all {
             match self.slots[index].state {
                 State::Parked | State::Joining => self.end_hold(now, index),
-                State::ExpectHead if !self.slots[index].has_unsent() => self.close(now, index),
+                // A request may be on its way: its sender must see that nobody took it, and keep what it was answered.
+                State::ExpectHead if !self.slots[index].has_unsent() => self.finish(now, index),
                 _ => self.slots[index].flags.set(Flags::LAST, true),
             }
         }

@@ -45,7 +45,7 @@ impl Engine {
         connection.tidy();
         let over = draining || connection.flags.has(Flags::ENDED);
         if over && connection.state == State::ExpectHead && !connection.has_unsent() {
-            self.close(now, index);
+            self.finish(now, index);
         }
     }
 
