@@ -22,6 +22,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many runs there are unless somebody asks for more.
 const SEEDS: u64 = 700;
+/// Seeds beyond those that meet with something rare: a cursor of an epoch that its mirror has yet to hear of; a reader
+/// cut off between one channel's message and another's notice that it began anew.
+const RARE: [u64; 5] = [3_281, 6_877, 12_955, 923, 7_979];
 /// The course that meets with mishaps has at least so many writes.
 const WRITES_MIN: u64 = 20;
 /// After so many failures there is enough to look at.
@@ -45,7 +48,7 @@ fn holds(seed: u64) -> bool {
 #[test]
 fn every_reader_gets_every_message_once_and_in_order_or_is_told() {
     let seeds = 0..number("ENCKE_SEEDS").unwrap_or(SEEDS);
-    let failed: Vec<u64> = seeds.filter(|&seed| !holds(seed)).take(FAILURES_MAX).collect();
+    let failed: Vec<u64> = RARE.into_iter().chain(seeds).filter(|&seed| !holds(seed)).take(FAILURES_MAX).collect();
     assert!(failed.is_empty(), "these seeds failed: {failed:?}");
 }
 
