@@ -7,6 +7,8 @@
 //! Never meets a socket, a connection or the clock.
 
 mod envelope;
+#[allow(dead_code, reason = "no request leads here yet")]
+mod gif;
 mod long_poll;
 mod sse;
 #[allow(dead_code, unused_imports, reason = "complete and tested in itself; connections do not speak it yet")]
