@@ -72,6 +72,8 @@ pub enum Since {
     Earliest,
     /// Behind what was seen.
     Cursor(Cursor),
+    /// With so many messages before the end, as far as they are there.
+    Last(u64),
     /// With the first message that is younger than this second, counted from 1970.
     Second(u64),
     /// The reader holds a cursor that is none of ours: it has seen something, nobody knows what.

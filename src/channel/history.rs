@@ -110,6 +110,17 @@ impl History {
         self.next = self.next.max(first);
     }
 
+    /// The offset from which on there are `messages` messages, or as many as weigh no more than `bytes`.
+    pub(crate) fn last(&self, messages: u64, bytes: usize) -> u64 {
+        let mut weight = 0;
+        let entries = self.ring.iter().flat_map(|ring| ring.entries.iter().rev()).take(messages as usize);
+        let fit = entries.take_while(|entry| {
+            weight += entry.message.weight();
+            weight <= bytes
+        });
+        self.next - fit.count() as u64
+    }
+
     /// The messages from `position` on, oldest first. A position beyond either end is moved to it.
     pub(crate) fn from(&self, position: u64) -> impl Iterator<Item = (u64, &Message)> {
         let first = self.first();

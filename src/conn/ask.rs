@@ -6,15 +6,17 @@ use crate::base::cursor::Since;
 use crate::base::door::Door;
 use crate::base::error::Reject;
 use crate::base::name::Name;
-use crate::http::{Method, Request, query};
-use crate::protocol::plain::{self, Command};
-use crate::transport::{Transport, Variant};
+use crate::http::{Request, query};
+use crate::protocol::plain::{self, Command, Preflight};
+use crate::transport::{Look, Transport, Variant, gif};
 
 /// What a request asks for.
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// To be held, or answered with what there is.
     Hold(Hold),
+    /// To be told what another site's page may do; the origin that asks, as in [`Look::origin`].
+    Preflight(Preflight, u16),
     /// Anything else.
     Command(Command),
 }
@@ -26,57 +28,115 @@ pub(crate) struct Hold {
     pub(crate) channels: Vec<Name>,
     pub(crate) since: Since,
     pub(crate) variant: Variant,
+    pub(crate) look: Look,
 }
 
 impl Ask {
-    /// Reads a request that came in by `door`; at most `subscriptions_max` channels are taken.
-    pub(crate) fn read(request: &Request<'_, '_>, door: Door, subscriptions_max: usize) -> Result<Ask, Reject> {
+    /// Reads a request that came in by `door`; at most `subscriptions_max` channels are taken. `origins` are
+    /// those that an operator named, if any were.
+    pub(crate) fn read(
+        request: &Request<'_, '_>,
+        door: Door,
+        subscriptions_max: usize,
+        origins: &[String],
+    ) -> Result<Ask, Reject> {
         match plain::parse(request, door)? {
-            Command::Subscribe(first) => Hold::read(request, first, subscriptions_max).map(Ask::Hold),
+            Command::Subscribe(first) => Hold::read(request, first, subscriptions_max, origins).map(Ask::Hold),
+            Command::Preflight(preflight) => Ok(Ask::Preflight(preflight, asking_origin(request, origins))),
             command => Ok(Ask::Command(command)),
         }
     }
 }
 
 impl Hold {
-    fn read(request: &Request<'_, '_>, first: Option<Name>, subscriptions_max: usize) -> Result<Hold, Reject> {
+    fn read(
+        request: &Request<'_, '_>,
+        first: Option<Name>,
+        subscriptions_max: usize,
+        origins: &[String],
+    ) -> Result<Hold, Reject> {
+        let pairs = query::pairs(request.query).collect::<Result<Vec<_>, Reject>>()?;
         let mut channels: Vec<Name> = first.into_iter().collect();
         let (mut named, mut since, mut last_event_id) = (None, None, None);
-        let (mut raw, mut envelope) = (false, false);
-        for pair in query::pairs(request.query) {
-            let (name, value) = pair?;
-            match &*name {
-                "channel" => channels.push(Name::parse(&value)?),
-                "transport" => named = Some(transport(&value)?),
-                "since" => since = Some(Since::parse(&value)?),
+        let (mut raw, mut envelope, mut mixed) = (false, false, false);
+        let mut look = Look::default();
+        for (name, value) in &pairs {
+            match &**name {
+                "channel" => channels.push(Name::parse(value)?),
+                "transport" => named = Some(transport(value)?),
+                "since" => since = Some(Since::parse(value)?),
                 "last_event_id" | "lastEventId" if !value.is_empty() => {
                     last_event_id = Some(Since::from_header(value.as_bytes()))
                 }
-                "raw" => raw = flag("raw", &value)?,
-                "envelope" => envelope = json(&value)?,
+                "raw" => raw = flag("raw", value)?,
+                "mixed" => mixed = flag("mixed", value)?,
+                "envelope" => envelope = json(value)?,
                 // Unknown names are left to the page: many add one to get around a cache.
-                _ => {}
+                _ => drop(look.set(name, value)?),
             }
         }
-        let mut seen = std::collections::HashSet::new();
-        channels.retain(|name| seen.insert(name.clone()));
-        match channels.len() {
-            0 => return Err(Reject::new(404, "not_found", "name a channel: /sub/<channel>, or ?channel=")),
-            n if n > subscriptions_max => {
-                let detail = format!("{n} channels are more than {subscriptions_max} (subscriptions_max)");
-                return Err(Reject::new(400, "too_many_channels", detail));
-            }
-            _ => {}
+        let variant = named.unwrap_or_else(|| Variant::accepted(request.header("Accept").unwrap_or_default()));
+        let transport = variant.transport();
+        if transport == Transport::Gif {
+            look.gif = gif::Look::from_query(pairs.iter().map(|(name, value)| (&**name, &**value)))?;
         }
-        let transport = named.map_or_else(|| accepted(request), Ok)?;
+        if transport == Transport::Jsonp && look.callback.is_empty() {
+            return Err(Reject::new(400, "bad_callback", "jsonp needs the name of a function: callback="));
+        }
+        share(request, &mut look, origins)?;
+        let channels = distinct(channels, transport, subscriptions_max)?;
         let returned = returned(request, transport, raw);
         let conditional = request.header("If-None-Match").is_some();
-        let default = if transport == Transport::Poll { Since::Earliest } else { Since::Now };
         Ok(Hold {
             channels,
-            since: returned.or(last_event_id).or(since).unwrap_or(default),
-            variant: Variant::new(transport, request.version).raw(raw).envelope(envelope).conditional(conditional),
+            since: returned.or(last_event_id).or(since).unwrap_or(default_since(transport)),
+            variant: variant.version(request.version).raw(raw).envelope(envelope).conditional(conditional).mixed(mixed),
+            look,
         })
+    }
+}
+
+/// How many messages a page shows that is loaded anew now and then.
+const PAGE_MESSAGES: u64 = 100;
+
+fn default_since(transport: Transport) -> Since {
+    match transport {
+        Transport::Poll => Since::Earliest,
+        Transport::Pull => Since::Last(PAGE_MESSAGES),
+        _ => Since::Now,
+    }
+}
+
+/// Which of the named origins asks, and whether the page that a frame shall post to is one of them.
+fn share(request: &Request<'_, '_>, look: &mut Look, origins: &[String]) -> Result<(), Reject> {
+    look.origin = asking_origin(request, origins);
+    if origins.is_empty() || look.target.is_empty() || origins.contains(&look.target) {
+        return Ok(());
+    }
+    Err(Reject::new(403, "forbidden", "target is none of the origins that may read here (origin)"))
+}
+
+/// Which of the named origins asks, counted from 1; 0 for none of them.
+fn asking_origin(request: &Request<'_, '_>, origins: &[String]) -> u16 {
+    let origin = request.header("Origin").unwrap_or_default();
+    let place = origins.iter().position(|named| named.as_bytes() == origin);
+    place.map_or(0, |place| place as u16 + 1)
+}
+
+/// Each channel once, and no more of them than there may be.
+fn distinct(mut channels: Vec<Name>, transport: Transport, subscriptions_max: usize) -> Result<Vec<Name>, Reject> {
+    let mut seen = std::collections::HashSet::new();
+    channels.retain(|name| seen.insert(name.clone()));
+    match channels.len() {
+        0 => Err(Reject::new(404, "not_found", "name a channel: /sub/<channel>, or ?channel=")),
+        n if n > subscriptions_max => {
+            let detail = format!("{n} channels are more than {subscriptions_max} (subscriptions_max)");
+            Err(Reject::new(400, "too_many_channels", detail))
+        }
+        n if n > 1 && transport.shows_one_channel() => {
+            Err(Reject::new(400, "too_many_channels", "multipart and gif show one channel"))
+        }
+        _ => Ok(channels),
     }
 }
 
@@ -101,16 +161,9 @@ fn tag(tags: &[u8]) -> Option<&[u8]> {
     Some(&tags[start..start + len])
 }
 
-fn transport(name: &str) -> Result<Transport, Reject> {
-    let none = || Reject::new(406, "not_acceptable", format!("the transports are {}", Transport::names()));
-    Transport::named(name).ok_or_else(none)
-}
-
-fn accepted(request: &Request<'_, '_>) -> Result<Transport, Reject> {
-    let accept = request.header("Accept").unwrap_or_default().to_ascii_lowercase();
-    let event_stream = memchr::memmem::find(&accept, b"text/event-stream").is_some();
-    debug_assert!(matches!(request.method, Method::Get | Method::Head));
-    Ok(if event_stream { Transport::Sse } else { Transport::LongPoll })
+fn transport(name: &str) -> Result<Variant, Reject> {
+    let none = || Reject::new(406, "not_acceptable", format!("the transports are {}", Variant::names()));
+    Variant::named(name).ok_or_else(none)
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, Reject> {

@@ -86,8 +86,22 @@ pub(crate) struct Subscription {
     pub(crate) channel: u32,
     /// Where the channel's list of subscribers has this connection.
     pub(crate) place: u32,
-    /// The offset wanted next. 0: the reader's place was lost with a former epoch, and it must be told.
+    /// The offset wanted next; or [`LOST`], [`ENDED`], [`UNKNOWN`].
     pub(crate) position: u64,
+}
+
+/// A position that was lost with a former epoch: the reader must be told.
+pub(crate) const LOST: u64 = 0;
+/// A position in a channel that was dropped: the reader must be told, and goes on at its new beginning.
+pub(crate) const ENDED: u64 = u64::MAX - 1;
+/// A position that is not known before the channel is.
+pub(crate) const UNKNOWN: u64 = u64::MAX;
+
+impl Subscription {
+    /// Whether the reader has something to be told of a channel whose next offset is `next`.
+    pub(crate) fn has_news(&self, next: u64) -> bool {
+        self.position < next || self.position == ENDED
+    }
 }
 
 impl Subscription {
@@ -103,6 +117,8 @@ pub(crate) struct Connection {
     pub(crate) door: Door,
     pub(crate) flags: Flags,
     pub(crate) variant: Variant,
+    /// The number of its look among the engine's; 0 for the plain one.
+    pub(crate) look: u32,
     /// Whether `subscription` is one. Several lie in [`Rest`], and then this is not set.
     subscribed: bool,
     pub(crate) timer: Link,
@@ -125,6 +141,7 @@ impl Connection {
             door,
             flags: Flags::default(),
             variant: Variant::default(),
+            look: 0,
             subscribed: false,
             timer: Link::default(),
             wrote_at: now.low(),

@@ -9,7 +9,6 @@ use crate::base::error::Reject;
 use crate::base::time::{Now, Tick};
 use crate::channel::Role;
 use crate::conn::{Flags, State};
-use crate::transport;
 
 /// Timers handled in one turn; the others wait for the next, so that a million due at once stall nobody.
 const TIMERS_A_TURN: usize = 1024;
@@ -31,6 +30,8 @@ pub(super) struct Durations {
     /// 0 for none.
     pub(super) life: u64,
     pub(super) jitter_percent: u64,
+    /// What clients are told to wait before they come back.
+    pub(super) retry: u64,
     /// 0 for none.
     age: u64,
     channel_linger: u64,
@@ -47,6 +48,7 @@ impl Durations {
             heartbeat: config.heartbeat_ms,
             life: config.life_span_ms,
             jitter_percent: config.jitter_percent,
+            retry: config.retry_ms,
             age: config.history_age_ms,
             channel_linger: config.channel_linger_ms,
         }
@@ -164,12 +166,10 @@ impl Engine {
         let connection = &mut self.slots[index];
         let stream = connection.variant.transport().is_stream();
         if now.tick < now.tick.nearest(connection.ends_at) || (stream && self.durations.life == 0) {
-            let variant = connection.variant;
-            transport::keep_alive(connection.out(), variant);
-            connection.wrote_at = now.tick.low();
             if stream && self.durations.life == 0 {
                 connection.ends_at = (now.tick + NEVER_MS).low();
             }
+            self.write_heartbeat(now, index);
             self.enqueue(index);
             let due = self.due(now.tick, index);
             self.timers.arm(&mut self.slots, index, now.tick, due);

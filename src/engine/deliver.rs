@@ -12,10 +12,11 @@
 use super::Engine;
 use crate::base::cursor::Cursor;
 use crate::base::id::{Epoch, MessageId};
+use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::channel::{Channel, Waving};
-use crate::conn::{Flags, State};
-use crate::transport::{self, Batch, Item, News, Setting, Variant};
+use crate::conn::{ENDED, Flags, LOST, State, UNKNOWN};
+use crate::transport::{self, Batch, Farewell, Item, News, Opening, Setting, Variant};
 use std::sync::Arc;
 
 /// Steps a wave takes before the next one has its go.
@@ -50,6 +51,7 @@ struct Wanted {
     /// The end of the ring: what was framed before a message came lacks that message.
     next: u64,
     variant: Variant,
+    look: u32,
     epoch: Epoch,
     /// A response says the date.
     second: u64,
@@ -166,7 +168,7 @@ impl Engine {
     /// Whether a held connection has something to be told.
     pub(super) fn has_news(&self, index: u32) -> bool {
         let subscriptions = self.slots[index].subscriptions();
-        subscriptions.iter().any(|subscription| subscription.position < self.hub[subscription.channel].history.next())
+        subscriptions.iter().any(|subscription| subscription.has_news(self.hub[subscription.channel].history.next()))
     }
 
     fn bring_up_to_date(&mut self, now: Now, index: u32) -> bool {
@@ -184,7 +186,7 @@ impl Engine {
     /// One subscription: its frame is everybody's who stands where it stands.
     fn lend_frame(&mut self, now: Now, index: u32) {
         let connection = &mut self.slots[index];
-        let variant = connection.variant;
+        let (variant, look) = (connection.variant, connection.look);
         let [subscription] = connection.subscriptions_mut() else { return };
         let channel = &self.hub[subscription.channel];
         let wanted = Wanted {
@@ -192,11 +194,13 @@ impl Engine {
             from: subscription.position,
             next: channel.history.next(),
             variant,
+            look,
             epoch: channel.epoch,
             second: now.unix_ms / 1000,
         };
         if !self.frames.find(&wanted) {
-            self.frames.add(frame(wanted, channel, self.limits.batch_bytes, &self.calendar.setting(now)));
+            let setting = self.calendar.setting(now, self.looks.get(wanted.look), self.durations.retry);
+            self.frames.add(frame(wanted, channel, self.limits.batch_bytes, &setting));
         }
         let frame = &self.frames.recent[self.frames.lent];
         subscription.position = frame.to;
@@ -210,17 +214,64 @@ impl Engine {
     pub(super) fn write_batch(&mut self, now: Now, index: u32) {
         let mut cursor = self.cursor(index);
         let connection = &mut self.slots[index];
-        let variant = connection.variant;
+        let (variant, look) = (connection.variant, connection.look);
+        let earlier = match connection.subscriptions() {
+            [one] => earlier(&self.hub[one.channel], one.position, variant),
+            _ => Vec::new(),
+        };
         let mut items = Vec::new();
-        let mut room = Room { bytes: self.limits.batch_bytes, messages: variant.messages_max() };
+        // Each channel has its share, so that a busy one never keeps the others waiting.
+        let share = (self.limits.batch_bytes / connection.subscriptions().len().max(1)).max(1);
+        let mut room = Room { bytes: share, messages: variant.messages_max() };
         for (place, subscription) in connection.subscriptions_mut().iter_mut().enumerate() {
             let channel = &self.hub[subscription.channel];
+            room.bytes = share;
             subscription.position = collect(&mut items, place, channel, subscription.position, &mut room);
         }
         self.counters.gaps += count_gaps(&items);
         self.counters.delivered += items.len() as u64 - count_gaps(&items);
-        let batch = Batch { items: &items, cursor: &mut cursor };
-        transport::batch(connection.out(), variant, batch, &self.calendar.setting(now));
+        let batch = Batch { items: &items, cursor: &mut cursor, earlier: &earlier };
+        let setting = self.calendar.setting(now, self.looks.get(look), self.durations.retry);
+        transport::batch(connection.out(), variant, batch, &setting);
+    }
+
+    /// A stream begins: its head and greeting. A reader with a `lost` place is given no cursor that would hide
+    /// from it, if it were cut off, what it is about to be told.
+    pub(super) fn write_opening(&mut self, now: Now, index: u32, lost: bool) {
+        let cursor = self.cursor(index);
+        let connection = &mut self.slots[index];
+        let (variant, look) = (connection.variant, connection.look);
+        let earlier = match connection.subscriptions() {
+            [one] => earlier(&self.hub[one.channel], one.position, variant),
+            _ => Vec::new(),
+        };
+        let opening = Opening { cursor: (!lost).then_some(&cursor), earlier: &earlier };
+        let retry = self.random.jitter(self.durations.retry, self.durations.jitter_percent);
+        let setting = self.calendar.setting(now, self.looks.get(look), retry);
+        transport::open(connection.out(), variant, &opening, &setting);
+    }
+
+    /// A silent stream's heart beats.
+    pub(super) fn write_heartbeat(&mut self, now: Now, index: u32) {
+        let connection = &mut self.slots[index];
+        let (variant, look) = (connection.variant, connection.look);
+        let earlier = match connection.subscriptions() {
+            [one] => earlier(&self.hub[one.channel], one.position, variant),
+            _ => Vec::new(),
+        };
+        let setting = self.calendar.setting(now, self.looks.get(look), self.durations.retry);
+        transport::keep_alive(connection.out(), variant, &earlier, &setting);
+        connection.wrote_at = now.tick.low();
+    }
+
+    /// A stream ends.
+    pub(super) fn write_farewell(&mut self, now: Now, index: u32) {
+        let connection = &mut self.slots[index];
+        let (variant, look) = (connection.variant, connection.look);
+        let farewell = if self.draining { Farewell::Stopping } else { Farewell::LifeSpan };
+        let retry = self.random.jitter(self.durations.retry, self.durations.jitter_percent);
+        let setting = self.calendar.setting(now, self.looks.get(look), retry);
+        transport::close(connection.out(), variant, farewell, &setting);
     }
 
     /// What a connection has been given so far on each of its channels.
@@ -229,7 +280,7 @@ impl Engine {
             let channel = &self.hub[subscription.channel];
             match subscription.position {
                 // To be told that its place is lost: a cursor of a former epoch says so too, should it be cut off before.
-                0 => MessageId { epoch: Epoch::new(&channel.name, 0), offset: 0 },
+                LOST | ENDED => MessageId { epoch: Epoch::new(&channel.name, 0), offset: 0 },
                 position => MessageId { epoch: channel.epoch, offset: position - 1 },
             }
         };
@@ -285,8 +336,16 @@ fn collect<'a>(items: &mut Vec<Item<'a>>, place: usize, channel: &'a Channel, po
     let epoch = channel.epoch;
     let first = channel.history.first();
     let mut position = position;
+    if position == UNKNOWN {
+        return UNKNOWN;
+    }
+    if position == ENDED {
+        // It begins anew with offset 1; what was let go since then was let go before anybody could have it.
+        items.push(Item { place, id: MessageId { epoch, offset: 0 }, news: News::End { channel: &channel.name } });
+        position = 1;
+    }
     if position < first {
-        let missed = (position > 0).then(|| first - position);
+        let missed = (position != LOST).then(|| first - position);
         items.push(Item {
             place,
             id: MessageId { epoch, offset: first - 1 },
@@ -306,6 +365,16 @@ fn collect<'a>(items: &mut Vec<Item<'a>>, place: usize, channel: &'a Channel, po
     position
 }
 
+/// The messages before `position`, as far as this variant looks back.
+fn earlier(channel: &Channel, position: u64, variant: Variant) -> Vec<&Message> {
+    let back = variant.transport().looks_back();
+    if back == 0 || position > channel.history.next() {
+        return Vec::new();
+    }
+    let from = position.saturating_sub(back as u64);
+    channel.history.from(from).take_while(|(offset, _)| *offset < position).map(|(_, message)| message).collect()
+}
+
 fn count_gaps(items: &[Item<'_>]) -> u64 {
     items.iter().filter(|item| matches!(item.news, News::Gap { .. })).count() as u64
 }
@@ -316,7 +385,9 @@ fn frame(wanted: Wanted, channel: &Channel, bytes_max: usize, setting: &Setting<
     let to = collect(&mut items, 0, channel, wanted.from, &mut room);
     let mut cursor = Cursor { places: vec![MessageId { epoch: wanted.epoch, offset: wanted.from.saturating_sub(1) }] };
     let mut bytes = Vec::with_capacity(bytes_max - room.bytes + 512);
-    transport::batch(&mut bytes, wanted.variant, Batch { items: &items, cursor: &mut cursor }, setting);
+    let earlier = earlier(channel, wanted.from, wanted.variant);
+    let batch = Batch { items: &items, cursor: &mut cursor, earlier: &earlier };
+    transport::batch(&mut bytes, wanted.variant, batch, setting);
     let gaps = count_gaps(&items);
     Frame { wanted, to, messages: items.len() as u64 - gaps, gaps, bytes: bytes.into() }
 }

@@ -6,7 +6,7 @@ use crate::base::id::Epoch;
 use crate::base::name::Name;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Channel, Role};
-use crate::conn::{Flags, Hold, State, Subscription};
+use crate::conn::{Flags, Hold, LOST, State, Subscription, UNKNOWN};
 use crate::protocol::plain::reply;
 use crate::transport;
 use std::sync::Arc;
@@ -16,10 +16,13 @@ impl Engine {
     pub(super) fn hold(&mut self, now: Now, index: u32, hold: &Hold) {
         let last = self.slots[index].flags.has(Flags::LAST);
         self.slots[index].variant = hold.variant.last(last);
+        self.slots[index].look = self.looks.take(&hold.look);
         if self.slots[index].flags.has(Flags::HEAD_ONLY) {
             let connection = &mut self.slots[index];
             let variant = connection.variant;
-            transport::head_only(connection.out(), variant, &self.calendar.setting(now));
+            let setting = self.calendar.setting(now, &hold.look, self.durations.retry);
+            transport::head_only(connection.out(), variant, &setting);
+            self.leave(now, index);
             return self.answered(now, index);
         }
         let mut waiting = 0;
@@ -82,8 +85,7 @@ impl Engine {
 
     fn subscribe(&mut self, now: Tick, index: u32, key: u32, of: usize) {
         let channel = &mut self.hub[key];
-        let subscription =
-            Subscription { channel: key, place: channel.subscribers.len() as u32, position: channel.history.next() };
+        let subscription = Subscription { channel: key, place: channel.subscribers.len() as u32, position: UNKNOWN };
         channel.subscribers.push(index);
         self.slots[index].add_subscription(subscription, of);
         self.hub.touch(key, now);
@@ -108,24 +110,23 @@ impl Engine {
         if let Some(rest) = &mut connection.rest {
             rest.joining = None;
         }
-        let hub = &self.hub;
+        let (hub, batch_bytes) = (&self.hub, self.limits.batch_bytes);
+        let unknown = |subscription: &&mut Subscription| subscription.position == UNKNOWN;
         let known = |subscription: &Subscription| speaks_of(since, &hub[subscription.channel]);
-        let foreign = !connection.subscriptions().iter().any(known);
+        let new = connection.subscriptions().iter().filter(|subscription| subscription.position == UNKNOWN);
+        let foreign = !new.into_iter().any(known);
         let mut lost = false;
-        for subscription in connection.subscriptions_mut() {
+        for subscription in connection.subscriptions_mut().iter_mut().filter(unknown) {
             let channel = &hub[subscription.channel];
-            subscription.position = if foreign { 0 } else { position(since, channel) };
-            lost |= subscription.position == 0;
+            subscription.position = if foreign { LOST } else { position(since, channel, batch_bytes) };
+            lost |= subscription.position == LOST;
         }
         connection.state = State::Parked;
-        let variant = connection.variant;
-        if variant.transport().is_stream() {
-            // A cursor given out now would hide from a reader that was cut off what it is about to be told.
-            let cursor = if lost { None } else { Some(self.cursor(index)) };
-            let out = self.slots[index].out();
-            transport::open(out, variant, cursor.as_ref(), &self.calendar.setting(now));
+        let transport = connection.variant.transport();
+        if transport.is_stream() {
+            self.write_opening(now, index, lost);
         }
-        if variant.transport() == transport::Transport::Poll {
+        if transport.is_immediate() {
             return self.answer_hold(now, index);
         }
         self.end_hold_later(now.tick, index);
@@ -148,8 +149,7 @@ impl Engine {
         if !connection.variant.transport().is_stream() {
             return self.answer_hold(now, index);
         }
-        let variant = connection.variant;
-        transport::close(connection.out(), variant);
+        self.write_farewell(now, index);
         self.leave(now, index);
         self.hold_answered(now, index);
     }
@@ -170,8 +170,9 @@ impl Engine {
         self.answered(now, index);
     }
 
-    /// Takes a connection out of all its channels.
+    /// Takes a connection out of all its channels, and its look from it.
     pub(super) fn leave(&mut self, now: Now, index: u32) {
+        self.looks.release(std::mem::take(&mut self.slots[index].look));
         while let Some(subscription) = self.slots[index].pop_subscription() {
             self.unsubscribe(now.tick, subscription);
         }
@@ -203,23 +204,25 @@ fn may_be_ahead(since: &Since, channel: &Channel) -> bool {
 fn speaks_of(since: &Since, channel: &Channel) -> bool {
     match since {
         Since::Cursor(cursor) => cursor.of(&channel.name, channel.epoch) != Seen::Nothing,
-        Since::Now | Since::Earliest | Since::Second(_) => true,
+        Since::Now | Since::Earliest | Since::Last(_) | Since::Second(_) => true,
         Since::Lost => false,
     }
 }
 
-/// The offset that a reader which comes `since` wants next; 0 if its place is lost.
-fn position(since: &Since, channel: &Channel) -> u64 {
+/// The offset that a reader which comes `since` wants next; [`LOST`] if its place is. `batch_bytes` bounds how
+/// far back the last messages lie.
+fn position(since: &Since, channel: &Channel, batch_bytes: usize) -> u64 {
     let (first, next) = (channel.history.first(), channel.history.next());
     match since {
         Since::Now => next,
         Since::Earliest => first,
-        Since::Lost => 0,
+        Since::Last(messages) => channel.history.last(*messages, batch_bytes),
+        Since::Lost => LOST,
         Since::Second(second) => {
             let younger = channel.history.from(first).find(|(_, message)| message.unix_ms() / 1000 > *second);
             match younger {
                 // Those before it are gone, and may have been as young.
-                Some((offset, _)) if offset == first && first > 1 => 0,
+                Some((offset, _)) if offset == first && first > 1 => LOST,
                 Some((offset, _)) => offset,
                 None => next,
             }
@@ -234,7 +237,7 @@ fn seen(cursor: &Cursor, channel: &Channel, next: u64) -> u64 {
         // Given out where the channel had come further: this mirror will.
         Seen::UpTo(offset) if channel.role == Role::Mirror => offset.saturating_add(1),
         // Of a message that is yet to come: not a cursor that we gave out.
-        Seen::UpTo(_) | Seen::Formerly => 0,
+        Seen::UpTo(_) | Seen::Formerly => LOST,
         Seen::Nothing => next,
     }
 }

@@ -16,6 +16,7 @@ mod deadlines;
 mod deliver;
 mod hold;
 mod input;
+mod looks;
 mod output;
 mod peer;
 mod peers;
@@ -33,13 +34,15 @@ use crate::base::id::Token;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Hub, Keep, Role};
-use crate::conn::{Flags, Slots, State};
+use crate::conn::{self, Flags, Slots, State};
 use crate::http;
+use crate::protocol::plain::Preflight;
 use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
-use crate::transport::Setting;
+use crate::transport::{self, Look, Setting, Sharing};
 use deadlines::Durations;
 use deliver::{Frames, Wave};
+use looks::Looks;
 use peers::Peers;
 use std::collections::VecDeque;
 
@@ -65,6 +68,7 @@ pub struct Engine {
     slice_left: usize,
     waves: VecDeque<Wave>,
     frames: Frames,
+    looks: Looks,
     calendar: Calendar,
     draining: bool,
     counters: Counters,
@@ -142,7 +146,8 @@ impl Engine {
             slice_left: 0,
             waves: VecDeque::new(),
             frames: Frames::default(),
-            calendar: Calendar::new(config),
+            looks: Looks::new(),
+            calendar: Calendar::new(config, seed),
             draining: false,
             counters: Counters::default(),
             limits,
@@ -312,6 +317,15 @@ impl Engine {
         self.answered(now, index);
     }
 
+    /// Answers what another site's page asks before it asks anything else.
+    fn preflight(&mut self, now: Now, index: u32, preflight: Preflight, origin: u16) {
+        let mut sharing = Vec::new();
+        if preflight.open {
+            transport::sharing_fields(&mut sharing, self.calendar.sharing(origin));
+        }
+        self.reply(now, index, |out, dress| reply::preflight(out, dress, preflight, &sharing));
+    }
+
     /// The response under way is complete, though perhaps not yet written.
     fn answered(&mut self, now: Now, index: u32) {
         self.enqueue(index);
@@ -333,17 +347,33 @@ impl Engine {
     }
 }
 
-/// The calendar's share in responses: a date that is formatted once a second.
+/// What responses say beside the news, the same for all: a date that is formatted once a second, and what an
+/// operator set.
 struct Calendar {
     second: u64,
     date: String,
-    origin: String,
-    retry_ms: u64,
+    origins: Origins,
+    boundary: String,
+}
+
+/// Whose pages may read.
+enum Origins {
+    None,
+    All,
+    Named(Vec<String>),
 }
 
 impl Calendar {
-    fn new(config: &Config) -> Calendar {
-        Calendar { second: u64::MAX, date: String::new(), origin: config.origin.clone(), retry_ms: config.retry_ms }
+    fn new(config: &Config, seed: Seed) -> Calendar {
+        let origins = match &*config.origin {
+            "" => Origins::None,
+            "*" => Origins::All,
+            named => Origins::Named(named.split(',').map(str::to_owned).collect()),
+        };
+        // The same on every shard, and known to nobody who was not sent it.
+        let mut random = Random::new(Seed(!seed.0, seed.1));
+        let boundary = format!("encke-{:016x}{:016x}", random.bits(), random.bits());
+        Calendar { second: u64::MAX, date: String::new(), origins, boundary }
     }
 
     fn date(&mut self, now: Now) -> &str {
@@ -356,9 +386,26 @@ impl Calendar {
         &self.date
     }
 
-    fn setting(&mut self, now: Now) -> Setting<'_> {
+    /// Those origins that were named.
+    fn named_origins(&self) -> &[String] {
+        match &self.origins {
+            Origins::Named(named) => named,
+            Origins::None | Origins::All => &[],
+        }
+    }
+
+    fn sharing(&self, origin: u16) -> Sharing<'_> {
+        match &self.origins {
+            Origins::None => Sharing::None,
+            Origins::All => Sharing::All,
+            Origins::Named(named) => Sharing::Named(named.get(usize::from(origin).wrapping_sub(1)).map(String::as_str)),
+        }
+    }
+
+    fn setting<'a>(&'a mut self, now: Now, look: &'a Look, retry_ms: u64) -> Setting<'a> {
         self.date(now);
-        Setting { date: &self.date, origin: &self.origin, retry_ms: self.retry_ms }
+        let sharing = self.sharing(look.origin);
+        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look }
     }
 }
 
@@ -366,6 +413,7 @@ impl Engine {
     /// Panics unless all that must hold between two steps does. Walks over everything: for tests.
     pub fn check_invariants(&self) {
         self.hub.check_invariants();
+        self.looks.check_invariants(self.slots.indices().map(|index| self.slots[index].look));
         for key in self.hub.keys() {
             for (place, &index) in self.hub[key].subscribers.iter().enumerate() {
                 let held = self.slots[index].subscriptions().iter().any(|s| s.channel == key && s.place as usize == place);
@@ -376,7 +424,9 @@ impl Engine {
             for subscription in self.slots[index].subscriptions() {
                 let channel = &self.hub[subscription.channel];
                 assert_eq!(channel.subscribers[subscription.place as usize], index);
-                assert!(channel.role != Role::Home || subscription.position <= channel.history.next());
+                let position = subscription.position;
+                let known = position <= channel.history.next() || position == conn::ENDED || position == conn::UNKNOWN;
+                assert!(channel.role != Role::Home || known);
             }
         }
     }

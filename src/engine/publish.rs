@@ -7,7 +7,7 @@ use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::channel::History;
-use crate::conn::{Asking, State};
+use crate::conn::{Asking, ENDED, LOST, State, UNKNOWN};
 use crate::protocol::plain::{self, Publish, reply};
 
 impl Engine {
@@ -124,7 +124,7 @@ impl Engine {
     }
 
     /// This shard is the home of the channel `name`: its history goes, and it begins anew. Who listens to it
-    /// keeps listening, and is told that there is a gap.
+    /// keeps listening, and is told of the end.
     pub(super) fn drop_channel(&mut self, now: Now, name: &str) -> Answer {
         let Some(key) = self.hub.find(name) else { return Answer::Unknown };
         let epoch = Epoch::new(name, self.random.bits());
@@ -135,7 +135,7 @@ impl Engine {
         Answer::Deleted
     }
 
-    /// The channel's past is another one now: every reader has lost its place.
+    /// The channel was dropped and begins anew: every reader is to be told.
     pub(super) fn begin_epoch(&mut self, key: u32, epoch: Epoch, history: History) {
         self.hub.change_history(key, |old| *old = history);
         let channel = &mut self.hub[key];
@@ -143,7 +143,10 @@ impl Engine {
         for &index in &channel.subscribers {
             let mut subscriptions = self.slots[index].subscriptions_mut().iter_mut();
             if let Some(subscription) = subscriptions.find(|subscription| subscription.channel == key) {
-                subscription.position = 0;
+                // Who has yet to learn that its place is lost learns that; who is not held yet comes later.
+                if !matches!(subscription.position, LOST | UNKNOWN) {
+                    subscription.position = ENDED;
+                }
             }
         }
         self.start_wave(key);

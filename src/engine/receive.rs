@@ -142,7 +142,7 @@ impl Engine {
         };
         let last = !request.keep_alive || self.draining;
         self.begin_answer(index, request.version, request.method == http::Method::Head, last);
-        let ask = match Ask::read(&request, self.slots[index].door, self.limits.subscriptions) {
+        let ask = match Ask::read(&request, self.slots[index].door, self.limits.subscriptions, self.calendar.named_origins()) {
             Ok(ask) => ask,
             Err(reject) => {
                 // Its body, if it has one, is not worth reading just to be able to go on behind it.
@@ -222,6 +222,7 @@ impl Engine {
                 self.refuse(now, index, &Reject::new(503, "stopping", "the server is stopping, come back soon"), true);
             }
             Ask::Hold(hold) => self.hold(now, index, hold),
+            Ask::Preflight(preflight, origin) => self.preflight(now, index, *preflight, *origin),
             Ask::Command(command) => self.command(now, index, command, body),
         }
     }
@@ -233,11 +234,7 @@ impl Engine {
             Command::Inspect(name) => self.inspect(now, index, name),
             Command::Delete(name) => self.delete(now, index, name),
             Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
-            Command::Preflight(preflight) => {
-                let origin = self.calendar.origin.clone();
-                self.reply(now, index, |out, dress| reply::preflight(out, dress, *preflight, &origin));
-            }
-            Command::Subscribe(_) => unreachable!("a subscription is read as a hold"),
+            Command::Subscribe(_) | Command::Preflight(_) => unreachable!("these are asked in ways of their own"),
         }
     }
 

@@ -3,7 +3,8 @@
 //! `data` is the JSON that was published as JSON, else a string, else base64 with `"encoding":"base64"`.
 //! Always one line.
 
-use super::text;
+use super::{Farewell, News, text};
+use crate::base::cursor::Cursor;
 use crate::base::id::MessageId;
 use crate::base::payload::{Kind, Message};
 use base64::Engine as _;
@@ -35,6 +36,53 @@ pub(super) fn gap(out: &mut Vec<u8>, channel: &str, missed: Option<u64>) {
         Some(missed) => text(out, format_args!(",\"missed\":{missed}}}")),
         None => out.extend_from_slice(b",\"missed\":null}"),
     }
+}
+
+/// Appends the notice that `channel` was dropped.
+pub(super) fn end(out: &mut Vec<u8>, channel: &str) {
+    out.extend_from_slice(b"{\"channel\":");
+    string(out, channel);
+    out.push(b'}');
+}
+
+/// What a transport of envelopes says of itself, beside the messages: an object with one of these names.
+///
+/// ```text
+/// {"cursor": cursor or null}                            the greeting: where the reader stands
+/// {"gap": {"channel", "missed": number or null}, "id"}  it has missed something; the id is a place behind that
+/// {"end": {"channel"}, "id"}                            the channel was dropped and begins anew
+/// {"close": "life_span" or "stopping", "retry": ms}     the response ends; come back then
+/// ```
+pub(super) fn news(out: &mut Vec<u8>, id: MessageId, news: &News<'_>) {
+    match *news {
+        News::Message(message) => return write(out, id, message),
+        News::Gap { channel, missed } => {
+            out.extend_from_slice(b"{\"gap\":");
+            gap(out, channel, missed);
+        }
+        News::End { channel } => {
+            out.extend_from_slice(b"{\"end\":");
+            end(out, channel);
+        }
+    }
+    text(out, format_args!(",\"id\":\"{id}\"}}"));
+}
+
+/// Appends the greeting.
+pub(super) fn hello(out: &mut Vec<u8>, cursor: Option<&Cursor>) {
+    match cursor {
+        Some(cursor) => text(out, format_args!("{{\"cursor\":\"{cursor}\"}}")),
+        None => out.extend_from_slice(b"{\"cursor\":null}"),
+    }
+}
+
+/// Appends the farewell.
+pub(super) fn farewell(out: &mut Vec<u8>, farewell: Farewell, retry_ms: u64) {
+    let why = match farewell {
+        Farewell::LifeSpan => "life_span",
+        Farewell::Stopping => "stopping",
+    };
+    text(out, format_args!("{{\"close\":\"{why}\",\"retry\":{retry_ms}}}"));
 }
 
 /// Appends `value` as a JSON string.

@@ -27,10 +27,8 @@ pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     response::end(out);
 }
 
-pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setting: &Setting<'_>) {
-    for item in batch.items {
-        batch.cursor.places[item.place] = item.id;
-    }
+pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, mut batch: Batch<'_>, setting: &Setting<'_>) {
+    batch.move_cursor();
     let unchanged = variant.has(CONDITIONAL) && !variant.has(RAW) && batch.items.is_empty();
     if unchanged && variant.transport() == Transport::Poll {
         response::start(out, 304);
@@ -39,7 +37,8 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
     } else if variant.has(RAW) {
         raw(out, variant, batch.items, batch.cursor, setting);
     } else {
-        let body = json(batch.items, batch.cursor);
+        let mut body = Vec::with_capacity(256);
+        json(&mut body, batch.items, batch.cursor);
         response::start(out, 200);
         response::field(out, "Content-Type", MEDIA_TYPE);
         fields(out, variant, batch.cursor, setting);
@@ -47,30 +46,30 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
     }
 }
 
-fn json(items: &[Item<'_>], cursor: &Cursor) -> Vec<u8> {
-    let gap = items.iter().any(|item| matches!(item.news, News::Gap { .. }));
-    let mut body = Vec::with_capacity(256);
-    text(&mut body, format_args!("{{\"cursor\":\"{cursor}\",\"gap\":{gap},\"messages\":["));
+/// The batch as JSON. A channel that ended is a gap too: what it held is not to be had any more.
+pub(super) fn json(body: &mut Vec<u8>, items: &[Item<'_>], cursor: &Cursor) {
+    let gap = items.iter().any(|item| !matches!(item.news, News::Message(_)));
+    text(body, format_args!("{{\"cursor\":\"{cursor}\",\"gap\":{gap},\"messages\":["));
     let mut first = true;
     for item in items {
         if let News::Message(message) = item.news {
             if !std::mem::take(&mut first) {
                 body.push(b',');
             }
-            envelope::write(&mut body, item.id, message);
+            envelope::write(body, item.id, message);
         }
     }
     body.extend_from_slice(b"]}");
-    body
 }
 
 fn raw(out: &mut Vec<u8>, variant: Variant, items: &[Item<'_>], cursor: &Cursor, setting: &Setting<'_>) {
     let message = items.iter().find_map(|item| match item.news {
         News::Message(message) => Some(message),
-        News::Gap { .. } => None,
+        News::Gap { .. } | News::End { .. } => None,
     });
     let gap = items.iter().find_map(|item| match item.news {
         News::Gap { missed, .. } => Some(missed),
+        News::End { .. } => Some(None),
         News::Message(_) => None,
     });
     response::start(out, if message.is_some() { 200 } else { 204 });
@@ -113,7 +112,7 @@ fn caching(out: &mut Vec<u8>, variant: Variant) {
     }
 }
 
-fn with_body(out: &mut Vec<u8>, body: &[u8]) {
+pub(super) fn with_body(out: &mut Vec<u8>, body: &[u8]) {
     response::field(out, "Content-Length", &body.len().to_string());
     response::end(out);
     out.extend_from_slice(body);

@@ -7,114 +7,28 @@
 //! Never meets a socket, a connection or the clock.
 
 mod envelope;
-#[allow(dead_code, reason = "no request leads here yet")]
-mod gif;
+pub(crate) mod gif;
+mod iframe;
+mod jsonp;
 mod long_poll;
+mod look;
+mod multipart;
+mod pull;
+mod script;
 mod sse;
+mod stream;
+mod variant;
 #[allow(dead_code, unused_imports, reason = "complete and tested in itself; connections do not speak it yet")]
-mod websocket;
+pub(crate) mod websocket;
+
+pub(crate) use look::Look;
+pub(crate) use variant::{Transport, Variant};
 
 use crate::base::cursor::Cursor;
 use crate::base::id::MessageId;
 use crate::base::payload::Message;
-use crate::http::{Version, response};
-
-/// The ways of holding a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Transport {
-    /// Waits, answers one batch, ends.
-    LongPoll,
-    /// Answers at once with what there is.
-    Poll,
-    /// Server-sent events.
-    Sse,
-}
-
-/// By the names used in `?transport=`.
-const TRANSPORTS: [(&str, Transport); 3] =
-    [("long-poll", Transport::LongPoll), ("poll", Transport::Poll), ("sse", Transport::Sse)];
-
-impl Transport {
-    /// The transport called `name`.
-    pub(crate) fn named(name: &str) -> Option<Transport> {
-        TRANSPORTS.iter().find(|(known, _)| *known == name).map(|&(_, transport)| transport)
-    }
-
-    /// All names, for an error that says what there is.
-    pub(crate) fn names() -> String {
-        TRANSPORTS.map(|(name, _)| name).join(", ")
-    }
-
-    /// Whether a response carries many batches and ends when its life span does.
-    pub(crate) fn is_stream(self) -> bool {
-        matches!(self, Transport::Sse)
-    }
-}
-
-/// Everything that framing depends on, in the 16 bits that a connection's slot has for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Variant(u16);
-
-const TRANSPORT: u16 = 0x000f;
-const HTTP10: u16 = 0x0010;
-const LAST: u16 = 0x0020;
-const ENVELOPE: u16 = 0x0040;
-const RAW: u16 = 0x0080;
-const CONDITIONAL: u16 = 0x0100;
-
-impl Variant {
-    /// A plain variant of `transport` for a client that speaks `version`.
-    pub(crate) fn new(transport: Transport, version: Version) -> Variant {
-        Variant(transport as u16).with(HTTP10, version == Version::Http10)
-    }
-
-    fn with(self, bit: u16, set: bool) -> Variant {
-        Variant(if set { self.0 | bit } else { self.0 & !bit })
-    }
-
-    /// The connection ends with this response.
-    pub(crate) fn last(self, last: bool) -> Variant {
-        self.with(LAST, last)
-    }
-
-    /// Each event's data is the JSON envelope.
-    pub(crate) fn envelope(self, envelope: bool) -> Variant {
-        self.with(ENVELOPE, envelope)
-    }
-
-    /// One message is the body.
-    pub(crate) fn raw(self, raw: bool) -> Variant {
-        self.with(RAW, raw)
-    }
-
-    /// The client asked for news since a tag it holds, and takes 304 for "none".
-    pub(crate) fn conditional(self, conditional: bool) -> Variant {
-        self.with(CONDITIONAL, conditional)
-    }
-
-    pub(crate) fn transport(self) -> Transport {
-        match self.0 & TRANSPORT {
-            0 => Transport::LongPoll,
-            1 => Transport::Poll,
-            _ => Transport::Sse,
-        }
-    }
-
-    /// Whether the connection ends with the response: it said so, or it has no other way to end the body.
-    pub(crate) fn ends_connection(self) -> bool {
-        self.has(LAST) || self.has(HTTP10) && self.transport().is_stream()
-    }
-
-    fn has(self, bit: u16) -> bool {
-        self.0 & bit != 0
-    }
-
-    /// How many messages one batch may hold: a raw response has room for one.
-    pub(crate) fn messages_max(self) -> usize {
-        if self.has(RAW) && !self.transport().is_stream() { 1 } else { usize::MAX }
-    }
-}
+use crate::http::response;
+use variant::{CONDITIONAL, ENVELOPE, HTTP10, MIXED, OPERA, RAW};
 
 /// What a batch tells of.
 #[derive(Clone, Copy, Debug)]
@@ -133,12 +47,42 @@ pub(crate) enum News<'a> {
     Message(&'a Message),
     /// Messages of this channel were let go before the reader came for them: so many, if that is known.
     Gap { channel: &'a str, missed: Option<u64> },
+    /// This channel was dropped, with what it held; what comes now is its new beginning.
+    End { channel: &'a str },
 }
 
 /// Some news in order, for a reader at `cursor`; framing moves the cursor along.
 pub(crate) struct Batch<'a> {
     pub(crate) items: &'a [Item<'a>],
     pub(crate) cursor: &'a mut Cursor,
+    /// The messages before, for transports that look back; the newest last.
+    pub(crate) earlier: &'a [&'a Message],
+}
+
+impl Batch<'_> {
+    /// Moves the cursor behind all of the batch.
+    fn move_cursor(&mut self) {
+        for item in self.items {
+            self.cursor.places[item.place] = item.id;
+        }
+    }
+}
+
+/// A client's first moment.
+pub(crate) struct Opening<'a> {
+    /// Where it stands; `None` for a client that has yet to be told what it missed.
+    pub(crate) cursor: Option<&'a Cursor>,
+    /// As in a [`Batch`].
+    pub(crate) earlier: &'a [&'a Message],
+}
+
+/// Why a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// It has lived for long enough.
+    LifeSpan,
+    /// The server stops.
+    Stopping,
 }
 
 /// What responses say beside the news.
@@ -146,18 +90,35 @@ pub(crate) struct Batch<'a> {
 pub(crate) struct Setting<'a> {
     /// For the `Date` field.
     pub(crate) date: &'a str,
-    /// For `Access-Control-Allow-Origin`; empty for none.
-    pub(crate) origin: &'a str,
+    /// Which pages may read it.
+    pub(crate) sharing: Sharing<'a>,
     /// What a stream tells its client to wait before it reconnects.
     pub(crate) retry_ms: u64,
+    /// What no published bytes contain.
+    pub(crate) boundary: &'a str,
+    pub(crate) look: &'a Look,
 }
 
-/// What goes out as soon as a client is held at `cursor`: a stream's head and greeting. No cursor is given to
-/// a client that has yet to be told what it missed.
-pub(crate) fn open(out: &mut Vec<u8>, variant: Variant, cursor: Option<&Cursor>, setting: &Setting<'_>) {
+/// Which pages of other sites may read a response (CORS).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing<'a> {
+    /// None.
+    None,
+    /// All; but without credentials.
+    All,
+    /// Those of the origins that an operator named, of which this is the one that asked, if it is one.
+    Named(Option<&'a str>),
+}
+
+/// What goes out as soon as a client is held: a stream's head and greeting.
+pub(crate) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, setting: &Setting<'_>) {
     match variant.transport() {
-        Transport::LongPoll | Transport::Poll => {}
-        Transport::Sse => sse::open(out, variant, cursor, setting),
+        Transport::LongPoll | Transport::Poll | Transport::Jsonp | Transport::Pull => {}
+        Transport::Sse => sse::open(out, variant, opening, setting),
+        Transport::Stream => stream::open(out, variant, opening, setting),
+        Transport::Iframe => iframe::open(out, variant, opening, setting),
+        Transport::Multipart => multipart::open(out, variant, opening, setting),
+        Transport::Gif => gif::feed::open(out, variant, opening, setting),
     }
 }
 
@@ -165,21 +126,39 @@ pub(crate) fn open(out: &mut Vec<u8>, variant: Variant, cursor: Option<&Cursor>,
 pub(crate) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setting: &Setting<'_>) {
     match variant.transport() {
         Transport::LongPoll | Transport::Poll => long_poll::batch(out, variant, batch, setting),
-        Transport::Sse => sse::batch(out, variant, batch),
+        Transport::Jsonp => jsonp::batch(out, variant, batch, setting),
+        Transport::Pull => pull::batch(out, variant, batch, setting),
+        Transport::Sse => sse::batch(out, variant, batch, setting),
+        Transport::Stream => stream::batch(out, variant, &batch, setting),
+        Transport::Iframe => iframe::batch(out, variant, &batch, setting),
+        Transport::Multipart => multipart::batch(out, variant, &batch, setting),
+        Transport::Gif => gif::feed::batch(out, variant, &batch, setting),
     }
 }
 
 /// What keeps a silent stream open in the eyes of those between.
-pub(crate) fn keep_alive(out: &mut Vec<u8>, variant: Variant) {
+pub(crate) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Message], setting: &Setting<'_>) {
     match variant.transport() {
-        Transport::LongPoll | Transport::Poll => {}
+        Transport::LongPoll | Transport::Poll | Transport::Jsonp | Transport::Pull => {}
         Transport::Sse => sse::keep_alive(out, variant),
+        Transport::Stream => stream::keep_alive(out, variant, setting),
+        Transport::Iframe => iframe::keep_alive(out, variant),
+        Transport::Multipart => multipart::keep_alive(out, variant, earlier, setting),
+        Transport::Gif => gif::feed::keep_alive(out, variant),
     }
 }
 
 /// The end of a stream; its client comes back.
-pub(crate) fn close(out: &mut Vec<u8>, variant: Variant) {
-    if variant.transport().is_stream() && !variant.has(HTTP10) {
+pub(crate) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
+    match variant.transport() {
+        Transport::LongPoll | Transport::Poll | Transport::Jsonp | Transport::Pull => return,
+        Transport::Sse => sse::close(out, variant, farewell, setting),
+        Transport::Stream => stream::close(out, variant, farewell, setting),
+        Transport::Iframe => iframe::close(out, variant, farewell, setting),
+        Transport::Multipart => multipart::close(out, variant, setting),
+        Transport::Gif => gif::feed::close(out, variant),
+    }
+    if !variant.has(HTTP10) {
         out.extend_from_slice(response::LAST_CHUNK);
     }
 }
@@ -188,8 +167,27 @@ pub(crate) fn close(out: &mut Vec<u8>, variant: Variant) {
 pub(crate) fn head_only(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     match variant.transport() {
         Transport::LongPoll | Transport::Poll => long_poll::head(out, variant, setting),
+        Transport::Jsonp => jsonp::head(out, variant, setting),
+        Transport::Pull => pull::head(out, variant, setting),
         Transport::Sse => sse::head(out, variant, setting),
+        Transport::Stream => stream::head(out, variant, setting),
+        Transport::Iframe => iframe::head(out, variant, setting),
+        Transport::Multipart => multipart::head(out, variant, setting),
+        Transport::Gif => gif::feed::head(out, variant, setting),
     }
+}
+
+/// Begins the head of a stream of this media type, and ends it.
+fn stream_head(out: &mut Vec<u8>, variant: Variant, media_type: &str, setting: &Setting<'_>) {
+    response::start(out, 200);
+    response::field(out, "Content-Type", media_type);
+    response::field(out, "Cache-Control", "no-cache, no-store, no-transform");
+    response::field(out, "X-Accel-Buffering", "no");
+    if !variant.has(HTTP10) {
+        response::field(out, "Transfer-Encoding", "chunked");
+    }
+    common_fields(out, variant, setting);
+    response::end(out);
 }
 
 /// Writes with `body` one piece of a stream: a chunk, or for HTTP/1.0 the bytes alone.
@@ -206,11 +204,7 @@ fn piece(out: &mut Vec<u8>, variant: Variant, body: impl FnOnce(&mut Vec<u8>)) {
 fn common_fields(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     response::field(out, "Date", setting.date);
     response::field(out, "X-Content-Type-Options", "nosniff");
-    if !setting.origin.is_empty() {
-        response::field(out, "Access-Control-Allow-Origin", setting.origin);
-        let exposed = "ETag, Last-Modified, Date, Encke-Channel, Encke-Event, Encke-Gap";
-        response::field(out, "Access-Control-Expose-Headers", exposed);
-    }
+    sharing_fields(out, setting.sharing);
     if variant.ends_connection() {
         response::field(out, "Connection", "close");
     } else if variant.has(HTTP10) {
@@ -218,7 +212,24 @@ fn common_fields(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     }
 }
 
-/// Two stretches of text that JSON strings and decimal numbers may be written to without fail.
+/// Says which pages may read a response, and what of it.
+pub(crate) fn sharing_fields(out: &mut Vec<u8>, sharing: Sharing<'_>) {
+    let allowed = match sharing {
+        Sharing::None => return,
+        Sharing::All => "*",
+        Sharing::Named(origin) => {
+            response::field(out, "Vary", "Origin");
+            let Some(origin) = origin else { return };
+            response::field(out, "Access-Control-Allow-Credentials", "true");
+            origin
+        }
+    };
+    response::field(out, "Access-Control-Allow-Origin", allowed);
+    let exposed = "ETag, Last-Modified, Date, Encke-Channel, Encke-Event, Encke-Gap";
+    response::field(out, "Access-Control-Expose-Headers", exposed);
+}
+
+/// Writes text, which memory takes without fail.
 fn text(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
     use std::io::Write;
     out.write_fmt(args).expect("memory takes all bytes");

@@ -8,50 +8,46 @@
 //! Each event carries the cursor as its id, so that a client that comes back with `Last-Event-ID` gets what
 //! follows. The greeting carries one too: a client cut off before its first message then loses nothing either.
 
-use super::{Batch, ENVELOPE, HTTP10, News, Setting, Variant, common_fields, envelope, piece, text};
-use crate::base::cursor::Cursor;
+//!
+//! `application/x-dom-event-stream` is what the browser that had it first called it: the same fields, with a
+//! capital `Event` that is always there.
+
+use super::{Batch, ENVELOPE, Farewell, News, OPERA, Opening, Setting, Variant, envelope, piece, stream_head, text};
 use crate::base::id::MessageId;
 use crate::base::payload::{Kind, Message};
-use crate::http::response;
-
-const MEDIA_TYPE: &str = "text/event-stream";
 
 pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
-    response::start(out, 200);
-    response::field(out, "Content-Type", MEDIA_TYPE);
-    response::field(out, "Cache-Control", "no-cache, no-store, no-transform");
-    response::field(out, "X-Accel-Buffering", "no");
-    if !variant.has(HTTP10) {
-        response::field(out, "Transfer-Encoding", "chunked");
-    }
-    common_fields(out, variant, setting);
-    response::end(out);
+    let media_type = if variant.has(OPERA) { "application/x-dom-event-stream" } else { "text/event-stream" };
+    stream_head(out, variant, media_type, setting);
 }
 
-pub(super) fn open(out: &mut Vec<u8>, variant: Variant, cursor: Option<&Cursor>, setting: &Setting<'_>) {
+pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, setting: &Setting<'_>) {
     head(out, variant, setting);
     piece(out, variant, |out| {
+        let preamble = setting.look.preamble.unwrap_or(0) as usize;
+        comment(out, preamble);
+        let start = out.len();
         text(out, format_args!("retry: {}\n", setting.retry_ms));
-        if let Some(cursor) = cursor {
+        if let Some(cursor) = opening.cursor {
             text(out, format_args!("id: {cursor}\n"));
         }
         out.push(b'\n');
+        pad(out, start, setting);
     });
 }
 
-pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>) {
+pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setting: &Setting<'_>) {
     piece(out, variant, |out| {
         for item in batch.items {
+            let start = out.len();
             batch.cursor.places[item.place] = item.id;
             text(out, format_args!("id: {}\n", batch.cursor));
             match item.news {
                 News::Message(message) => event(out, variant, item.id, message),
-                News::Gap { channel, missed } => {
-                    out.extend_from_slice(b"event: gap\ndata: ");
-                    envelope::gap(out, channel, missed);
-                    out.extend_from_slice(b"\n\n");
-                }
+                News::Gap { channel, missed } => notice(out, variant, "gap", |out| envelope::gap(out, channel, missed)),
+                News::End { channel } => notice(out, variant, "end", |out| envelope::end(out, channel)),
             }
+            pad(out, start, setting);
         }
     });
 }
@@ -60,9 +56,43 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant) {
     piece(out, variant, |out| out.extend_from_slice(b":\n\n"));
 }
 
+/// Whoever stops wants its clients back spread over some time; one that has lived for long enough, at once.
+pub(super) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
+    if farewell == Farewell::Stopping {
+        piece(out, variant, |out| text(out, format_args!("retry: {}\n\n", setting.retry_ms)));
+    }
+}
+
+fn notice(out: &mut Vec<u8>, variant: Variant, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    text(out, format_args!("{}: {name}\ndata: ", event_field(variant)));
+    write(out);
+    out.extend_from_slice(b"\n\n");
+}
+
+fn event_field(variant: Variant) -> &'static str {
+    if variant.has(OPERA) { "Event" } else { "event" }
+}
+
+/// Fills up what was written from `start` on, with a comment.
+fn pad(out: &mut Vec<u8>, start: usize, setting: &Setting<'_>) {
+    let missing = (setting.look.padding as usize).saturating_sub(out.len() - start);
+    comment(out, missing);
+}
+
+/// A comment of so many bytes, as far as a comment can be short.
+fn comment(out: &mut Vec<u8>, bytes: usize) {
+    if bytes > 0 {
+        out.push(b':');
+        out.resize(out.len() + bytes.saturating_sub(3), b' ');
+        out.extend_from_slice(b"\n\n");
+    }
+}
+
 fn event(out: &mut Vec<u8>, variant: Variant, id: MessageId, message: &Message) {
-    if !message.event().is_empty() {
-        text(out, format_args!("event: {}\n", message.event()));
+    match message.event() {
+        "" if variant.has(OPERA) => out.extend_from_slice(b"Event: message\n"),
+        "" => {}
+        name => text(out, format_args!("{}: {name}\n", event_field(variant))),
     }
     if variant.has(ENVELOPE) {
         out.extend_from_slice(b"data: ");

@@ -334,7 +334,8 @@ impl Reader {
         let places = Place::parse_all(&event.id);
         assert_eq!(places.len(), self.channels.len());
         let moved = event.data.as_ref().map(|data| match event.name.as_str() {
-            "gap" => self.hear_gap(model, data, &places),
+            // A channel that was dropped is a gap whose count nobody knows, up to its new beginning.
+            "gap" | "end" => self.hear_gap(model, data, &places),
             name => self.hear_message(model, way, name, data, &places, earliest),
         });
         for (at, place) in places.iter().enumerate().filter(|(at, _)| Some(*at) != moved) {

@@ -194,6 +194,8 @@ impl<W: Write> Reader<W> {
             if name == "gap" {
                 let missed = envelope.missed.map_or("an unknown number of".into(), |missed| missed.to_string());
                 eprintln!("encke: gap: {missed} messages are missing on {}", envelope.channel);
+            } else if name == "end" {
+                eprintln!("encke: end: {} was dropped and begins anew", envelope.channel);
             }
             return Ok(());
         }

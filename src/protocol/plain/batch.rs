@@ -88,8 +88,8 @@ fn one(publish: &Publish, line: &[u8], unix_ms: u64) -> Result<Message, Reject> 
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn message(parts: &Parts<'_>) -> Result<Message, Reject> {
-    if parts.event == "gap" {
-        return Err(Reject::new(400, "bad_event", "the event name \"gap\" is kept for the notice of missing messages"));
+    if matches!(parts.event, "gap" | "end") {
+        return Err(Reject::new(400, "bad_event", "the event names \"gap\" and \"end\" are kept for notices"));
     }
     Message::new(parts).map_err(|detail| Reject::new(400, "bad_message", detail))
 }

@@ -6,5 +6,5 @@ mod gate;
 pub(crate) mod reply;
 
 pub(crate) use batch::messages;
-pub(crate) use command::{Command, Publish, parse};
+pub(crate) use command::{Command, Preflight, Publish, parse};
 pub use reply::{Answer, ChannelInfo};

@@ -115,11 +115,12 @@ pub(crate) fn page(out: &mut Vec<u8>, dress: &Dress<'_>, page: Page) {
     }
 }
 
-/// What a web page of another site may do here: read and subscribe, or nothing.
-pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, preflight: Preflight, origin: &str) {
+/// What a web page of another site may do here: read and subscribe, or nothing. `sharing` are the fields that
+/// say which pages may.
+pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, preflight: Preflight, sharing: &[u8]) {
     response::start(out, 204);
-    if preflight.open && !origin.is_empty() {
-        response::field(out, "Access-Control-Allow-Origin", origin);
+    if !sharing.is_empty() {
+        out.extend_from_slice(sharing);
         response::field(out, "Access-Control-Allow-Methods", preflight.allow);
         let headers = "Accept, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, Last-Event-ID";
         response::field(out, "Access-Control-Allow-Headers", headers);

@@ -24,7 +24,7 @@ const LEADING: u16 = 2;
 const VALUE_SHOWN_MAX: usize = 32;
 
 /// A picture's size and colours. Two clients with equal looks get equal bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Look {
     /// In pixels.
     pub(super) width: u16,

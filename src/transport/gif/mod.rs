@@ -23,6 +23,7 @@
 //! - The work for a frame is bounded by the look, however long the lines are.
 
 mod canvas;
+pub(super) mod feed;
 mod font;
 mod look;
 mod lzw;

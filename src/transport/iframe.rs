@@ -1,0 +1,73 @@
+//! The forever frame: an endless HTML document in a hidden frame, a script each event.
+//!
+//! ```text
+//! document = preamble *( "<script>e(" event ")</script>" LF )
+//! ```
+//! `e` posts the event to the parent window, for the target origin that was asked for; with a callback it
+//! calls that function of the parent, after it has set `document.domain` if that was asked for, as browsers
+//! without `postMessage` need it (and `htmlfile`, a frame inside of a control, needs no more than that).
+//! Events are JSON made harmless, so nothing that was published can break out of its script. The preamble is
+//! long enough for browsers that wait for a kilobyte before they show anything.
+
+use super::{Batch, Farewell, Opening, Setting, Variant, envelope, piece, script, stream_head};
+
+const PREAMBLE: u32 = 1_024;
+
+pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
+    stream_head(out, variant, "text/html; charset=utf-8", setting);
+}
+
+pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, setting: &Setting<'_>) {
+    head(out, variant, setting);
+    piece(out, variant, |out| {
+        let start = out.len();
+        preamble(out, setting);
+        let fill = setting.look.preamble.unwrap_or(PREAMBLE) as usize;
+        out.resize(out.len().max(start + fill), b' ');
+        out.push(b'\n');
+        event(out, setting, |out| envelope::hello(out, opening.cursor));
+    });
+}
+
+/// Callback, target and domain were checked to be nothing but what they are called.
+fn preamble(out: &mut Vec<u8>, setting: &Setting<'_>) {
+    let look = setting.look;
+    out.extend_from_slice(b"<!doctype html><meta charset=\"utf-8\"><title>Encke</title><body><script>");
+    if !look.domain.is_empty() {
+        super::text(out, format_args!("document.domain=\"{}\";", look.domain));
+    }
+    match (&*look.callback, &*look.target) {
+        ("", "") => out.extend_from_slice(b"function e(m){parent.postMessage(m,location.origin)}"),
+        ("", target) => super::text(out, format_args!("function e(m){{parent.postMessage(m,\"{target}\")}}")),
+        (callback, _) => super::text(out, format_args!("function e(m){{parent.{callback}(m)}}")),
+    }
+    out.extend_from_slice(b"</script>");
+}
+
+pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
+    piece(out, variant, |out| {
+        for item in batch.items {
+            event(out, setting, |out| envelope::news(out, item.id, &item.news));
+        }
+    });
+}
+
+pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant) {
+    piece(out, variant, |out| out.push(b'\n'));
+}
+
+pub(super) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
+    piece(out, variant, |out| event(out, setting, |out| envelope::farewell(out, farewell, setting.retry_ms)));
+}
+
+fn event(out: &mut Vec<u8>, setting: &Setting<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(b"<script>e(");
+    let json = out.len();
+    write(out);
+    script::harmless(out, json);
+    out.extend_from_slice(b")</script>");
+    let fill = (setting.look.padding as usize).saturating_sub(1);
+    out.resize(out.len().max(start + fill), b' ');
+    out.push(b'\n');
+}

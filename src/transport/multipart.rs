@@ -1,0 +1,92 @@
+//! Server push (1995): images or documents that replace each other in an `<img>`, a frame or an XHR; and
+//! `multipart/mixed` for programs, where they follow each other.
+//!
+//! ```text
+//! body      = [ preamble ] next *( message next )
+//! next      = CRLF "--" boundary CRLF "Content-Type: " type CRLF CRLF
+//! ```
+//! A browser paints a part when the fields of the next one arrive. So each message is followed at once by the
+//! fields of the next, which is taken to be of the same type; if it turns out to be of another, an empty part
+//! stands between them. A preamble of a kilobyte gets a cross-origin image past the browser's wish to sniff it.
+//!
+//! Bytes go out as they were published. The boundary is drawn at random when the server starts. An image
+//! cannot say that it missed another, and who shows pictures wants the newest: only programs are sent notices.
+
+use super::{Batch, MIXED, News, Opening, Setting, Variant, envelope, piece, stream_head, text};
+use crate::base::payload::Message;
+
+const PREAMBLE: u32 = 1_100;
+const UNKNOWN_TYPE: &str = "application/octet-stream";
+const NOTICE_TYPE: &str = "application/vnd.encke.notice+json";
+
+pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
+    let kind = if variant.has(MIXED) { "mixed" } else { "x-mixed-replace" };
+    stream_head(out, variant, &format!("multipart/{kind}; boundary={}", setting.boundary), setting);
+}
+
+pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, setting: &Setting<'_>) {
+    head(out, variant, setting);
+    piece(out, variant, |out| {
+        let default = if variant.has(MIXED) { 0 } else { PREAMBLE };
+        out.resize(out.len() + setting.look.preamble.unwrap_or(default) as usize, b' ');
+        next(out, expected(opening.earlier), setting);
+    });
+}
+
+pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
+    piece(out, variant, |out| {
+        let mut announced = expected(batch.earlier);
+        let mut json = Vec::new();
+        for item in batch.items {
+            let (media_type, bytes) = match item.news {
+                News::Message(message) => (type_of(message), message.data()),
+                _ if !variant.has(MIXED) => continue,
+                notice => {
+                    json.clear();
+                    envelope::news(&mut json, item.id, &notice);
+                    (NOTICE_TYPE, &json[..])
+                }
+            };
+            if media_type != announced {
+                next(out, media_type, setting);
+            }
+            out.extend_from_slice(bytes);
+            announced = if media_type == NOTICE_TYPE { announced } else { media_type };
+            next(out, announced, setting);
+        }
+    });
+}
+
+/// Bytes between parts would be bytes of one. So a program gets a part that says nothing, and a picture is
+/// replaced by itself.
+pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Message], setting: &Setting<'_>) {
+    piece(out, variant, |out| match earlier.last() {
+        _ if variant.has(MIXED) => {
+            next(out, NOTICE_TYPE, setting);
+            out.extend_from_slice(b"{\"heartbeat\":true}");
+            next(out, expected(earlier), setting);
+        }
+        Some(message) => {
+            out.extend_from_slice(message.data());
+            next(out, type_of(message), setting);
+        }
+        None => {}
+    });
+}
+
+pub(super) fn close(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
+    piece(out, variant, |out| text(out, format_args!("\r\n--{}--\r\n", setting.boundary)));
+}
+
+fn next(out: &mut Vec<u8>, media_type: &str, setting: &Setting<'_>) {
+    text(out, format_args!("\r\n--{}\r\nContent-Type: {media_type}\r\n\r\n", setting.boundary));
+}
+
+/// The type that the fields sent ahead were for: that of the message before.
+fn expected<'a>(earlier: &[&'a Message]) -> &'a str {
+    earlier.last().map_or(UNKNOWN_TYPE, |message| type_of(message))
+}
+
+fn type_of(message: &Message) -> &str {
+    if message.content_type().is_empty() { "text/plain; charset=utf-8" } else { message.content_type() }
+}
