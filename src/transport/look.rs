@@ -43,6 +43,8 @@ pub(crate) struct Look {
     pub(crate) refresh: u32,
     /// `gif`.
     pub(crate) gif: super::gif::Look,
+    /// `websocket`: whether and how messages are compressed.
+    pub(crate) deflate: Option<super::websocket::Deflate>,
     /// Which of the configured origins asked, counted from 1; 0 where it makes no difference.
     pub(crate) origin: u16,
 }
