@@ -154,7 +154,7 @@ impl Hold {
         };
         let transport = variant.transport();
         if transport == Transport::Gif {
-            look.gif = gif::Look::from_query(pairs.iter().map(|(name, value)| (&**name, &**value)))?;
+            look.gif = Some(gif::Look::from_query(pairs.iter().map(|(name, value)| (&**name, &**value)))?);
         }
         if transport == Transport::Jsonp && look.callback.is_empty() {
             return Err(Reject::new(400, "bad_callback", "jsonp needs the name of a function: callback="));

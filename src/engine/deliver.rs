@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 /// Steps a wave takes before the next one has its go.
 const STEPS_A_GO: u32 = 32;
-/// Frames remembered. A broadcast needs one a variant; readers that catch up together share one too.
-const FRAMES: usize = 8;
+/// Frames remembered. A broadcast needs one a variant and look; readers that catch up together share one too.
+const FRAMES: usize = 32;
 
 /// News on its way over a channel's subscribers, from the last to the first: those who leave on the way
 /// are replaced by the last, who has been reached.

@@ -2,6 +2,7 @@
 
 use super::{Engine, PeerMessage};
 use crate::base::cursor::{Cursor, Seen, Since};
+use crate::base::error::Reject;
 use crate::base::id::Epoch;
 use crate::base::name::Name;
 use crate::base::time::{Now, Tick};
@@ -17,7 +18,11 @@ impl Engine {
     pub(super) fn hold(&mut self, now: Now, index: u32, hold: &Hold) {
         let last = self.slots[index].flags.has(Flags::LAST);
         self.slots[index].variant = hold.variant.last(last);
-        self.slots[index].look = self.looks.take(&hold.look);
+        let Some(look) = self.looks.take(&hold.look) else {
+            let detail = "as many pictures of different looks are drawn as there may be: take the size and colours of another";
+            return self.refuse(now, index, &Reject::new(503, "too_many_looks", detail), false);
+        };
+        self.slots[index].look = look;
         if self.slots[index].flags.has(Flags::HEAD_ONLY) {
             let connection = &mut self.slots[index];
             let variant = connection.variant;
@@ -25,12 +30,6 @@ impl Engine {
             transport::head_only(connection.out(), variant, &setting);
             self.leave(now, index);
             return self.answered(now, index);
-        }
-        if let Some(socket) = &hold.socket {
-            let connection = &mut self.slots[index];
-            connection.flags.set(Flags::MAY_PUBLISH, socket.may_publish);
-            connection.flags.set(Flags::ECHO, socket.echo);
-            websocket::accept(connection.out(), &socket.upgrade, self.calendar.date(now));
         }
         self.slots[index].state = State::Joining;
         let mut waiting = 0;
@@ -42,6 +41,12 @@ impl Engine {
                     return self.refuse(now, index, &reply::too_many_channels(), false);
                 }
             }
+        }
+        if let Some(socket) = &hold.socket {
+            let connection = &mut self.slots[index];
+            connection.flags.set(Flags::MAY_PUBLISH, socket.may_publish);
+            connection.flags.set(Flags::ECHO, socket.echo);
+            websocket::accept(connection.out(), &socket.upgrade, self.calendar.date(now));
         }
         if waiting == 0 {
             return self.joined(now, index, &hold.since);
