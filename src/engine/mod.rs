@@ -386,11 +386,12 @@ impl Calendar {
         &self.date
     }
 
-    /// Those origins that were named.
-    fn named_origins(&self) -> &[String] {
+    /// The only origins that may read; `None` if all may.
+    fn only_origins(&self) -> Option<&[String]> {
         match &self.origins {
-            Origins::Named(named) => named,
-            Origins::None | Origins::All => &[],
+            Origins::Named(named) => Some(named),
+            Origins::None => Some(&[]),
+            Origins::All => None,
         }
     }
 

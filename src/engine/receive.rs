@@ -142,7 +142,7 @@ impl Engine {
         };
         let last = !request.keep_alive || self.draining;
         self.begin_answer(index, request.version, request.method == http::Method::Head, last);
-        let ask = match Ask::read(&request, self.slots[index].door, self.limits.subscriptions, self.calendar.named_origins()) {
+        let ask = match Ask::read(&request, self.slots[index].door, self.limits.subscriptions, self.calendar.only_origins()) {
             Ok(ask) => ask,
             Err(reject) => {
                 // Its body, if it has one, is not worth reading just to be able to go on behind it.
