@@ -5,6 +5,7 @@
 //! says what it does. `ENCKE_SEEDS=100000` runs so many; without it, as many as take some seconds.
 
 mod sim {
+    pub mod decode;
     pub mod dice;
     pub mod house;
     pub mod mishaps;

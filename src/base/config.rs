@@ -293,8 +293,11 @@ impl Config {
             ));
         }
         faults.extend(self.repeated_address());
-        if !matches!(&*self.origin, "" | "*") && !self.origin.split(',').all(is_origin) {
-            faults.push(format!("--origin: {:?} is not an origin (write https://example.org, or * for any)", self.origin));
+        let bad = |origin: &&str| !is_origin(origin);
+        if !matches!(&*self.origin, "" | "*")
+            && let Some(bad) = self.origin.split(',').find(bad)
+        {
+            faults.push(format!("--origin: {bad:?} is not an origin (write https://example.org, or * for any)"));
         }
         faults
     }

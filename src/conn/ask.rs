@@ -55,11 +55,12 @@ pub(crate) enum Origins {
 }
 
 impl Origins {
-    /// Those that were named.
-    fn named(&self) -> &[String] {
+    /// The only ones whose pages may read; `None` if all may.
+    fn only(&self) -> Option<&[String]> {
         match self {
-            Origins::Named(named) => named,
-            Origins::None | Origins::All => &[],
+            Origins::Named(named) => Some(named),
+            Origins::None => Some(&[]),
+            Origins::All => None,
         }
     }
 }
@@ -89,7 +90,7 @@ impl Ask {
                 let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;
                 Ok(Ask::Hold(Hold::of_socket(socket)))
             }
-            Command::Preflight(preflight) => Ok(Ask::Preflight(preflight, asking_origin(request, policy.origins.named()))),
+            Command::Preflight(preflight) => Ok(Ask::Preflight(preflight, asking_origin(request, policy.origins.only()))),
             command => Ok(Ask::Command(command)),
         }
     }
@@ -159,7 +160,7 @@ impl Hold {
         if transport == Transport::Jsonp && look.callback.is_empty() {
             return Err(Reject::new(400, "bad_callback", "jsonp needs the name of a function: callback="));
         }
-        share(request, &mut look, policy.origins.named())?;
+        share(request, &mut look, policy.origins.only())?;
         let channels = distinct(channels, transport, policy.subscriptions_max)?;
         let returned = returned(request, transport, raw);
         let conditional = request.header("If-None-Match").is_some();
@@ -185,18 +186,18 @@ fn default_since(transport: Transport) -> Since {
 }
 
 /// Which of the named origins asks, and whether the page that a frame shall post to is one of them.
-fn share(request: &Request<'_, '_>, look: &mut Look, origins: &[String]) -> Result<(), Reject> {
+fn share(request: &Request<'_, '_>, look: &mut Look, origins: Option<&[String]>) -> Result<(), Reject> {
     look.origin = asking_origin(request, origins);
-    if origins.is_empty() || look.target.is_empty() || origins.contains(&look.target) {
+    if look.target.is_empty() || origins.is_none_or(|origins| origins.contains(&look.target)) {
         return Ok(());
     }
     Err(Reject::new(403, "forbidden", "target is none of the origins that may read here (origin)"))
 }
 
 /// Which of the named origins asks, counted from 1; 0 for none of them.
-fn asking_origin(request: &Request<'_, '_>, origins: &[String]) -> u16 {
+fn asking_origin(request: &Request<'_, '_>, origins: Option<&[String]>) -> u16 {
     let origin = request.header("Origin").unwrap_or_default();
-    let place = origins.iter().position(|named| named.as_bytes() == origin);
+    let place = origins.unwrap_or_default().iter().position(|named| named.as_bytes() == origin);
     place.map_or(0, |place| place as u16 + 1)
 }
 

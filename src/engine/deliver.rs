@@ -182,7 +182,8 @@ impl Engine {
             self.leave(now, index);
             self.hold_answered(now, index);
         }
-        true
+        // A transport may pass over a notice without a word.
+        self.slots[index].has_unsent()
     }
 
     /// One subscription: its frame is everybody's who stands where it stands.
@@ -206,7 +207,7 @@ impl Engine {
         }
         let frame = &self.frames.recent[self.frames.lent];
         subscription.position = frame.to;
-        connection.flags.set(Flags::LENT, true);
+        connection.flags.set(Flags::LENT, !frame.bytes.is_empty());
         self.counters.delivered += frame.messages;
         self.counters.gaps += frame.gaps;
     }

@@ -29,7 +29,7 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
     piece(out, variant, |out| {
         let default = if variant.has(MIXED) { 0 } else { PREAMBLE };
         out.resize(out.len() + setting.look.preamble.unwrap_or(default) as usize, b' ');
-        next(out, expected(opening.earlier), setting);
+        next(out, expected(opening.earlier).unwrap_or(UNKNOWN_TYPE), setting);
     });
 }
 
@@ -47,30 +47,30 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, sett
                     (NOTICE_TYPE, &json[..])
                 }
             };
-            if media_type != announced {
+            if announced != Some(media_type) {
                 next(out, media_type, setting);
             }
             out.extend_from_slice(bytes);
-            announced = if media_type == NOTICE_TYPE { announced } else { media_type };
-            next(out, announced, setting);
+            announced = if media_type == NOTICE_TYPE { announced } else { Some(media_type) };
+            next(out, announced.unwrap_or(UNKNOWN_TYPE), setting);
         }
     });
 }
 
 /// Bytes between parts would be bytes of one. So a program gets a part that says nothing, and a picture is
-/// replaced by itself.
+/// replaced by itself, or by an empty part if it is not there any more.
 pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Message], setting: &Setting<'_>) {
     piece(out, variant, |out| match earlier.last() {
         _ if variant.has(MIXED) => {
             next(out, NOTICE_TYPE, setting);
             out.extend_from_slice(b"{\"heartbeat\":true}");
-            next(out, expected(earlier), setting);
+            next(out, expected(earlier).unwrap_or(UNKNOWN_TYPE), setting);
         }
         Some(message) => {
             out.extend_from_slice(message.data());
             next(out, type_of(message), setting);
         }
-        None => {}
+        None => next(out, UNKNOWN_TYPE, setting),
     });
 }
 
@@ -82,9 +82,10 @@ fn next(out: &mut Vec<u8>, media_type: &str, setting: &Setting<'_>) {
     text(out, format_args!("\r\n--{}\r\nContent-Type: {media_type}\r\n\r\n", setting.boundary));
 }
 
-/// The type that the fields sent ahead were for: that of the message before.
-fn expected<'a>(earlier: &[&'a Message]) -> &'a str {
-    earlier.last().map_or(UNKNOWN_TYPE, |message| type_of(message))
+/// The type that the fields sent ahead were for: that of the message before. `None` if that message is not there
+/// any more: then nobody knows what they were for, and the next part brings its own.
+fn expected<'a>(earlier: &[&'a Message]) -> Option<&'a str> {
+    earlier.last().map(|message| type_of(message))
 }
 
 fn type_of(message: &Message) -> &str {

@@ -91,8 +91,11 @@ fn split_answer(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn write_line(line: &[u8]) -> String {
     match line {
         [text @ .., b'\r', b'\n'] => match escape(text) {
-            // A space at the end of a line would not show.
-            text if text.ends_with(' ') => format!("{}\\x20", text.trim_end_matches(' ')),
+            // Spaces at the end of a line would not show.
+            text if text.ends_with(' ') => {
+                let kept = text.trim_end_matches(' ').len();
+                format!("{}{}", &text[..kept], "\\x20".repeat(text.len() - kept))
+            }
             text => text,
         },
         [text @ .., b'\n'] => escape(text) + "\\n",
@@ -107,7 +110,7 @@ fn escape(bytes: &[u8]) -> String {
         while let Some(letter) = valid.chars().next() {
             let rest = valid.trim_start_matches(letter);
             let count = (valid.len() - rest.len()) / letter.len_utf8();
-            if letter.is_ascii_alphanumeric() && count >= LONG_RUN {
+            if (letter.is_ascii_alphanumeric() || letter == ' ') && count >= LONG_RUN {
                 text += &format!("\\{{{letter}*{count}\\}}");
                 valid = rest;
                 continue;

@@ -50,6 +50,7 @@ enum Fate {
 /// One message that was handed in.
 struct Record {
     channel: usize,
+    content_type: &'static str,
     event: String,
     sent_ms: u64,
     fate: Fate,
@@ -74,6 +75,8 @@ pub enum Seen<'a> {
     Line(&'a str),
     /// The envelope.
     Envelope(&'a Value),
+    /// The text on a page.
+    Page(&'a str),
 }
 
 pub struct Model {
@@ -143,7 +146,7 @@ impl Model {
         self.weights[channel] += message.expect("a message").weight() as u64;
         self.open[channel] += 1;
         let (event, sent_ms) = (data.event.clone(), self.now_ms);
-        self.records.push(Record { channel, event, sent_ms, fate: Fate::Unknown, source });
+        self.records.push(Record { channel, content_type: data.content_type, event, sent_ms, fate: Fate::Unknown, source });
         record
     }
 
@@ -175,9 +178,33 @@ impl Model {
     /// A reader got a message of `channel`.
     pub fn saw(&mut self, channel: usize, place: &Place, seen: Seen<'_>, event: &str) {
         let record = self.find(seen);
-        assert_eq!(self.records[record].channel, channel, "message {record} at {place} is on another channel");
         assert_eq!(self.records[record].event, event, "the event of message {record} at {place}");
+        self.saw_bare(channel, place, seen, None);
+    }
+
+    /// A reader got a message of `channel` without its event, perhaps under its type.
+    pub fn saw_bare(&mut self, channel: usize, place: &Place, seen: Seen<'_>, media_type: Option<&str>) {
+        let record = self.find(seen);
+        assert_eq!(self.records[record].channel, channel, "message {record} at {place} is on another channel");
+        let published = self.records[record].content_type;
+        let published = if published.is_empty() { "text/plain; charset=utf-8" } else { published };
+        assert_eq!(media_type.unwrap_or(published), published, "the type of message {record} at {place}");
         self.pin(record, place);
+    }
+
+    /// A page shows these texts of `channel`, the newest first; what is no text is there without one.
+    pub fn shown(&self, channel: usize, texts: &[Option<String>]) {
+        let mut newest: Option<(usize, &Place)> = None;
+        for (at, text) in texts.iter().enumerate() {
+            let Some(text) = text else { continue };
+            let record = &self.records[self.find(Seen::Page(text))];
+            assert_eq!(record.channel, channel, "{text:?} is on another channel");
+            assert_ne!(record.fate, Fate::Refused, "{text:?} was refused and is shown");
+            let Fate::At(place) = &record.fate else { continue };
+            let (first, above) = *newest.get_or_insert((at, place));
+            let expected = Place { offset: above.offset - (at - first) as u64, ..above.clone() };
+            assert_eq!(*place, expected, "{text:?} is shown {} below {above}", at - first);
+        }
     }
 
     /// The channel on which something was published.
@@ -190,6 +217,7 @@ impl Model {
             Seen::Raw(bytes) => form("raw", bytes),
             Seen::Line(text) => form("line", text.as_bytes()),
             Seen::Envelope(envelope) => envelope_form(envelope),
+            Seen::Page(text) => form("page", text.as_bytes()),
         };
         *self.by_form.get(&key).unwrap_or_else(|| panic!("nobody published this: {seen:?}"))
     }
@@ -265,7 +293,7 @@ fn form(kind: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// All the looks of one message.
-fn forms(data: &Data) -> [Vec<u8>; 3] {
+fn forms(data: &Data) -> Vec<Vec<u8>> {
     let base64 = || STANDARD.encode(&data.bytes);
     let text = std::str::from_utf8(&data.bytes);
     let (line, envelope) = match (data.content_type, text) {
@@ -274,7 +302,9 @@ fn forms(data: &Data) -> [Vec<u8>; 3] {
         (_, Err(_)) => (base64(), (Value::from(base64()), "base64")),
     };
     let (value, encoding) = envelope;
-    [form("raw", &data.bytes), form("line", line.as_bytes()), form(encoding, value.to_string().as_bytes())]
+    let page = text.ok().map(|text| form("page", text.replace('\r', "\u{fffd}").as_bytes()));
+    let others = [form("raw", &data.bytes), form("line", line.as_bytes()), form(encoding, value.to_string().as_bytes())];
+    others.into_iter().chain(page).collect()
 }
 
 fn envelope_form(envelope: &Value) -> Vec<u8> {

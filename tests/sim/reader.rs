@@ -4,6 +4,7 @@
 //! Its cursor is what the server gave it; what it has truly got is noted apart from that, so that a cursor which
 //! runs ahead of its reader is found out.
 
+use super::decode::{self, Decoder, News, Separator};
 use super::dice::Dice;
 use super::house::House;
 use super::model::{Model, Place, Seen};
@@ -17,8 +18,46 @@ const CONNECT: usize = 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
     Sse,
+    /// Event streams as they were at first.
+    Dom,
+    Stream,
+    Iframe,
+    /// `multipart/mixed`.
+    Parts,
     LongPoll,
+    Jsonp,
     Poll,
+    /// A page; it shows things, and its reader stays where it was.
+    Pull,
+}
+
+const TRANSPORTS: [(Transport, &str); 9] = [
+    (Transport::Sse, "sse"),
+    (Transport::Dom, "x-dom-event-stream"),
+    (Transport::Stream, "stream"),
+    (Transport::Iframe, "iframe"),
+    (Transport::Parts, "multipart"),
+    (Transport::LongPoll, "long-poll"),
+    (Transport::Jsonp, "jsonp"),
+    (Transport::Poll, "poll"),
+    (Transport::Pull, "pull"),
+];
+/// Those before this one hold their readers.
+const HOLDING: usize = 7;
+/// The function that scripts call.
+const CALLBACK: &str = "parent.encke_1";
+/// How many messages of a channel a page shows.
+const PAGE_MESSAGES: usize = 100;
+
+impl Transport {
+    fn streams(self) -> bool {
+        use Transport::{Dom, Iframe, Parts, Sse, Stream};
+        matches!(self, Sse | Dom | Stream | Iframe | Parts)
+    }
+
+    fn name(self) -> &'static str {
+        TRANSPORTS.iter().find(|(transport, _)| *transport == self).expect("all have a name").1
+    }
 }
 
 /// How a reader asks to be held.
@@ -29,6 +68,8 @@ struct Way {
     raw: bool,
     http10: bool,
     conditional: bool,
+    separator: Separator,
+    padding: usize,
 }
 
 /// A reader's end of a connection.
@@ -45,7 +86,7 @@ struct Asked {
     earliest: bool,
     head: Option<Head>,
     body: Vec<u8>,
-    events: Events,
+    decoder: Decoder,
 }
 
 /// A client that reads.
@@ -150,7 +191,7 @@ impl Reader {
     pub fn held(&self) -> Option<Held> {
         let line = self.line.as_ref()?;
         let asked = line.asked.as_ref()?;
-        let stream = asked.way.transport == Transport::Sse && asked.head.is_some();
+        let stream = asked.way.transport.streams() && asked.head.is_some();
         Some(Held { socket: line.socket, request: self.requests, stream })
     }
 
@@ -190,13 +231,25 @@ impl Reader {
         if !held && self.cursor.is_some() && dice.percent(10) {
             self.change_channels(dice);
         }
-        let transports = [Transport::Sse, Transport::LongPoll, Transport::Poll];
+        let (mut transport, _) = dice.pick(if held { &TRANSPORTS[..HOLDING] } else { &TRANSPORTS });
+        // Parts and raw streams carry no cursor: whoever counts them must know where they begin.
+        if transport == Transport::Parts && (self.cursor.is_none() || self.channels.len() > 1) {
+            transport = Transport::Stream;
+        }
+        let raw = match transport {
+            Transport::Stream => self.cursor.is_some() && dice.percent(30),
+            Transport::Jsonp | Transport::Pull => false,
+            _ => dice.percent(30),
+        };
+        let separator = dice.pick(&[Separator::Line, Separator::Length, Separator::Text("\u{1e}"), Separator::Text("--\n")]);
         let way = Way {
-            transport: dice.pick(if held { &transports[..2] } else { &transports }),
+            transport,
             envelope: dice.percent(50),
-            raw: dice.percent(30),
+            raw,
             http10: dice.percent(10),
             conditional: dice.percent(50),
+            separator: if raw { Separator::Length } else { separator },
+            padding: if raw { 0 } else { dice.pick(&[0, 0, 40, 300]) },
         };
         let earliest = self.cursor.is_none() && (dice.percent(50) || way.transport == Transport::Poll);
         let request = self.request(model, way, earliest, dice);
@@ -204,7 +257,7 @@ impl Reader {
         self.requests += 1;
         house.note(format_args!("reader {} asks on socket {}: {request:?}", self.number, line.socket));
         house.send(line.socket, request.as_bytes());
-        line.asked = Some(Asked { way, earliest, head: None, body: Vec::new(), events: Events::default() });
+        line.asked = Some(Asked { way, earliest, head: None, body: Vec::new(), decoder: Decoder::Nothing });
     }
 
     /// Drops or takes up a channel, and names them in another order: the cursor speaks for those it has.
@@ -223,10 +276,23 @@ impl Reader {
         let mut fields = String::new();
         match way.transport {
             Transport::Sse if dice.percent(50) => fields += "Accept: text/event-stream\r\n",
-            Transport::Sse => query.push("transport=sse".into()),
+            Transport::Stream if dice.percent(50) => fields += "Accept: application/x-ndjson\r\n",
+            Transport::Parts if dice.percent(50) => fields += "Accept: multipart/mixed\r\n",
             Transport::LongPoll if dice.percent(50) => {}
-            Transport::LongPoll => query.push("transport=long-poll".into()),
-            Transport::Poll => query.push("transport=poll".into()),
+            transport => query.push(format!("transport={}", transport.name())),
+        }
+        match way.transport {
+            Transport::Parts => query.push("mixed=1".into()),
+            Transport::Jsonp => query.push(format!("callback={CALLBACK}")),
+            _ => {}
+        }
+        match way.separator {
+            Separator::Line => {}
+            Separator::Length => query.push("separator=length".into()),
+            Separator::Text(text) => query.push(format!("separator={}", encode(text))),
+        }
+        if way.padding > 0 {
+            query.push(format!("padding={0}&preamble={0}", way.padding));
         }
         if way.envelope {
             query.push("envelope=json".into());
@@ -235,11 +301,12 @@ impl Reader {
             query.push("raw=1".into());
         }
         match &self.cursor {
+            _ if way.transport == Transport::Pull => {}
             None => query.push(format!("since={}", if earliest { "earliest" } else { "now" })),
-            Some(cursor) if way.transport == Transport::Sse && dice.percent(50) => {
+            Some(cursor) if way.transport.streams() && dice.percent(50) => {
                 fields += &format!("Last-Event-ID: {cursor}\r\n");
             }
-            Some(cursor) if way.transport != Transport::Sse && way.conditional => {
+            Some(cursor) if !way.transport.streams() && way.conditional => {
                 fields += &format!("If-None-Match: \"{cursor}\"\r\n");
             }
             Some(cursor) => query.push(format!("since={cursor}")),
@@ -286,13 +353,14 @@ impl Reader {
         let mut asked = line.asked.take().expect("an answer follows a request");
         match piece {
             Piece::Head(head) => {
+                asked.decoder = if head.status == 200 { asked.way.decoder(&head) } else { Decoder::Nothing };
                 asked.head = Some(head);
                 line.asked = Some(asked);
             }
             Piece::Body(bytes) => {
                 if asked.streams() {
-                    let events = asked.events.take(&bytes);
-                    events.iter().for_each(|event| self.hear(model, asked.way, asked.earliest, event));
+                    let news = asked.decoder.take(&bytes);
+                    news.iter().for_each(|news| self.learn(model, &asked, news));
                 } else {
                     asked.body.extend(bytes);
                 }
@@ -315,13 +383,88 @@ impl Reader {
     fn answered(&mut self, model: &mut Model, asked: &Asked, head: &Head) {
         match head.status {
             // What a stream had to say is said.
-            200 if asked.way.transport == Transport::Sse => {}
+            200 if asked.way.transport.streams() => {}
+            200 if asked.way.transport == Transport::Pull => self.look(model, &asked.body),
             200 | 204 | 304 if asked.way.raw => self.take_raw(model, asked, head),
             304 => self.take_unchanged(asked, head),
             200 => self.take_json(model, asked, head),
             408 => assert!(head.ends_connection()),
             503 => self.refused = true,
             status => panic!("reader {} was answered {status}: {:?}", self.number, String::from_utf8_lossy(&asked.body)),
+        }
+    }
+
+    /// A piece of news of a stream.
+    fn learn(&mut self, model: &mut Model, asked: &Asked, news: &News) {
+        match news {
+            News::Event(event) => self.hear(model, asked.way, asked.earliest, event),
+            News::Json(json) => self.hear_json(model, asked, json),
+            News::Plain { media_type, bytes } => self.hear_plain(model, media_type.as_deref(), bytes),
+        }
+    }
+
+    /// An envelope, or a notice. A client makes its cursor from the greeting's and each channel's newest id.
+    fn hear_json(&mut self, model: &mut Model, asked: &Asked, json: &Value) {
+        let id = || json["id"].as_str().map(Place::parse).expect("an id");
+        if let Some(greeting) = json.get("cursor") {
+            return self.greeted(model, asked, greeting.as_str());
+        }
+        if json.get("heartbeat").is_some() || json.get("close").is_some() {
+            return;
+        }
+        let (at, place) = match json.get("gap").or(json.get("end")) {
+            Some(notice) => (self.hear_gap(model, notice, |_| id()), id()),
+            None => (self.take_envelope(model, json, asked.earliest), id()),
+        };
+        let bare = asked.way.raw || asked.way.transport == Transport::Parts;
+        self.cursor = Some(if bare { self.all_seen() } else { self.moved_cursor(at, &place) });
+    }
+
+    fn greeted(&mut self, model: &mut Model, asked: &Asked, cursor: Option<&str>) {
+        let Some(cursor) = cursor else {
+            assert!(self.cursor.is_some(), "a place is lost that nobody had");
+            self.cursor = Some(self.all_seen());
+            return;
+        };
+        let places = Place::parse_all(cursor);
+        assert_eq!(places.len(), self.channels.len());
+        for (at, place) in places.iter().enumerate() {
+            self.stays(model, at, place, asked.earliest);
+        }
+        self.cursor = Some(cursor.to_owned());
+    }
+
+    /// Published bytes and nothing else: the reader counts.
+    fn hear_plain(&mut self, model: &mut Model, media_type: Option<&str>, bytes: &[u8]) {
+        let channel = model.channel_of(Seen::Raw(bytes));
+        let at = self.index_of(model, &model.channels[channel]);
+        let seen = self.seen[at].as_ref().expect("who counts knows where it began");
+        let place = Place { offset: seen.offset + 1, ..seen.clone() };
+        model.saw_bare(channel, &place, Seen::Raw(bytes), media_type);
+        self.seen[at] = Some(place);
+        self.cursor = Some(self.all_seen());
+    }
+
+    /// The cursor with another place for one channel.
+    fn moved_cursor(&self, at: usize, place: &Place) -> String {
+        let mut places = Place::parse_all(self.cursor.as_ref().expect("a greeting came first"));
+        places[at] = place.clone();
+        join(places.iter())
+    }
+
+    /// A cursor of all that it has truly got.
+    fn all_seen(&self) -> String {
+        join(self.seen.iter().map(|seen| seen.as_ref().expect("it had a cursor")))
+    }
+
+    /// A page shows the last messages, and nothing of what is gone.
+    fn look(&self, model: &Model, body: &[u8]) {
+        let items = decode::page(body);
+        for (at, &channel) in self.channels.iter().enumerate() {
+            let here = |(name, _): &&(String, _)| self.index_of(model, name) == at;
+            let texts: Vec<Option<String>> = items.iter().filter(here).map(|(_, text)| text.clone()).collect();
+            assert!(texts.len() <= PAGE_MESSAGES);
+            model.shown(channel, &texts);
         }
     }
 
@@ -335,7 +478,10 @@ impl Reader {
         assert_eq!(places.len(), self.channels.len());
         let moved = event.data.as_ref().map(|data| match event.name.as_str() {
             // A channel that was dropped is a gap whose count nobody knows, up to its new beginning.
-            "gap" | "end" => self.hear_gap(model, data, &places),
+            "gap" | "end" => {
+                let notice: Value = serde_json::from_str(data).expect("a notice is JSON");
+                self.hear_gap(model, &notice, |at| places[at].clone())
+            }
             name => self.hear_message(model, way, name, data, &places, earliest),
         });
         for (at, place) in places.iter().enumerate().filter(|(at, _)| Some(*at) != moved) {
@@ -344,15 +490,15 @@ impl Reader {
         self.cursor = Some(event.id.clone());
     }
 
-    fn hear_gap(&mut self, model: &mut Model, data: &str, places: &[Place]) -> usize {
-        let notice: Value = serde_json::from_str(data).expect("a notice is JSON");
+    /// A notice about a channel, which leads it to that channel's one of `places`.
+    fn hear_gap(&mut self, model: &mut Model, notice: &Value, places: impl Fn(usize) -> Place) -> usize {
         let at = self.index_of(model, notice["channel"].as_str().expect("a channel"));
-        let missed = notice["missed"].as_u64();
+        let (missed, place) = (notice["missed"].as_u64(), places(at));
         if let Some(seen) = &self.seen[at] {
-            let counted = (seen.epoch == places[at].epoch).then(|| places[at].offset.wrapping_sub(seen.offset));
-            assert_eq!(missed, counted, "missed between {seen} and {}", places[at]);
+            let counted = (seen.epoch == place.epoch).then(|| place.offset.wrapping_sub(seen.offset));
+            assert_eq!(missed, counted, "missed between {seen} and {place}");
         }
-        self.skip(model, at, &places[at]);
+        self.skip(model, at, &place);
         at
     }
 
@@ -373,9 +519,11 @@ impl Reader {
 
     /// A batch as JSON.
     fn take_json(&mut self, model: &mut Model, asked: &Asked, head: &Head) {
-        let batch: Value = serde_json::from_slice(&asked.body).expect("a batch is JSON");
+        let script = asked.way.transport == Transport::Jsonp;
+        let json = if script { decode::jsonp(&asked.body, CALLBACK) } else { &asked.body };
+        let batch: Value = serde_json::from_slice(json).expect("a batch is JSON");
         let cursor = batch["cursor"].as_str().expect("a cursor").to_owned();
-        assert_eq!(head.field("ETag"), Some(format!("\"{cursor}\"").as_str()));
+        assert_eq!(head.field("ETag"), (!script).then(|| format!("\"{cursor}\"")).as_deref());
         let messages = batch["messages"].as_array().expect("messages");
         let gap = batch["gap"].as_bool().expect("whether there is a gap");
         self.take_batch(model, &cursor, gap, messages.len(), asked.earliest, |at, model, reader| {
@@ -523,8 +671,25 @@ impl Reader {
 
 impl Asked {
     fn streams(&self) -> bool {
-        self.way.transport == Transport::Sse && self.head.as_ref().is_some_and(|head| head.status == 200)
+        self.way.transport.streams() && self.head.as_ref().is_some_and(|head| head.status == 200)
     }
+}
+
+impl Way {
+    fn decoder(&self, head: &Head) -> Decoder {
+        match self.transport {
+            Transport::Sse => Decoder::Sse(Events::new(false)),
+            Transport::Dom => Decoder::Sse(Events::new(true)),
+            Transport::Stream => Decoder::stream(self.separator, self.raw),
+            Transport::Iframe => Decoder::iframe(),
+            Transport::Parts => Decoder::parts(head.field("Content-Type").expect("a type")),
+            Transport::LongPoll | Transport::Jsonp | Transport::Poll | Transport::Pull => Decoder::Nothing,
+        }
+    }
+}
+
+fn join<'a>(places: impl Iterator<Item = &'a Place>) -> String {
+    places.map(Place::to_string).collect::<Vec<_>>().join(".")
 }
 
 fn line_socket(line: &Option<Line>) -> usize {

@@ -183,6 +183,8 @@ pub struct Event {
 /// The events of one stream.
 #[derive(Default)]
 pub struct Events {
+    /// `application/x-dom-event-stream`: a capital `Event`, which stands above all data.
+    old: bool,
     line: Vec<u8>,
     after_cr: bool,
     name: String,
@@ -191,6 +193,10 @@ pub struct Events {
 }
 
 impl Events {
+    pub fn new(old: bool) -> Events {
+        Events { old, ..Events::default() }
+    }
+
     pub fn take(&mut self, bytes: &[u8]) -> Vec<Event> {
         let mut events = Vec::new();
         for &byte in bytes {
@@ -213,7 +219,8 @@ impl Events {
         match field {
             "" if line.is_empty() => return Some(self.dispatch()),
             "" => {}
-            "event" => self.name = value.to_owned(),
+            "event" if !self.old => self.name = value.to_owned(),
+            "Event" if self.old => self.name = value.to_owned(),
             "data" => self.data += &format!("{value}\n"),
             "id" => self.id = value.to_owned(),
             "retry" => assert!(value.parse::<u64>().is_ok(), "retry {value:?}"),
@@ -225,6 +232,8 @@ impl Events {
     fn dispatch(&mut self) -> Event {
         let (name, data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
         let data = data.strip_suffix('\n').map(str::to_owned);
+        assert!(!self.old || data.is_some() != name.is_empty(), "an event has a name");
+        let name = if self.old && name == "message" { String::new() } else { name };
         Event { name, data, id: self.id.clone() }
     }
 }
