@@ -40,3 +40,8 @@ fn every_transport_shows_each_event_before_the_next_is_published() {
 fn a_reader_that_is_cut_again_and_again_loses_nothing_and_gets_nothing_twice() {
     run("resume.mjs", 2, &["--life-span", "700ms", "--retry", "100ms"]);
 }
+
+#[test]
+fn nothing_published_or_named_runs_in_a_page() {
+    run("hostile.mjs", 2, &[]);
+}
