@@ -169,8 +169,11 @@ options! {
     mailbox_messages: Count = 65_536, 64..=16_777_216;
     /// How long a stop waits for answers under way.
     drain_timeout_ms: Duration = 5 * SECOND, 1..=HOUR, zero is "at once";
-    /// The web origin whose pages may read channels: `https://example.org`, or `*` for any; off for the server's own alone.
-    origin: Text = "*".into(), 1..=255, zero is "off";
+    /// The web origins whose pages may read channels: `https://example.org`, or several parted by commas.
+    /// `*` is for any; off is for the server's own alone. Only pages of origins that are named may send credentials.
+    origin: Text = "*".into(), 1..=4_096, zero is "off";
+    /// The path of a WebSocket that gives back what it is sent, for conformance suites.
+    echo: Text = String::new(), 1..=255, zero is "off";
 }
 
 /// The name in a file: what the value's own unit says already is left out.
@@ -290,7 +293,7 @@ impl Config {
             ));
         }
         faults.extend(self.repeated_address());
-        if !matches!(&*self.origin, "" | "*") && !is_origin(&self.origin) {
+        if !matches!(&*self.origin, "" | "*") && !self.origin.split(',').all(is_origin) {
             faults.push(format!("--origin: {:?} is not an origin (write https://example.org, or * for any)", self.origin));
         }
         faults

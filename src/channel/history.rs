@@ -17,6 +17,17 @@ pub(crate) struct Keep {
     pub(crate) age_ms: u64,
 }
 
+impl Keep {
+    /// The bounds while news are on their way to readers who are there: a burst that comes within one turn must
+    /// not fall off the ring before anybody could have had it.
+    pub(crate) fn while_waving(self) -> Keep {
+        Keep { messages: self.messages.saturating_mul(BURST), bytes: self.bytes.saturating_mul(BURST), ..self }
+    }
+}
+
+/// How many times the bounds a burst may be.
+const BURST: usize = 4;
+
 #[derive(Debug)]
 struct Entry {
     message: Message,

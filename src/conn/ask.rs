@@ -8,6 +8,7 @@ use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::http::{Request, query};
 use crate::protocol::plain::{self, Command, Preflight};
+use crate::transport::websocket::{self, Upgrade};
 use crate::transport::{Look, Transport, Variant, gif};
 
 /// What a request asks for.
@@ -29,32 +30,100 @@ pub(crate) struct Hold {
     pub(crate) since: Since,
     pub(crate) variant: Variant,
     pub(crate) look: Look,
+    /// For a WebSocket: what was agreed.
+    pub(crate) socket: Option<Socket>,
+}
+
+/// A WebSocket to be.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) upgrade: Upgrade,
+    /// Whether its client may publish.
+    pub(crate) may_publish: bool,
+    /// It gives back what it is sent, and does nothing else.
+    pub(crate) echo: bool,
+}
+
+/// Whose pages may read.
+#[derive(Clone, Debug)]
+pub(crate) enum Origins {
+    /// This server's own.
+    None,
+    All,
+    /// These, beside this server's own.
+    Named(Vec<String>),
+}
+
+impl Origins {
+    /// Those that were named.
+    fn named(&self) -> &[String] {
+        match self {
+            Origins::Named(named) => named,
+            Origins::None | Origins::All => &[],
+        }
+    }
+}
+
+/// What an operator set that decides about requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) subscriptions_max: usize,
+    pub(crate) origins: Origins,
+    /// The path of a WebSocket that echoes; empty for none.
+    pub(crate) echo: String,
 }
 
 impl Ask {
-    /// Reads a request that came in by `door`; at most `subscriptions_max` channels are taken. `origins` are
-    /// those that an operator named, if any were.
-    pub(crate) fn read(
-        request: &Request<'_, '_>,
-        door: Door,
-        subscriptions_max: usize,
-        origins: &[String],
-    ) -> Result<Ask, Reject> {
+    /// Reads a request that came in by `door`.
+    pub(crate) fn read(request: &Request<'_, '_>, door: Door, policy: &Policy) -> Result<Ask, Reject> {
+        if !policy.echo.is_empty() && request.path == policy.echo {
+            let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;
+            return Ok(Ask::Hold(Hold::of_socket(Socket { echo: true, ..socket })));
+        }
         match plain::parse(request, door)? {
-            Command::Subscribe(first) => Hold::read(request, first, subscriptions_max, origins).map(Ask::Hold),
-            Command::Preflight(preflight) => Ok(Ask::Preflight(preflight, asking_origin(request, origins))),
+            Command::Subscribe(first) => {
+                let socket = socket(request, door, policy)?;
+                Hold::read(request, first, socket, policy).map(Ask::Hold)
+            }
+            Command::Socket => {
+                let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;
+                Ok(Ask::Hold(Hold::of_socket(socket)))
+            }
+            Command::Preflight(preflight) => Ok(Ask::Preflight(preflight, asking_origin(request, policy.origins.named()))),
             command => Ok(Ask::Command(command)),
         }
     }
 }
 
+fn needs_upgrade() -> Reject {
+    Reject::new(426, "upgrade_required", "this is a WebSocket: ask with Upgrade: websocket")
+}
+
+/// The WebSocket that a request asks for, if it does. Browsers let any page open one anywhere, so here it is
+/// judged whose page that is.
+fn socket(request: &Request<'_, '_>, door: Door, policy: &Policy) -> Result<Option<Socket>, Reject> {
+    let Some(upgrade) = websocket::upgrade(request)? else { return Ok(None) };
+    if let Some(origin) = request.header("Origin") {
+        let welcome = match &policy.origins {
+            Origins::All => true,
+            Origins::None => plain::is_same_site(request),
+            Origins::Named(named) => named.iter().any(|named| named.as_bytes() == origin) || plain::is_same_site(request),
+        };
+        if !welcome {
+            return Err(Reject::new(403, "forbidden", "pages of this origin may not read here (origin)"));
+        }
+    }
+    Ok(Some(Socket { upgrade, may_publish: plain::may_publish(request, door), echo: false }))
+}
+
 impl Hold {
-    fn read(
-        request: &Request<'_, '_>,
-        first: Option<Name>,
-        subscriptions_max: usize,
-        origins: &[String],
-    ) -> Result<Hold, Reject> {
+    /// A socket that is subscribed to nothing yet.
+    fn of_socket(socket: Socket) -> Hold {
+        let look = Look { deflate: socket.upgrade.deflate, ..Look::default() };
+        Hold { channels: Vec::new(), since: Since::Now, variant: Variant::socket(), look, socket: Some(socket) }
+    }
+
+    fn read(request: &Request<'_, '_>, first: Option<Name>, socket: Option<Socket>, policy: &Policy) -> Result<Hold, Reject> {
         let pairs = query::pairs(request.query).collect::<Result<Vec<_>, Reject>>()?;
         let mut channels: Vec<Name> = first.into_iter().collect();
         let (mut named, mut since, mut last_event_id) = (None, None, None);
@@ -75,16 +144,23 @@ impl Hold {
                 _ => drop(look.set(name, value)?),
             }
         }
-        let variant = named.unwrap_or_else(|| Variant::accepted(request.header("Accept").unwrap_or_default()));
+        let accepted = || Variant::accepted(request.header("Accept").unwrap_or_default());
+        let variant = match &socket {
+            Some(socket) => {
+                look.deflate = socket.upgrade.deflate;
+                Variant::socket()
+            }
+            None => named.unwrap_or_else(accepted),
+        };
         let transport = variant.transport();
         if transport == Transport::Gif {
-            look.gif = gif::Look::from_query(pairs.iter().map(|(name, value)| (&**name, &**value)))?;
+            look.gif = Some(gif::Look::from_query(pairs.iter().map(|(name, value)| (&**name, &**value)))?);
         }
         if transport == Transport::Jsonp && look.callback.is_empty() {
             return Err(Reject::new(400, "bad_callback", "jsonp needs the name of a function: callback="));
         }
-        share(request, &mut look, origins)?;
-        let channels = distinct(channels, transport, subscriptions_max)?;
+        share(request, &mut look, policy.origins.named())?;
+        let channels = distinct(channels, transport, policy.subscriptions_max)?;
         let returned = returned(request, transport, raw);
         let conditional = request.header("If-None-Match").is_some();
         Ok(Hold {
@@ -92,6 +168,7 @@ impl Hold {
             since: returned.or(last_event_id).or(since).unwrap_or(default_since(transport)),
             variant: variant.version(request.version).raw(raw).envelope(envelope).conditional(conditional).mixed(mixed),
             look,
+            socket,
         })
     }
 }

@@ -19,7 +19,7 @@ mod ask;
 mod rest;
 mod slots;
 
-pub(crate) use ask::{Ask, Hold};
+pub(crate) use ask::{Ask, Hold, Origins, Policy};
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Rest};
 pub(crate) use slots::Slots;
 
@@ -69,6 +69,11 @@ impl Flags {
     pub(crate) const LENT: Flags = Flags(0x40);
     /// The peer has sent all it will.
     pub(crate) const ENDED: Flags = Flags(0x80);
+
+    /// Who holds it may publish: a WebSocket's client was judged when it came.
+    pub(crate) const MAY_PUBLISH: Flags = Flags(0x100);
+    /// A WebSocket that gives back what it is sent.
+    pub(crate) const ECHO: Flags = Flags(0x200);
 
     pub(crate) fn has(self, flag: Flags) -> bool {
         self.0 & flag.0 != 0
@@ -184,13 +189,26 @@ impl Connection {
         }
     }
 
-    /// Adds a subscription, one of `of` that this connection will have.
-    pub(crate) fn add_subscription(&mut self, subscription: Subscription, of: usize) {
-        if of == 1 {
+    /// Adds a subscription. The first lies in the slot, several in the rest.
+    pub(crate) fn add_subscription(&mut self, subscription: Subscription) {
+        let several = self.rest.as_ref().is_some_and(|rest| !rest.subscriptions.is_empty());
+        if several {
+            self.rest().subscriptions.push(subscription);
+        } else if std::mem::take(&mut self.subscribed) {
+            let first = self.subscription;
+            self.rest().subscriptions.extend([first, subscription]);
+        } else {
             self.subscribed = true;
             self.subscription = subscription;
-        } else {
-            self.rest().subscriptions.push(subscription);
+        }
+    }
+
+    /// Takes the subscription to `channel` out, if there is one.
+    pub(crate) fn take_subscription(&mut self, channel: u32) -> Option<Subscription> {
+        let place = self.subscriptions().iter().position(|subscription| subscription.channel == channel)?;
+        match &mut self.rest {
+            Some(rest) if !rest.subscriptions.is_empty() => Some(rest.subscriptions.remove(place)),
+            _ => self.pop_subscription(),
         }
     }
 

@@ -2,8 +2,10 @@
 
 use super::{Ask, Subscription};
 use crate::base::cursor::Since;
+use crate::base::name::Name;
 use crate::http::Chunked;
 use crate::protocol::plain::Answer;
+use crate::transport::websocket::Inbound;
 use std::sync::Arc;
 
 /// The rare rest of a connection. Every buffer here is bounded: `inbox` by one head and one receive, `out` by
@@ -26,6 +28,10 @@ pub(crate) struct Rest {
     /// Where reading begins once all channels are known, and how many are not.
     pub(crate) joining: Option<(Since, u32)>,
     pub(crate) asking: Option<Asking>,
+    /// `websocket`: a message that is not whole yet.
+    pub(crate) inbound: Option<Box<Inbound>>,
+    /// `websocket`: the channels that a client waits for, and how it will know the answer.
+    pub(crate) wished: Option<(Vec<Name>, String)>,
 }
 
 /// A request whose body is on its way.
@@ -50,6 +56,8 @@ pub(crate) struct Asking {
     pub(crate) missing: usize,
     /// The answers are told as a batch's.
     pub(crate) batch: bool,
+    /// `websocket`: how the client will know the answer.
+    pub(crate) reference: String,
 }
 
 impl Rest {
@@ -88,5 +96,7 @@ impl Rest {
             && self.subscriptions.is_empty()
             && self.joining.is_none()
             && self.asking.is_none()
+            && self.inbound.is_none()
+            && self.wished.is_none()
     }
 }

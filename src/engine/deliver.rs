@@ -13,16 +13,16 @@ use super::Engine;
 use crate::base::cursor::Cursor;
 use crate::base::id::{Epoch, MessageId};
 use crate::base::payload::Message;
-use crate::base::time::Now;
+use crate::base::time::{Now, Tick};
 use crate::channel::{Channel, Waving};
 use crate::conn::{ENDED, Flags, LOST, State, UNKNOWN};
-use crate::transport::{self, Batch, Farewell, Item, News, Opening, Setting, Variant};
+use crate::transport::{self, Batch, Farewell, Item, News, Opening, Setting, Tools, Variant};
 use std::sync::Arc;
 
 /// Steps a wave takes before the next one has its go.
 const STEPS_A_GO: u32 = 32;
-/// Frames remembered. A broadcast needs one a variant; readers that catch up together share one too.
-const FRAMES: usize = 8;
+/// Frames remembered. A broadcast needs one a variant and look; readers that catch up together share one too.
+const FRAMES: usize = 32;
 
 /// News on its way over a channel's subscribers, from the last to the first: those who leave on the way
 /// are replaced by the last, who has been reached.
@@ -114,7 +114,7 @@ impl Engine {
     }
 
     /// The next subscriber that a wave reaches.
-    pub(super) fn step_wave(&mut self) -> Option<u32> {
+    pub(super) fn step_wave(&mut self, now: Tick) -> Option<u32> {
         loop {
             let wave = self.waves.front_mut()?;
             let channel = &mut self.hub[wave.channel];
@@ -131,7 +131,9 @@ impl Engine {
             }
             if wave.left == 0 {
                 channel.waving = Waving::No;
+                let (key, keep) = (wave.channel, self.limits.keep);
                 self.waves.pop_front();
+                self.hub.change_history(key, |history| history.trim(now, &keep));
                 continue;
             }
             wave.left -= 1;
@@ -200,7 +202,7 @@ impl Engine {
         };
         if !self.frames.find(&wanted) {
             let setting = self.calendar.setting(now, self.looks.get(wanted.look), self.durations.retry);
-            self.frames.add(frame(wanted, channel, self.limits.batch_bytes, &setting));
+            self.frames.add(frame(wanted, channel, self.limits.batch_bytes, &setting, &mut self.tools));
         }
         let frame = &self.frames.recent[self.frames.lent];
         subscription.position = frame.to;
@@ -232,7 +234,7 @@ impl Engine {
         self.counters.delivered += items.len() as u64 - count_gaps(&items);
         let batch = Batch { items: &items, cursor: &mut cursor, earlier: &earlier };
         let setting = self.calendar.setting(now, self.looks.get(look), self.durations.retry);
-        transport::batch(connection.out(), variant, batch, &setting);
+        transport::batch(connection.out(), variant, batch, &setting, &mut self.tools);
     }
 
     /// A stream begins: its head and greeting. A reader with a `lost` place is given no cursor that would hide
@@ -315,7 +317,10 @@ impl Engine {
             State::ExpectHead | State::ExpectBody => self.resume_reading(now, index),
             State::Parked => {
                 self.slots[index].tidy();
-                if self.has_news(index) {
+                if self.is_socket(index) && self.slots[index].rest.as_ref().is_some_and(|rest| !rest.inbox.is_empty()) {
+                    self.heard_socket(now, index, &[]);
+                }
+                if self.is_socket(index) && self.slots[index].has_unsent() || self.has_news(index) {
                     self.enqueue(index);
                 }
             }
@@ -379,7 +384,7 @@ fn count_gaps(items: &[Item<'_>]) -> u64 {
     items.iter().filter(|item| matches!(item.news, News::Gap { .. })).count() as u64
 }
 
-fn frame(wanted: Wanted, channel: &Channel, bytes_max: usize, setting: &Setting<'_>) -> Frame {
+fn frame(wanted: Wanted, channel: &Channel, bytes_max: usize, setting: &Setting<'_>, tools: &mut Tools) -> Frame {
     let mut items = Vec::new();
     let mut room = Room { bytes: bytes_max, messages: wanted.variant.messages_max() };
     let to = collect(&mut items, 0, channel, wanted.from, &mut room);
@@ -387,7 +392,7 @@ fn frame(wanted: Wanted, channel: &Channel, bytes_max: usize, setting: &Setting<
     let mut bytes = Vec::with_capacity(bytes_max - room.bytes + 512);
     let earlier = earlier(channel, wanted.from, wanted.variant);
     let batch = Batch { items: &items, cursor: &mut cursor, earlier: &earlier };
-    transport::batch(&mut bytes, wanted.variant, batch, setting);
+    transport::batch(&mut bytes, wanted.variant, batch, setting, tools);
     let gaps = count_gaps(&items);
     Frame { wanted, to, messages: items.len() as u64 - gaps, gaps, bytes: bytes.into() }
 }

@@ -2,6 +2,7 @@
 
 use super::{Engine, PeerMessage};
 use crate::base::cursor::{Cursor, Seen, Since};
+use crate::base::error::Reject;
 use crate::base::id::Epoch;
 use crate::base::name::Name;
 use crate::base::time::{Now, Tick};
@@ -9,6 +10,7 @@ use crate::channel::{Channel, Role};
 use crate::conn::{Flags, Hold, LOST, State, Subscription, UNKNOWN};
 use crate::protocol::plain::reply;
 use crate::transport;
+use crate::transport::websocket;
 use std::sync::Arc;
 
 impl Engine {
@@ -16,7 +18,11 @@ impl Engine {
     pub(super) fn hold(&mut self, now: Now, index: u32, hold: &Hold) {
         let last = self.slots[index].flags.has(Flags::LAST);
         self.slots[index].variant = hold.variant.last(last);
-        self.slots[index].look = self.looks.take(&hold.look);
+        let Some(look) = self.looks.take(&hold.look) else {
+            let detail = "as many pictures of different looks are drawn as there may be: take the size and colours of another";
+            return self.refuse(now, index, &Reject::new(503, "too_many_looks", detail), false);
+        };
+        self.slots[index].look = look;
         if self.slots[index].flags.has(Flags::HEAD_ONLY) {
             let connection = &mut self.slots[index];
             let variant = connection.variant;
@@ -25,38 +31,52 @@ impl Engine {
             self.leave(now, index);
             return self.answered(now, index);
         }
+        self.slots[index].state = State::Joining;
         let mut waiting = 0;
         for name in &hold.channels {
-            let Some(key) = self.channel_to_read(now.tick, name) else {
-                self.leave(now, index);
-                return self.refuse(now, index, &reply::too_many_channels(), false);
-            };
-            self.subscribe(now.tick, index, key, hold.channels.len());
-            waiting += u32::from(self.hub[key].role == Role::Waiting);
+            match self.join(now, index, name, &hold.since) {
+                Some(more) => waiting += more,
+                None => {
+                    self.leave(now, index);
+                    return self.refuse(now, index, &reply::too_many_channels(), false);
+                }
+            }
         }
-        waiting += self.ask_newer_epochs(index, hold);
+        if let Some(socket) = &hold.socket {
+            let connection = &mut self.slots[index];
+            connection.flags.set(Flags::MAY_PUBLISH, socket.may_publish);
+            connection.flags.set(Flags::ECHO, socket.echo);
+            websocket::accept(connection.out(), &socket.upgrade, self.calendar.date(now));
+        }
         if waiting == 0 {
             return self.joined(now, index, &hold.since);
         }
-        let connection = &mut self.slots[index];
-        connection.state = State::Joining;
-        connection.rest().joining = Some((hold.since.clone(), waiting));
+        self.slots[index].rest().joining = Some((hold.since.clone(), waiting));
         self.end_state_after(now.tick, index, self.durations.stall);
     }
 
-    /// A cursor of another epoch than a mirror's may be of a newer one, which is on its way here: the home's answer
-    /// to any question comes behind it. Returns how many answers the reader is to wait for.
-    fn ask_newer_epochs(&mut self, index: u32, hold: &Hold) -> u32 {
-        let mut asked = 0;
-        for name in &hold.channels {
-            if self.hub.find(name).is_some_and(|key| may_be_ahead(&hold.since, &self.hub[key])) {
-                let home = Engine::home_of(self.seed, self.shards, name);
-                let asker = self.asker(index, 0);
-                self.peers.post(home, PeerMessage::Inspect { name: name.shared().clone(), asker });
-                asked += 1;
-            }
+    /// Makes a connection a subscriber of the channel `name`, unless it is one. Returns for how many answers of
+    /// other shards it has to wait; `None` if there are as many channels as there may be.
+    ///
+    /// A cursor of another epoch than a mirror's may be of a newer one, which is on its way here: the home's
+    /// answer to any question comes behind it.
+    pub(super) fn join(&mut self, now: Now, index: u32, name: &Name, since: &Since) -> Option<u32> {
+        let key = self.channel_to_read(now.tick, name)?;
+        if self.slots[index].subscriptions().iter().any(|subscription| subscription.channel == key) {
+            return Some(0);
         }
-        asked
+        self.subscribe(now.tick, index, key);
+        let channel = &self.hub[key];
+        if channel.role == Role::Waiting {
+            return Some(1);
+        }
+        if !may_be_ahead(since, channel) {
+            return Some(0);
+        }
+        let home = Engine::home_of(self.seed, self.shards, name);
+        let asker = self.asker(index, 0);
+        self.peers.post(home, PeerMessage::Inspect { name: name.shared().clone(), asker });
+        Some(1)
     }
 
     /// The channel called `name` as this shard knows it: its home, or a mirror that is asked for if need be.
@@ -83,11 +103,11 @@ impl Engine {
         self.hub.insert(now, name, epoch, Role::Home)
     }
 
-    fn subscribe(&mut self, now: Tick, index: u32, key: u32, of: usize) {
+    fn subscribe(&mut self, now: Tick, index: u32, key: u32) {
         let channel = &mut self.hub[key];
         let subscription = Subscription { channel: key, place: channel.subscribers.len() as u32, position: UNKNOWN };
         channel.subscribers.push(index);
-        self.slots[index].add_subscription(subscription, of);
+        self.slots[index].add_subscription(subscription);
         self.hub.touch(key, now);
         self.recount(key);
     }
@@ -120,6 +140,11 @@ impl Engine {
             let channel = &hub[subscription.channel];
             subscription.position = if foreign { LOST } else { position(since, channel, batch_bytes) };
             lost |= subscription.position == LOST;
+        }
+        if connection.state == State::Parked {
+            // A WebSocket's client has wished for more channels.
+            self.say_subscribed(now, index);
+            return self.heard_socket(now, index, &[]);
         }
         connection.state = State::Parked;
         let transport = connection.variant.transport();
@@ -178,7 +203,7 @@ impl Engine {
         }
     }
 
-    fn unsubscribe(&mut self, now: Tick, subscription: Subscription) {
+    pub(super) fn unsubscribe(&mut self, now: Tick, subscription: Subscription) {
         let Subscription { channel: key, place, .. } = subscription;
         let subscribers = &mut self.hub[key].subscribers;
         subscribers.swap_remove(place as usize);

@@ -22,6 +22,7 @@ mod peer;
 mod peers;
 mod publish;
 mod receive;
+mod socket;
 
 pub use crate::base::door::Door;
 pub use input::Input;
@@ -34,12 +35,13 @@ use crate::base::id::Token;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Hub, Keep, Role};
-use crate::conn::{self, Flags, Slots, State};
+use crate::conn::{self, Flags, Origins, Policy, Slots, State};
 use crate::http;
 use crate::protocol::plain::Preflight;
 use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
-use crate::transport::{self, Look, Setting, Sharing};
+use crate::transport::websocket::Workspace;
+use crate::transport::{self, Look, Setting, Sharing, Tools};
 use deadlines::Durations;
 use deliver::{Frames, Wave};
 use looks::Looks;
@@ -69,6 +71,9 @@ pub struct Engine {
     waves: VecDeque<Wave>,
     frames: Frames,
     looks: Looks,
+    tools: Tools,
+    workspace: Workspace,
+    policy: Policy,
     calendar: Calendar,
     draining: bool,
     counters: Counters,
@@ -147,6 +152,9 @@ impl Engine {
             waves: VecDeque::new(),
             frames: Frames::default(),
             looks: Looks::new(),
+            tools: Tools::default(),
+            workspace: Workspace::default(),
+            policy: policy(config),
             calendar: Calendar::new(config, seed),
             draining: false,
             counters: Counters::default(),
@@ -236,7 +244,7 @@ impl Engine {
                 }
             } else if self.slice_left > 0 {
                 self.slice_left -= 1;
-                let index = self.step_wave()?;
+                let index = self.step_wave(now.tick)?;
                 if self.attend(now, index) {
                     return Some(Output::Write(self.slots.token(index)));
                 }
@@ -356,20 +364,19 @@ struct Calendar {
     boundary: String,
 }
 
-/// Whose pages may read.
-enum Origins {
-    None,
-    All,
-    Named(Vec<String>),
+fn policy(config: &Config) -> Policy {
+    let origins = match &*config.origin {
+        "" => Origins::None,
+        "*" => Origins::All,
+        named => Origins::Named(named.split(',').map(str::to_owned).collect()),
+    };
+    let subscriptions_max = usize::try_from(config.subscriptions_max).unwrap_or(usize::MAX);
+    Policy { subscriptions_max, origins, echo: config.echo.clone() }
 }
 
 impl Calendar {
     fn new(config: &Config, seed: Seed) -> Calendar {
-        let origins = match &*config.origin {
-            "" => Origins::None,
-            "*" => Origins::All,
-            named => Origins::Named(named.split(',').map(str::to_owned).collect()),
-        };
+        let origins = policy(config).origins;
         // The same on every shard, and known to nobody who was not sent it.
         let mut random = Random::new(Seed(!seed.0, seed.1));
         let boundary = format!("encke-{:016x}{:016x}", random.bits(), random.bits());
@@ -384,14 +391,6 @@ impl Calendar {
             self.date = httpdate::fmt_http_date(moment);
         }
         &self.date
-    }
-
-    /// Those origins that were named.
-    fn named_origins(&self) -> &[String] {
-        match &self.origins {
-            Origins::Named(named) => named,
-            Origins::None | Origins::All => &[],
-        }
     }
 
     fn sharing(&self, origin: u16) -> Sharing<'_> {

@@ -285,7 +285,7 @@ impl Engine {
     /// Here is a mirror: the home's next message came. One that is not the next follows a gap.
     fn forwarded(&mut self, now: Now, id: MessageId, message: Message) {
         let Some(key) = self.hub.find(message.channel()) else { return };
-        let keep = self.limits.keep;
+        let keep = self.bounds_of(key);
         let channel = &mut self.hub[key];
         if channel.role != Role::Mirror || channel.epoch != id.epoch || id.offset < channel.history.next() {
             return;

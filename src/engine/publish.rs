@@ -6,7 +6,7 @@ use crate::base::id::{Epoch, MessageId};
 use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::channel::History;
+use crate::channel::{History, Keep, Waving};
 use crate::conn::{Asking, ENDED, LOST, State, UNKNOWN};
 use crate::protocol::plain::{self, Publish, reply};
 
@@ -60,7 +60,7 @@ impl Engine {
             None if self.hub.len() >= self.limits.channels => return None,
             None => self.make_channel(now.tick, message.channel().into()),
         };
-        let keep = self.limits.keep;
+        let keep = self.bounds_of(key);
         let offset = self.hub.change_history(key, |history| history.append(now.tick, message, &keep));
         self.hub.touch(key, now.tick);
         self.forward(key);
@@ -70,6 +70,13 @@ impl Engine {
         self.counters.published += 1;
         let channel = &self.hub[key];
         Some(Answer::Published { id: MessageId { epoch: channel.epoch, offset }, subscribers: channel.audience() })
+    }
+
+    /// The bounds of a channel's history: wider while a wave has yet to bring its news to those who are there.
+    pub(super) fn bounds_of(&self, key: u32) -> Keep {
+        let channel = &self.hub[key];
+        let waits = channel.waving != Waving::No || !channel.subscribers.is_empty();
+        if waits { self.limits.keep.while_waving() } else { self.limits.keep }
     }
 
     /// Over the budget, the channel that was not used for longest lets go of its oldest. The newest message
@@ -159,7 +166,7 @@ impl Engine {
     /// Waits for the answers that are not there yet, or replies at once.
     fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, batch: bool) {
         let missing = answers.iter().filter(|answer| answer.is_none()).count();
-        let asking = Asking { answers, missing, batch };
+        let asking = Asking { answers, missing, batch, reference: String::new() };
         if missing == 0 {
             return self.reply_answers(now, index, &asking);
         }
@@ -184,6 +191,9 @@ impl Engine {
             return;
         }
         if let Some(asking) = rest.asking.take() {
+            if self.is_socket(index) {
+                return self.say_answered(now, index, &asking);
+            }
             self.reply_answers(now, index, &asking);
             self.resume_reading(now, index);
         }

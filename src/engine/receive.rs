@@ -27,6 +27,7 @@ impl Engine {
     pub(super) fn received(&mut self, now: Now, index: u32, bytes: &[u8]) {
         let connection = &self.slots[index];
         match connection.state {
+            State::Parked if self.is_socket(index) => self.heard_socket(now, index, bytes),
             // Whoever is held by the connection's last response has nothing more to say on it.
             State::Parked if connection.variant.ends_connection() => {}
             State::Closing | State::Lingering => {}
@@ -76,7 +77,7 @@ impl Engine {
 
     /// Tells the reactor to leave bytes in the socket while there are more than one head's worth here, or to
     /// go on.
-    fn hear(&mut self, index: u32) {
+    pub(super) fn hear(&mut self, index: u32) {
         let connection = &mut self.slots[index];
         let waiting = connection.rest.as_ref().map_or(0, |rest| rest.inbox.len());
         let deaf = waiting > self.limits.http.head_bytes;
@@ -142,7 +143,7 @@ impl Engine {
         };
         let last = !request.keep_alive || self.draining;
         self.begin_answer(index, request.version, request.method == http::Method::Head, last);
-        let ask = match Ask::read(&request, self.slots[index].door, self.limits.subscriptions, self.calendar.named_origins()) {
+        let ask = match Ask::read(&request, self.slots[index].door, &self.policy) {
             Ok(ask) => ask,
             Err(reject) => {
                 // Its body, if it has one, is not worth reading just to be able to go on behind it.
@@ -234,7 +235,9 @@ impl Engine {
             Command::Inspect(name) => self.inspect(now, index, name),
             Command::Delete(name) => self.delete(now, index, name),
             Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
-            Command::Subscribe(_) | Command::Preflight(_) => unreachable!("these are asked in ways of their own"),
+            Command::Subscribe(_) | Command::Socket | Command::Preflight(_) => {
+                unreachable!("these are asked in ways of their own")
+            }
         }
     }
 

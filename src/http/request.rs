@@ -52,6 +52,11 @@ impl<'b> Request<'_, 'b> {
         self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
+    /// The values of all headers of this name, in order.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
     /// Host and port that the peer believes to speak to: from an absolute target, else from `Host`.
     pub fn host(&self) -> Option<&'b str> {
         self.host

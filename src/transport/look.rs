@@ -41,13 +41,20 @@ pub(crate) struct Look {
     pub(crate) separator: Separator,
     /// `pull`: seconds between two showings; 0 for the default.
     pub(crate) refresh: u32,
-    /// `gif`.
-    pub(crate) gif: super::gif::Look,
+    /// `gif`: size and colours.
+    pub(crate) gif: Option<super::gif::Look>,
+    /// `websocket`: whether and how messages are compressed.
+    pub(crate) deflate: Option<super::websocket::Deflate>,
     /// Which of the configured origins asked, counted from 1; 0 where it makes no difference.
     pub(crate) origin: u16,
 }
 
 impl Look {
+    /// Whether it is drawn, which costs more than framing does.
+    pub(crate) fn is_picture(&self) -> bool {
+        self.gif.is_some()
+    }
+
     /// Takes one parameter of a query; `false` if it is none of a look's.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<bool, Reject> {
         match name {

@@ -18,7 +18,6 @@ mod script;
 mod sse;
 mod stream;
 mod variant;
-#[allow(dead_code, unused_imports, reason = "complete and tested in itself; connections do not speak it yet")]
 pub(crate) mod websocket;
 
 pub(crate) use look::Look;
@@ -110,6 +109,12 @@ pub(crate) enum Sharing<'a> {
     Named(Option<&'a str>),
 }
 
+/// What framing needs to do its work, and keeps for the next time; one a shard.
+#[derive(Default)]
+pub(crate) struct Tools {
+    deflater: websocket::Deflater,
+}
+
 /// What goes out as soon as a client is held: a stream's head and greeting.
 pub(crate) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, setting: &Setting<'_>) {
     match variant.transport() {
@@ -119,11 +124,12 @@ pub(crate) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
         Transport::Iframe => iframe::open(out, variant, opening, setting),
         Transport::Multipart => multipart::open(out, variant, opening, setting),
         Transport::Gif => gif::feed::open(out, variant, opening, setting),
+        Transport::WebSocket => websocket::feed::open(out, variant, opening, setting),
     }
 }
 
 /// The news. For a stream, a piece of it; otherwise the whole response, also when there are none.
-pub(crate) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setting: &Setting<'_>) {
+pub(crate) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setting: &Setting<'_>, tools: &mut Tools) {
     match variant.transport() {
         Transport::LongPoll | Transport::Poll => long_poll::batch(out, variant, batch, setting),
         Transport::Jsonp => jsonp::batch(out, variant, batch, setting),
@@ -133,6 +139,7 @@ pub(crate) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
         Transport::Iframe => iframe::batch(out, variant, &batch, setting),
         Transport::Multipart => multipart::batch(out, variant, &batch, setting),
         Transport::Gif => gif::feed::batch(out, variant, &batch, setting),
+        Transport::WebSocket => websocket::feed::batch(out, variant, &batch, setting, tools),
     }
 }
 
@@ -145,6 +152,7 @@ pub(crate) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Messag
         Transport::Iframe => iframe::keep_alive(out, variant),
         Transport::Multipart => multipart::keep_alive(out, variant, earlier, setting),
         Transport::Gif => gif::feed::keep_alive(out, variant),
+        Transport::WebSocket => websocket::feed::keep_alive(out),
     }
 }
 
@@ -157,6 +165,7 @@ pub(crate) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, set
         Transport::Iframe => iframe::close(out, variant, farewell, setting),
         Transport::Multipart => multipart::close(out, variant, setting),
         Transport::Gif => gif::feed::close(out, variant),
+        Transport::WebSocket => return websocket::feed::close(out, variant, farewell, setting),
     }
     if !variant.has(HTTP10) {
         out.extend_from_slice(response::LAST_CHUNK);
@@ -174,6 +183,8 @@ pub(crate) fn head_only(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'
         Transport::Iframe => iframe::head(out, variant, setting),
         Transport::Multipart => multipart::head(out, variant, setting),
         Transport::Gif => gif::feed::head(out, variant, setting),
+        // A socket is asked for with GET.
+        Transport::WebSocket => {}
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Transport {
     Multipart,
     /// A picture of the last lines.
     Gif,
+    /// Messages both ways.
+    WebSocket,
 }
 
 /// By the names used in `?transport=`, with the bits that a name stands for.
@@ -55,7 +57,8 @@ impl Transport {
     pub(crate) fn is_stream(self) -> bool {
         match self {
             Transport::LongPoll | Transport::Poll | Transport::Jsonp | Transport::Pull => false,
-            Transport::Sse | Transport::Stream | Transport::Iframe | Transport::Multipart | Transport::Gif => true,
+            Transport::Sse | Transport::Stream | Transport::Iframe | Transport::Multipart => true,
+            Transport::Gif | Transport::WebSocket => true,
         }
     }
 
@@ -123,6 +126,11 @@ impl Variant {
         Variant(if set { self.0 | bit } else { self.0 & !bit })
     }
 
+    /// A WebSocket, with which its connection ends.
+    pub(crate) fn socket() -> Variant {
+        Variant(Transport::WebSocket as u16 | LAST)
+    }
+
     /// For a client that speaks `version`.
     pub(crate) fn version(self, version: Version) -> Variant {
         self.with(HTTP10, version == Version::Http10)
@@ -158,7 +166,8 @@ impl Variant {
             5 => Transport::Stream,
             6 => Transport::Iframe,
             7 => Transport::Multipart,
-            _ => Transport::Gif,
+            8 => Transport::Gif,
+            _ => Transport::WebSocket,
         }
     }
 

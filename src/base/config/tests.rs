@@ -106,7 +106,7 @@ fn an_error_names_option_value_and_bound() {
         ),
         ("listen", "", "--listen: 0 addresses are out of bounds (1 to 16 addresses)"),
         ("control", "", "--control: \"\" is not a path (write /run/encke.sock; off, or 1 to 103 characters)"),
-        ("origin", "a b", "--origin: \"a b\" is not a word of visible ASCII (off, or 1 to 255 characters)"),
+        ("origin", "a b", "--origin: \"a b\" is not a word of visible ASCII (off, or 1 to 4096 characters)"),
         ("hartbeat", "1s", "--hartbeat: there is no such option (did you mean --heartbeat?)"),
         ("xyzzy", "1s", "--xyzzy: there is no such option"),
     ] {

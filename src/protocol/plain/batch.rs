@@ -17,19 +17,20 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+/// One message as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line<'a> {
+pub(super) struct Line<'a> {
     #[serde(borrow)]
-    data: &'a RawValue,
+    pub(super) data: &'a RawValue,
     #[serde(borrow, default)]
-    channel: Option<Cow<'a, str>>,
+    pub(super) channel: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    event: Option<Cow<'a, str>>,
+    pub(super) event: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "type")]
-    content_type: Option<Cow<'a, str>>,
+    pub(super) content_type: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    encoding: Option<Cow<'a, str>>,
+    pub(super) encoding: Option<Cow<'a, str>>,
 }
 
 /// Makes the messages that `publish` asks for of `body`.
@@ -58,13 +59,21 @@ fn batch(publish: &Publish, body: &[u8], unix_ms: u64) -> Result<Vec<Message>, R
 }
 
 fn one(publish: &Publish, line: &[u8], unix_ms: u64) -> Result<Message, Reject> {
-    let bad = |detail: String| Reject::new(400, "bad_batch", detail);
     let line: Line<'_> = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+    message_of(&line, publish.channel.as_deref(), &publish.event, unix_ms)
+}
+
+fn bad(detail: String) -> Reject {
+    Reject::new(400, "bad_batch", detail)
+}
+
+/// Makes the message that `line` describes; `channel` and `event` stand in for what it does not say.
+pub(super) fn message_of(line: &Line<'_>, channel: Option<&str>, event: &str, unix_ms: u64) -> Result<Message, Reject> {
     if let Some(channel) = &line.channel {
         Name::check(channel)?;
     }
-    let channel = line.channel.as_deref().or(publish.channel.as_deref()).ok_or_else(|| bad("no channel is named".into()))?;
-    let event = line.event.as_deref().unwrap_or(&publish.event);
+    let channel = line.channel.as_deref().or(channel).ok_or_else(|| bad("no channel is named".into()))?;
+    let event = line.event.as_deref().unwrap_or(event);
     let text: Option<Cow<'_, str>> = match line.data.get().starts_with('"') {
         true => Some(serde_json::from_str::<Text<'_>>(line.data.get()).map_err(|error| bad(error.to_string()))?.0),
         false => None,

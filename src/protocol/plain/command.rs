@@ -17,6 +17,8 @@ use crate::http::{Method, Request, query};
 pub(crate) enum Command {
     /// Hold or answer a reader; which channels beside this one, from where and how, the query says.
     Subscribe(Option<Name>),
+    /// Take a WebSocket that is subscribed to nothing yet.
+    Socket,
     /// Keep the body as a message, or each of its lines.
     Publish(Publish),
     /// Describe a channel.
@@ -64,6 +66,11 @@ const READ: &str = "GET, HEAD, OPTIONS";
 const PUBLISH: &str = "POST, OPTIONS";
 const INSPECT: &str = "GET, HEAD, DELETE, OPTIONS";
 
+/// Whether a request that came in by `door` may publish, and so may who holds its connection.
+pub(crate) fn may_publish(request: &Request<'_, '_>, door: Door) -> bool {
+    gate::publish(request, door).is_ok()
+}
+
 /// Reads a request that came in by `door`.
 pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Reject> {
     let (room, rest) = split(request.path);
@@ -86,9 +93,17 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             let name = channel(rest)?.ok_or_else(|| Reject::new(404, "not_found", "name a channel: /channels/<channel>"))?;
             Ok(if request.method == Method::Delete { Command::Delete(name) } else { Command::Inspect(name) })
         }
+        "ws" if rest.is_empty() => {
+            allow(request, &[Method::Get], "GET, OPTIONS")?;
+            Ok(Command::Socket)
+        }
         "" if rest.is_empty() || rest == "/" => page(request, Page::Start),
         "healthz" if rest.is_empty() => page(request, Page::Health),
-        _ => Err(Reject::new(404, "not_found", "there is /sub/<channel>, /pub/<channel>, /channels/<channel>, /healthz and /")),
+        _ => Err(Reject::new(
+            404,
+            "not_found",
+            "there is /sub/<channel>, /ws, /pub/<channel>, /channels/<channel>, /healthz and /",
+        )),
     }
 }
 

@@ -41,14 +41,16 @@ fn local(request: &Request<'_, '_>) -> Result<(), Reject> {
     }
 }
 
-/// A browser names the site a page came from in `Origin`; programs send none.
 fn same_site(request: &Request<'_, '_>) -> Result<(), Reject> {
-    let Some(origin) = request.header("Origin") else { return Ok(()) };
+    if is_same_site(request) { Ok(()) } else { Err(forbidden("the Origin of this request is another site")) }
+}
+
+/// Whether a request comes from a page of this server, or from no page: a browser names the site a page came
+/// from in `Origin`, programs send none.
+pub(crate) fn is_same_site(request: &Request<'_, '_>) -> bool {
+    let Some(origin) = request.header("Origin") else { return true };
     let site = origin.strip_prefix(b"http://").or(origin.strip_prefix(b"https://"));
-    match (site, request.host()) {
-        (Some(site), Some(host)) if site.eq_ignore_ascii_case(host.as_bytes()) => Ok(()),
-        _ => Err(forbidden("the Origin of this request is another site")),
-    }
+    matches!((site, request.host()), (Some(site), Some(host)) if site.eq_ignore_ascii_case(host.as_bytes()))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -14,9 +14,10 @@ pub(in crate::transport) fn head(out: &mut Vec<u8>, variant: Variant, setting: &
 pub(in crate::transport) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, setting: &Setting<'_>) {
     head(out, variant, setting);
     piece(out, variant, |out| {
-        picture_head(out, &setting.look.gif);
+        let look = setting.look.gif.clone().unwrap_or_default();
+        picture_head(out, &look);
         if !opening.earlier.is_empty() {
-            draw(out, &setting.look.gif, opening.earlier.iter().map(|message| line_of(message)).collect());
+            draw(out, &look, opening.earlier.iter().map(|message| line_of(message)).collect());
         }
     });
 }
@@ -35,7 +36,7 @@ pub(in crate::transport) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &B
             News::End { .. } => "… the channel began anew …".to_owned(),
         });
     }
-    piece(out, variant, |out| draw(out, &setting.look.gif, lines));
+    piece(out, variant, |out| draw(out, &setting.look.gif.clone().unwrap_or_default(), lines));
 }
 
 /// A comment: any decoder passes over it.

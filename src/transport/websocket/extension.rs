@@ -25,7 +25,7 @@ pub(super) const WINDOW_BITS_MIN: u8 = 9;
 pub(super) const WINDOW_BITS_MAX: u8 = 15;
 
 /// That messages may be compressed, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Deflate {
     /// From [`WINDOW_BITS_MIN`] to [`WINDOW_BITS_MAX`], if the client asked; then the answer must name it.
     asked: Option<u8>,

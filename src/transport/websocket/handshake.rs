@@ -29,13 +29,13 @@ pub(crate) struct Upgrade {
 
 /// Reads what `request` says of WebSocket. `Ok(None)`: it asks for none. HTTP/1.0 cannot ask (RFC 9110 section 7.8).
 pub(crate) fn upgrade(request: &Request<'_, '_>) -> Result<Option<Upgrade>, Reject> {
-    if request.version == Version::Http10 || !lists(request.header("upgrade"), "websocket") {
+    if request.version == Version::Http10 || !lists(request, "upgrade", "websocket") {
         return Ok(None);
     }
     if request.method != Method::Get {
         return Err(Reject::method("GET"));
     }
-    if !lists(request.header("connection"), "upgrade") {
+    if !lists(request, "connection", "upgrade") {
         return Err(bad_handshake("the Connection header does not list upgrade: a proxy may have taken it off"));
     }
     if request.body != Body::None {
@@ -44,10 +44,11 @@ pub(crate) fn upgrade(request: &Request<'_, '_>) -> Result<Option<Upgrade>, Reje
     if request.header("sec-websocket-version") != Some(b"13") {
         return Err(Reject::new(426, "unknown_version", "the version of WebSocket spoken here is 13"));
     }
-    let key = request.header("sec-websocket-key").and_then(key);
+    let mut keys = request.headers("sec-websocket-key");
+    let key = keys.next().filter(|_| keys.next().is_none()).and_then(key);
     let key = key.ok_or_else(|| bad_handshake("the Sec-WebSocket-Key is not 16 bytes in base64"))?;
-    let offers = request.header("sec-websocket-extensions").and_then(|value| std::str::from_utf8(value).ok());
-    Ok(Some(Upgrade { key, deflate: offers.and_then(extension::negotiate) }))
+    let mut offers = request.headers("sec-websocket-extensions").filter_map(|value| std::str::from_utf8(value).ok());
+    Ok(Some(Upgrade { key, deflate: offers.find_map(extension::negotiate) }))
 }
 
 /// Writes the answer that makes the connection a WebSocket.
@@ -63,9 +64,9 @@ pub(crate) fn accept(out: &mut Vec<u8>, upgrade: &Upgrade, date: &str) {
     response::end(out);
 }
 
-/// Whether a comma-separated header has `token` in it, in whatever case.
-fn lists(header: Option<&[u8]>, token: &str) -> bool {
-    let mut tokens = header.unwrap_or_default().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+/// Whether the comma-separated lists of the headers called `name` have `token` in them, in whatever case.
+fn lists(request: &Request<'_, '_>, name: &str, token: &str) -> bool {
+    let mut tokens = request.headers(name).flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
     tokens.any(|candidate| candidate.eq_ignore_ascii_case(token.as_bytes()))
 }
 
@@ -123,6 +124,21 @@ mod tests {
         let answer = "HTTP/1.1 101 Switching Protocols\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nUpgrade: websocket\r\n\
                       Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), answer);
+    }
+
+    #[test]
+    fn lists_may_be_spread_over_several_headers_and_the_key_may_not() {
+        let upgrade = got(&[
+            UPGRADE,
+            "Connection: keep-alive",
+            CONNECTION,
+            KEY,
+            VERSION,
+            "Sec-WebSocket-Extensions: x",
+            "Sec-WebSocket-Extensions: permessage-deflate",
+        ]);
+        assert!(upgrade.unwrap().expect("a WebSocket").deflate.is_some());
+        assert_eq!(status(got(&[UPGRADE, CONNECTION, KEY, KEY, VERSION])), 400);
     }
 
     #[test]

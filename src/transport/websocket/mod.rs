@@ -16,6 +16,7 @@
 
 mod deflate;
 mod extension;
+pub(crate) mod feed;
 mod frame;
 mod handshake;
 mod message;

@@ -1,0 +1,201 @@
+//! WebSockets: what their clients say, and what they are answered. What they are told of their channels goes
+//! the way of all readers (`deliver`).
+//!
+//! A client's wishes are fulfilled one after the other: while one waits for other shards, what the client says
+//! next is left unread.
+
+use super::{Answer, Asker, Engine, PeerMessage};
+use crate::base::error::Reject;
+use crate::base::name::Name;
+use crate::base::payload::Message;
+use crate::base::time::Now;
+use crate::conn::{Asking, Flags, State};
+use crate::protocol::plain::feed::{self, What, Wish};
+use crate::transport::Transport;
+use crate::transport::websocket::{self, Event, Fault, Inbound, NORMAL, Opcode, Rules, Workspace};
+
+/// Bytes of answers collected before a client has to take some of them.
+const OUT_BYTES_MAX: usize = 64 << 10;
+
+impl Engine {
+    pub(super) fn is_socket(&self, index: u32) -> bool {
+        let connection = &self.slots[index];
+        connection.state == State::Parked && connection.variant.transport() == Transport::WebSocket
+    }
+
+    /// Bytes came on a WebSocket, or what came before may be gone on with.
+    pub(super) fn heard_socket(&mut self, now: Now, index: u32, fresh: &[u8]) {
+        let rest = self.slots[index].rest();
+        let mut kept = std::mem::take(&mut rest.inbox);
+        let mut inbound: Box<Inbound> = rest.inbound.take().unwrap_or_default();
+        if !kept.is_empty() {
+            kept.extend_from_slice(fresh);
+        }
+        let mut input = if kept.is_empty() { fresh } else { &kept };
+        let rules = Rules {
+            deflate: self.looks.get(self.slots[index].look).deflate.is_some(),
+            message_bytes_max: usize::try_from(self.limits.http.body_bytes).unwrap_or(usize::MAX),
+        };
+        let mut workspace: Workspace = std::mem::take(&mut self.workspace);
+        while self.is_socket(index) && self.takes_wishes(index) {
+            match inbound.receive(&mut input, &rules, &mut workspace) {
+                Ok(Some(event)) => self.socket_event(now, index, event),
+                Ok(None) => break,
+                Err(fault) => self.hang_up(now, index, &fault),
+            }
+        }
+        self.workspace = workspace;
+        let unread = input.to_vec();
+        let open = self.is_socket(index);
+        let connection = &mut self.slots[index];
+        if open && !(inbound.is_idle() && unread.is_empty()) {
+            let rest = connection.rest();
+            rest.inbox = unread;
+            rest.inbound = (!inbound.is_idle()).then_some(inbound);
+        }
+        connection.tidy();
+        self.hear(index);
+    }
+
+    /// Whether the client's next wish may be heard: the last is fulfilled, and answers do not pile up.
+    fn takes_wishes(&self, index: u32) -> bool {
+        let rest = &self.slots[index].rest;
+        rest.as_ref().is_none_or(|rest| rest.joining.is_none() && rest.asking.is_none() && rest.out.len() < OUT_BYTES_MAX)
+    }
+
+    fn socket_event(&mut self, now: Now, index: u32, event: Event<'_>) {
+        let echo = self.slots[index].flags.has(Flags::ECHO);
+        match event {
+            Event::Text(text) if echo => self.say(now, index, Opcode::Text, text.as_bytes()),
+            Event::Binary(bytes) if echo => self.say(now, index, Opcode::Binary, bytes),
+            Event::Text(text) => match feed::parse(text, now.unix_ms) {
+                Ok(wish) => self.fulfil(now, index, wish),
+                Err((reference, reject)) => self.say_refused(now, index, &reject, &reference),
+            },
+            Event::Binary(_) => {
+                let reject = Reject::new(400, "bad_command", "what a client says is JSON, in messages of text");
+                self.say_refused(now, index, &reject, "");
+            }
+            Event::Ping(payload) => {
+                websocket::pong(self.slots[index].out(), payload);
+                self.enqueue(index);
+            }
+            Event::Pong => {}
+            Event::Close { code, .. } => {
+                websocket::close(self.slots[index].out(), code.map(|_| NORMAL), "");
+                self.leave(now, index);
+                self.hold_answered(now, index);
+            }
+        }
+    }
+
+    /// The client broke the protocol: it is told how, and nothing more is read from it.
+    fn hang_up(&mut self, now: Now, index: u32, fault: &Fault) {
+        log::debug!("closed a WebSocket with {}: {}", fault.code, fault.detail);
+        self.counters.refused += 1;
+        websocket::close(self.slots[index].out(), Some(fault.code), &fault.detail);
+        self.leave(now, index);
+        self.hold_answered(now, index);
+    }
+
+    fn fulfil(&mut self, now: Now, index: u32, wish: Wish) {
+        let Wish { reference, what } = wish;
+        match what {
+            What::Subscribe { channels, since } => self.subscribe_more(now, index, channels, &since, reference),
+            What::Unsubscribe { channels } => {
+                for name in &channels {
+                    if let Some(key) = self.hub.find(name)
+                        && let Some(subscription) = self.slots[index].take_subscription(key)
+                    {
+                        self.unsubscribe(now.tick, subscription);
+                    }
+                }
+                self.say_json(now, index, &feed::unsubscribed(&channels, &reference));
+            }
+            What::Publish(message) => self.publish_said(now, index, message, reference),
+        }
+    }
+
+    fn subscribe_more(
+        &mut self,
+        now: Now,
+        index: u32,
+        channels: Vec<Name>,
+        since: &crate::base::cursor::Since,
+        reference: String,
+    ) {
+        let held = self.slots[index].subscriptions().len();
+        if held + channels.len() > self.limits.subscriptions {
+            let detail = format!("a connection has at most {} channels (subscriptions_max)", self.limits.subscriptions);
+            return self.say_refused(now, index, &Reject::new(400, "too_many_channels", detail), &reference);
+        }
+        let mut waiting = 0;
+        for name in &channels {
+            match self.join(now, index, name, since) {
+                Some(more) => waiting += more,
+                None => {
+                    let reject = crate::protocol::plain::reply::too_many_channels();
+                    return self.say_refused(now, index, &reject, &reference);
+                }
+            }
+        }
+        self.slots[index].rest().wished = Some((channels, reference));
+        if waiting == 0 {
+            return self.joined(now, index, since);
+        }
+        self.slots[index].rest().joining = Some((since.clone(), waiting));
+    }
+
+    /// The channels that a client wished for are known.
+    pub(super) fn say_subscribed(&mut self, now: Now, index: u32) {
+        let wished = self.slots[index].rest.as_mut().and_then(|rest| rest.wished.take());
+        if let Some((channels, reference)) = wished {
+            let cursor = self.cursor(index).to_string();
+            self.say_json(now, index, &feed::subscribed(&channels, &cursor, &reference));
+        }
+    }
+
+    fn publish_said(&mut self, now: Now, index: u32, message: Message, reference: String) {
+        if !self.slots[index].flags.has(Flags::MAY_PUBLISH) {
+            let reject = Reject::new(403, "forbidden", "this connection may not publish");
+            return self.say_refused(now, index, &reject, &reference);
+        }
+        let home = Engine::home_of(self.seed, self.shards, message.channel());
+        if home == self.shard {
+            let answer = self.keep(now, message).unwrap_or(Answer::Refused);
+            return self.say_json(now, index, &feed::answered(&answer, &reference));
+        }
+        if self.peers.posted(home) >= self.limits.backlog {
+            let reject =
+                Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
+            return self.say_refused(now, index, &reject, &reference);
+        }
+        let asker = Asker { shard: self.shard, token: self.slots.token(index), question: 0 };
+        self.peers.post(home, PeerMessage::Publish { message, asker });
+        self.slots[index].rest().asking = Some(Asking { answers: vec![None], missing: 1, batch: false, reference });
+    }
+
+    /// The home of what a client published answered.
+    pub(super) fn say_answered(&mut self, now: Now, index: u32, asking: &Asking) {
+        if let [Some(answer)] = &asking.answers[..] {
+            self.say_json(now, index, &feed::answered(answer, &asking.reference));
+        }
+        self.heard_socket(now, index, &[]);
+    }
+
+    fn say_refused(&mut self, now: Now, index: u32, reject: &Reject, reference: &str) {
+        self.counters.refused += 1;
+        self.say_json(now, index, &feed::refused(reject, reference));
+    }
+
+    fn say_json(&mut self, now: Now, index: u32, json: &str) {
+        self.say(now, index, Opcode::Text, json.as_bytes());
+    }
+
+    fn say(&mut self, now: Now, index: u32, opcode: Opcode, payload: &[u8]) {
+        let connection = &mut self.slots[index];
+        let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);
+        websocket::feed::say(connection.out(), opcode, payload, &setting, &mut self.tools);
+        self.enqueue(index);
+    }
+}

@@ -1,0 +1,70 @@
+//! The transport's verbs: events as messages, a frame each. The 101 was written when the socket was taken.
+//!
+//! A message's envelope is a text frame; raw, its bytes are one, or a binary frame if they are no text. What the
+//! frames of a batch need is done once for all who share them, compression included.
+
+use super::super::envelope;
+use super::super::{Batch, Farewell, News, Opening, RAW, Setting, Tools, Variant};
+use super::{GOING_AWAY, Opcode, close as close_frame, ping, write};
+use crate::base::payload::Kind;
+
+/// Shorter messages gain nothing by compression.
+const DEFLATE_BYTES_MIN: usize = 64;
+
+pub(in crate::transport) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, setting: &Setting<'_>) {
+    if !variant.has(RAW) {
+        let mut hello = Vec::new();
+        envelope::hello(&mut hello, opening.cursor);
+        say(out, Opcode::Text, &hello, setting, &mut Tools::default());
+    }
+}
+
+pub(in crate::transport) fn batch(
+    out: &mut Vec<u8>,
+    variant: Variant,
+    batch: &Batch<'_>,
+    setting: &Setting<'_>,
+    tools: &mut Tools,
+) {
+    let mut json = Vec::new();
+    for item in batch.items {
+        match item.news {
+            News::Message(message) if variant.has(RAW) => {
+                let opcode = if message.kind() == Kind::Binary { Opcode::Binary } else { Opcode::Text };
+                say(out, opcode, message.data(), setting, tools);
+            }
+            news => {
+                json.clear();
+                envelope::news(&mut json, item.id, &news);
+                say(out, Opcode::Text, &json, setting, tools);
+            }
+        }
+    }
+}
+
+pub(in crate::transport) fn keep_alive(out: &mut Vec<u8>) {
+    ping(out, b"");
+}
+
+pub(in crate::transport) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
+    if !variant.has(RAW) {
+        let mut json = Vec::new();
+        envelope::farewell(&mut json, farewell, setting.retry_ms);
+        say(out, Opcode::Text, &json, setting, &mut Tools::default());
+    }
+    let reason = match farewell {
+        Farewell::LifeSpan => "life_span",
+        Farewell::Stopping => "stopping",
+    };
+    close_frame(out, Some(GOING_AWAY), reason);
+}
+
+/// Writes one message, compressed if that was agreed and pays.
+pub(crate) fn say(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], setting: &Setting<'_>, tools: &mut Tools) {
+    match setting.look.deflate {
+        Some(deflate) if payload.len() >= DEFLATE_BYTES_MIN => {
+            write(out, opcode, true, tools.deflater.deflate(payload, deflate));
+        }
+        _ => write(out, opcode, false, payload),
+    }
+}
