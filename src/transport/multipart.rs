@@ -6,8 +6,12 @@
 //! next      = CRLF "--" boundary CRLF "Content-Type: " type CRLF CRLF
 //! ```
 //! A browser paints a part when the fields of the next one arrive. So each message is followed at once by the
-//! fields of the next, which is taken to be of the same type; if it turns out to be of another, an empty part
-//! stands between them. A preamble of a kilobyte gets a cross-origin image past the browser's wish to sniff it.
+//! fields of the next, which is taken to be of the same type. If it turns out to be of another, there is a part
+//! to be filled first, and never with nothing: an `<img>` that meets an empty part is broken for good. It is
+//! filled with the message before once more, so the picture is replaced by itself. Where that one is not kept
+//! any more, or there was none, with the new one: then it stands under fields that an `<img>` does not look at,
+//! or ahead of all boundaries, where nobody does. A program is given the empty part instead.
+//! A preamble of a kilobyte gets a cross-origin image past the browser's wish to sniff it.
 //!
 //! Bytes go out as they were published. The boundary is drawn at random when the server starts. An image
 //! cannot say that it missed another, and who shows pictures wants the newest: only programs are sent notices.
@@ -29,36 +33,56 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
     piece(out, variant, |out| {
         let default = if variant.has(MIXED) { 0 } else { PREAMBLE };
         out.resize(out.len() + setting.look.preamble.unwrap_or(default) as usize, b' ');
-        next(out, expected(opening.earlier).unwrap_or(UNKNOWN_TYPE), setting);
-    });
-}
-
-pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
-    piece(out, variant, |out| {
-        let mut announced = expected(batch.earlier);
-        let mut json = Vec::new();
-        for item in batch.items {
-            let (media_type, bytes) = match item.news {
-                News::Message(message) => (type_of(message), message.data()),
-                _ if !variant.has(MIXED) => continue,
-                notice => {
-                    json.clear();
-                    envelope::news(&mut json, item.id, &notice);
-                    (NOTICE_TYPE, &json[..])
-                }
-            };
-            if announced != Some(media_type) {
-                next(out, media_type, setting);
-            }
-            out.extend_from_slice(bytes);
-            announced = if media_type == NOTICE_TYPE { announced } else { Some(media_type) };
-            next(out, announced.unwrap_or(UNKNOWN_TYPE), setting);
+        if variant.has(MIXED) || !opening.earlier.is_empty() {
+            next(out, expected(opening.earlier).unwrap_or(UNKNOWN_TYPE), setting);
         }
     });
 }
 
+pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
+    piece(out, variant, |out| if variant.has(MIXED) { follow(out, batch, setting) } else { replace(out, batch, setting) });
+}
+
+/// Parts that replace each other, none of them empty.
+fn replace(out: &mut Vec<u8>, batch: &Batch<'_>, setting: &Setting<'_>) {
+    let mut before = batch.earlier.last().copied();
+    for item in batch.items {
+        let News::Message(message) = item.news else { continue };
+        let media_type = type_of(message);
+        if before.is_none_or(|before| type_of(before) != media_type) {
+            out.extend_from_slice(before.unwrap_or(message).data());
+            next(out, media_type, setting);
+        }
+        out.extend_from_slice(message.data());
+        next(out, media_type, setting);
+        before = Some(message);
+    }
+}
+
+/// Parts that follow each other, notices among them.
+fn follow(out: &mut Vec<u8>, batch: &Batch<'_>, setting: &Setting<'_>) {
+    let mut announced = expected(batch.earlier);
+    let mut json = Vec::new();
+    for item in batch.items {
+        let (media_type, bytes) = match item.news {
+            News::Message(message) => (type_of(message), message.data()),
+            notice => {
+                json.clear();
+                envelope::news(&mut json, item.id, &notice);
+                (NOTICE_TYPE, &json[..])
+            }
+        };
+        if announced != Some(media_type) {
+            next(out, media_type, setting);
+        }
+        out.extend_from_slice(bytes);
+        announced = if media_type == NOTICE_TYPE { announced } else { Some(media_type) };
+        next(out, announced.unwrap_or(UNKNOWN_TYPE), setting);
+    }
+}
+
 /// Bytes between parts would be bytes of one. So a program gets a part that says nothing, and a picture is
-/// replaced by itself, or by an empty part if it is not there any more.
+/// replaced by itself, as long as it is kept.
 pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Message], setting: &Setting<'_>) {
     piece(out, variant, |out| match earlier.last() {
         _ if variant.has(MIXED) => {
@@ -70,7 +94,8 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Messag
             out.extend_from_slice(message.data());
             next(out, type_of(message), setting);
         }
-        None => next(out, UNKNOWN_TYPE, setting),
+        // Nothing is known that could be shown again, and an empty part would break the picture.
+        None => {}
     });
 }
 

@@ -62,8 +62,12 @@ fn line(page: &mut Vec<u8>, message: &Message) {
 }
 
 fn escaped(page: &mut Vec<u8>, data: &str) {
-    for character in data.chars() {
+    let mut characters = data.chars().peekable();
+    while let Some(character) = characters.next() {
         match character {
+            // CR, LF and CR LF all end a line.
+            '\r' if characters.peek() == Some(&'\n') => {}
+            '\r' => page.push(b'\n'),
             '<' => page.extend_from_slice(b"&lt;"),
             '>' => page.extend_from_slice(b"&gt;"),
             '&' => page.extend_from_slice(b"&amp;"),
@@ -83,8 +87,8 @@ mod tests {
     #[test]
     fn nothing_published_is_markup() {
         let mut page = Vec::new();
-        escaped(&mut page, "</li><script>alert('1')</script>\"&\0\u{85}é\n");
-        let expected = "&lt;/li&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;\u{fffd}\u{fffd}é\n";
+        escaped(&mut page, "</li><script>alert('1')</script>\"&\0\u{85}é\r\na\rb\n");
+        let expected = "&lt;/li&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;\u{fffd}\u{fffd}é\na\nb\n";
         assert_eq!(String::from_utf8(page).unwrap(), expected);
     }
 }

@@ -44,7 +44,26 @@ pub(super) fn domain(text: &str) -> Result<(), Reject> {
 /// Rewrites JSON from `start` on so that it can stand within a script, inline or not: what HTML, old scripts
 /// or a confused sniffer could take for an end or a beginning is escaped. Outside of strings JSON has none of
 /// these characters, so an escape never stands where none may.
+///
+/// One name means something else in a script than in JSON: `{"__proto__":1}` sets a prototype there, and the
+/// name twice is an error that would take the whole batch along. JSON that may have it is parsed as JSON.
 pub(super) fn harmless(out: &mut Vec<u8>, start: usize) {
+    if may_name_prototype(&out[start..]) {
+        let json = String::from_utf8(out.split_off(start)).expect("JSON was checked to be UTF-8 when it was published");
+        out.extend_from_slice(b"JSON.parse(");
+        super::envelope::string(out, &json);
+        out.push(b')');
+    }
+    escape(out, start);
+}
+
+/// Whether `__proto__` stands there, or an escape of one of its letters: `\u005f`, `\u0070` and so on.
+fn may_name_prototype(json: &[u8]) -> bool {
+    let escaped = |at: usize| matches!(json.get(at + 4), Some(b'5'..=b'7'));
+    memchr::memmem::find(json, b"__proto__").is_some() || memchr::memmem::find_iter(json, br"\u00").any(escaped)
+}
+
+fn escape(out: &mut Vec<u8>, start: usize) {
     let dangerous = |window: &[u8]| matches!(window, [b'<' | b'>' | b'&', ..] | [0xe2, 0x80, 0xa8 | 0xa9, ..]);
     if !(start..out.len()).any(|at| dangerous(&out[at..])) {
         return;
@@ -93,6 +112,19 @@ mod tests {
             assert!(origin(bad).is_err(), "{bad}");
         }
         assert!(domain("example.org").is_ok() && domain("a\";alert(1)//").is_err() && domain("").is_err());
+    }
+
+    #[test]
+    fn a_prototype_is_never_set() {
+        for json in [r#"{"__proto__":1,"__proto__":"<"}"#, r#"{"\u005f_proto__":1}"#, r#"{"__prot\u006F__":1}"#] {
+            let mut out = b"f(".to_vec();
+            out.extend_from_slice(json.as_bytes());
+            harmless(&mut out, 2);
+            let out = String::from_utf8(out).unwrap();
+            let text = out.strip_prefix("f(JSON.parse(").and_then(|rest| rest.strip_suffix(')')).unwrap();
+            assert!(!text.contains('<'));
+            assert_eq!(serde_json::from_str::<String>(text).unwrap(), json);
+        }
     }
 
     #[test]

@@ -25,3 +25,5 @@ mod slow;
 mod soak;
 /// SIGTERM and its like: everybody gets a proper end.
 mod stop;
+/// Every transport in a real browser.
+mod transports;
