@@ -12,7 +12,7 @@
 //! Bytes go out as they were published. The boundary is drawn at random when the server starts. An image
 //! cannot say that it missed another, and who shows pictures wants the newest: only programs are sent notices.
 
-use super::{Batch, MIXED, News, Opening, Setting, Variant, envelope, piece, stream_head, text};
+use super::{AHEAD, Batch, MIXED, News, Opening, Setting, Variant, envelope, piece, stream_head, text};
 use crate::base::payload::Message;
 
 const PREAMBLE: u32 = 1_100;
@@ -29,13 +29,13 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
     piece(out, variant, |out| {
         let default = if variant.has(MIXED) { 0 } else { PREAMBLE };
         out.resize(out.len() + setting.look.preamble.unwrap_or(default) as usize, b' ');
-        next(out, expected(opening.earlier).unwrap_or(UNKNOWN_TYPE), setting);
+        next(out, expected(variant, opening.earlier).unwrap_or(UNKNOWN_TYPE), setting);
     });
 }
 
 pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
     piece(out, variant, |out| {
-        let mut announced = expected(batch.earlier);
+        let mut announced = expected(variant, batch.earlier);
         let mut json = Vec::new();
         for item in batch.items {
             let (media_type, bytes) = match item.news {
@@ -64,9 +64,12 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Messag
         _ if variant.has(MIXED) => {
             next(out, NOTICE_TYPE, setting);
             out.extend_from_slice(b"{\"heartbeat\":true}");
-            next(out, expected(earlier).unwrap_or(UNKNOWN_TYPE), setting);
+            next(out, expected(variant, earlier).unwrap_or(UNKNOWN_TYPE), setting);
         }
         Some(message) => {
+            if variant.has(AHEAD) {
+                next(out, type_of(message), setting);
+            }
             out.extend_from_slice(message.data());
             next(out, type_of(message), setting);
         }
@@ -83,9 +86,9 @@ fn next(out: &mut Vec<u8>, media_type: &str, setting: &Setting<'_>) {
 }
 
 /// The type that the fields sent ahead were for: that of the message before. `None` if that message is not there
-/// any more: then nobody knows what they were for, and the next part brings its own.
-fn expected<'a>(earlier: &[&'a Message]) -> Option<&'a str> {
-    earlier.last().map(|message| type_of(message))
+/// any more, or was not yet: then nobody knows what they were for, and the next part brings its own.
+fn expected<'a>(variant: Variant, earlier: &[&'a Message]) -> Option<&'a str> {
+    earlier.last().filter(|_| !variant.has(AHEAD)).map(|message| type_of(message))
 }
 
 fn type_of(message: &Message) -> &str {
