@@ -121,13 +121,14 @@ impl History {
         self.next = self.next.max(first);
     }
 
-    /// The offset from which on there are `messages` messages, or as many as weigh no more than `bytes`.
+    /// The offset from which on there are `messages` messages, or as many as weigh no more than `bytes`, though one
+    /// whatever it weighs.
     pub(crate) fn last(&self, messages: u64, bytes: usize) -> u64 {
         let mut weight = 0;
         let entries = self.ring.iter().flat_map(|ring| ring.entries.iter().rev()).take(messages as usize);
         let fit = entries.take_while(|entry| {
             weight += entry.message.weight();
-            weight <= bytes
+            weight <= bytes || weight == entry.message.weight()
         });
         self.next - fit.count() as u64
     }

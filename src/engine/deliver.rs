@@ -243,6 +243,10 @@ impl Engine {
     pub(super) fn write_opening(&mut self, now: Now, index: u32, lost: bool) {
         let cursor = self.cursor(index);
         let connection = &mut self.slots[index];
+        if let [one] = connection.subscriptions() {
+            let ahead = one.position > self.hub[one.channel].history.next();
+            connection.variant = connection.variant.ahead(ahead);
+        }
         let (variant, look) = (connection.variant, connection.look);
         let earlier = match connection.subscriptions() {
             [one] => earlier(&self.hub[one.channel], one.position, variant),

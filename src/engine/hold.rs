@@ -130,7 +130,9 @@ impl Engine {
         if let Some(rest) = &mut connection.rest {
             rest.joining = None;
         }
-        let (hub, batch_bytes) = (&self.hub, self.limits.batch_bytes);
+        // What a batch has room for, each channel its share of it.
+        let share = self.limits.batch_bytes / connection.subscriptions().len().max(1);
+        let hub = &self.hub;
         let unknown = |subscription: &&mut Subscription| subscription.position == UNKNOWN;
         let known = |subscription: &Subscription| speaks_of(since, &hub[subscription.channel]);
         let new = connection.subscriptions().iter().filter(|subscription| subscription.position == UNKNOWN);
@@ -138,7 +140,7 @@ impl Engine {
         let mut lost = false;
         for subscription in connection.subscriptions_mut().iter_mut().filter(unknown) {
             let channel = &hub[subscription.channel];
-            subscription.position = if foreign { LOST } else { position(since, channel, batch_bytes) };
+            subscription.position = if foreign { LOST } else { position(since, channel, share) };
             lost |= subscription.position == LOST;
         }
         if connection.state == State::Parked {
@@ -234,14 +236,14 @@ fn speaks_of(since: &Since, channel: &Channel) -> bool {
     }
 }
 
-/// The offset that a reader which comes `since` wants next; [`LOST`] if its place is. `batch_bytes` bounds how
-/// far back the last messages lie.
-fn position(since: &Since, channel: &Channel, batch_bytes: usize) -> u64 {
+/// The offset that a reader which comes `since` wants next; [`LOST`] if its place is. `bytes` bounds how far
+/// back the last messages lie.
+fn position(since: &Since, channel: &Channel, bytes: usize) -> u64 {
     let (first, next) = (channel.history.first(), channel.history.next());
     match since {
         Since::Now => next,
         Since::Earliest => first,
-        Since::Last(messages) => channel.history.last(*messages, batch_bytes),
+        Since::Last(messages) => channel.history.last(*messages, bytes),
         Since::Lost => LOST,
         Since::Second(second) => {
             let younger = channel.history.from(first).find(|(_, message)| message.unix_ms() / 1000 > *second);

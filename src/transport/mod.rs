@@ -27,7 +27,7 @@ use crate::base::cursor::Cursor;
 use crate::base::id::MessageId;
 use crate::base::payload::Message;
 use crate::http::response;
-use variant::{CONDITIONAL, ENVELOPE, HTTP10, MIXED, OPERA, RAW};
+use variant::{AHEAD, CONDITIONAL, ENVELOPE, HTTP10, MIXED, OPERA, RAW};
 
 /// What a batch tells of.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@
 //! Bytes go out as they were published. The boundary is drawn at random when the server starts. An image
 //! cannot say that it missed another, and who shows pictures wants the newest: only programs are sent notices.
 
-use super::{Batch, MIXED, News, Opening, Setting, Variant, envelope, piece, stream_head, text};
+use super::{AHEAD, Batch, MIXED, News, Opening, Setting, Variant, envelope, piece, stream_head, text};
 use crate::base::payload::Message;
 
 const PREAMBLE: u32 = 1_100;
@@ -34,18 +34,20 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
         let default = if variant.has(MIXED) { 0 } else { PREAMBLE };
         out.resize(out.len() + setting.look.preamble.unwrap_or(default) as usize, b' ');
         if variant.has(MIXED) || !opening.earlier.is_empty() {
-            next(out, expected(opening.earlier).unwrap_or(UNKNOWN_TYPE), setting);
+            next(out, expected(variant, opening.earlier).unwrap_or(UNKNOWN_TYPE), setting);
         }
     });
 }
 
 pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
-    piece(out, variant, |out| if variant.has(MIXED) { follow(out, batch, setting) } else { replace(out, batch, setting) });
+    piece(out, variant, |out| {
+        if variant.has(MIXED) { follow(out, variant, batch, setting) } else { replace(out, variant, batch, setting) }
+    });
 }
 
 /// Parts that replace each other, none of them empty.
-fn replace(out: &mut Vec<u8>, batch: &Batch<'_>, setting: &Setting<'_>) {
-    let mut before = batch.earlier.last().copied();
+fn replace(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
+    let mut before = batch.earlier.last().copied().filter(|_| !variant.has(AHEAD));
     for item in batch.items {
         let News::Message(message) = item.news else { continue };
         let media_type = type_of(message);
@@ -60,8 +62,8 @@ fn replace(out: &mut Vec<u8>, batch: &Batch<'_>, setting: &Setting<'_>) {
 }
 
 /// Parts that follow each other, notices among them.
-fn follow(out: &mut Vec<u8>, batch: &Batch<'_>, setting: &Setting<'_>) {
-    let mut announced = expected(batch.earlier);
+fn follow(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
+    let mut announced = expected(variant, batch.earlier);
     let mut json = Vec::new();
     for item in batch.items {
         let (media_type, bytes) = match item.news {
@@ -88,9 +90,12 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Messag
         _ if variant.has(MIXED) => {
             next(out, NOTICE_TYPE, setting);
             out.extend_from_slice(b"{\"heartbeat\":true}");
-            next(out, expected(earlier).unwrap_or(UNKNOWN_TYPE), setting);
+            next(out, expected(variant, earlier).unwrap_or(UNKNOWN_TYPE), setting);
         }
         Some(message) => {
+            if variant.has(AHEAD) {
+                next(out, type_of(message), setting);
+            }
             out.extend_from_slice(message.data());
             next(out, type_of(message), setting);
         }
@@ -108,9 +113,9 @@ fn next(out: &mut Vec<u8>, media_type: &str, setting: &Setting<'_>) {
 }
 
 /// The type that the fields sent ahead were for: that of the message before. `None` if that message is not there
-/// any more: then nobody knows what they were for, and the next part brings its own.
-fn expected<'a>(earlier: &[&'a Message]) -> Option<&'a str> {
-    earlier.last().map(|message| type_of(message))
+/// any more, or was not yet: then nobody knows what they were for, and the next part brings its own.
+fn expected<'a>(variant: Variant, earlier: &[&'a Message]) -> Option<&'a str> {
+    earlier.last().filter(|_| !variant.has(AHEAD)).map(|message| type_of(message))
 }
 
 fn type_of(message: &Message) -> &str {

@@ -101,6 +101,8 @@ pub(super) const CONDITIONAL: u16 = 0x0100;
 pub(super) const MIXED: u16 = 0x0200;
 /// `application/x-dom-event-stream`.
 pub(super) const OPERA: u16 = 0x0400;
+/// What came before the reader's first message was not known when it was greeted.
+pub(super) const AHEAD: u16 = 0x0800;
 
 impl Variant {
     /// The transport called `name`; `None` if there is none.
@@ -154,6 +156,11 @@ impl Variant {
 
     pub(crate) fn mixed(self, mixed: bool) -> Variant {
         self.with(MIXED, mixed || self.has(MIXED))
+    }
+
+    /// For a reader that knows of messages which its shard has yet to hear of.
+    pub(crate) fn ahead(self, ahead: bool) -> Variant {
+        self.with(AHEAD, ahead)
     }
 
     pub(crate) fn transport(self) -> Transport {

@@ -302,7 +302,8 @@ fn forms(data: &Data) -> Vec<Vec<u8>> {
         (_, Err(_)) => (base64(), (Value::from(base64()), "base64")),
     };
     let (value, encoding) = envelope;
-    let page = text.ok().map(|text| form("page", text.replace('\r', "\u{fffd}").as_bytes()));
+    // A page shows CR, LF and CR LF as what they all are, the end of a line.
+    let page = text.ok().map(|text| form("page", text.replace("\r\n", "\n").replace('\r', "\n").as_bytes()));
     let others = [form("raw", &data.bytes), form("line", line.as_bytes()), form(encoding, value.to_string().as_bytes())];
     others.into_iter().chain(page).collect()
 }
