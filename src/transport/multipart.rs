@@ -8,10 +8,12 @@
 //! A browser paints a part when the fields of the next one arrive. So each message is followed at once by the
 //! fields of the next, which is taken to be of the same type. If it turns out to be of another, there is a part
 //! to be filled first, and never with nothing: an `<img>` that meets an empty part is broken for good. It is
-//! filled with the message before once more, so the picture is replaced by itself. Where that one is not kept
-//! any more, or there was none, with the new one: then it stands under fields that an `<img>` does not look at,
-//! or ahead of all boundaries, where nobody does. A program is given the empty part instead.
-//! A preamble of a kilobyte gets a cross-origin image past the browser's wish to sniff it.
+//! filled with the message before once more, so the picture is replaced by itself; where there was none, or it
+//! is not kept any more, with the new one, for an `<img>` goes by the bytes and not by the type. A program is
+//! given the empty part instead.
+//!
+//! A preamble of a kilobyte gets a cross-origin image past the browser's wish to sniff it. It is blank: browsers
+//! take what is ahead of the first boundary for fields of the first part.
 //!
 //! Bytes go out as they were published. The boundary is drawn at random when the server starts. An image
 //! cannot say that it missed another, and who shows pictures wants the newest: only programs are sent notices.
@@ -33,9 +35,7 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
     piece(out, variant, |out| {
         let default = if variant.has(MIXED) { 0 } else { PREAMBLE };
         out.resize(out.len() + setting.look.preamble.unwrap_or(default) as usize, b' ');
-        if variant.has(MIXED) || !opening.earlier.is_empty() {
-            next(out, expected(opening.earlier), setting);
-        }
+        next(out, expected(opening.earlier), setting);
     });
 }
 
