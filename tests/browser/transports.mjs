@@ -30,6 +30,23 @@ function sseWithEnvelope(url) {
   new EventSource(`${url}?transport=sse&envelope=json`).onmessage = (event) => seen.push(JSON.parse(event.data).data);
 }
 
+function webSocket(url) {
+  new WebSocket(url.replace("http", "ws")).onmessage = ({ data }) => {
+    const event = JSON.parse(data);
+    if ("data" in event) seen.push(event.data);
+  };
+}
+
+// A socket that begins with nothing.
+function webSocketThatAsks(url) {
+  const socket = new WebSocket(`${new URL(url).origin.replace("http", "ws")}/ws`);
+  socket.onopen = () => socket.send(JSON.stringify({ subscribe: new URL(url).pathname.slice("/sub".length) }));
+  socket.onmessage = ({ data }) => {
+    const event = JSON.parse(data);
+    if ("data" in event) seen.push(event.data);
+  };
+}
+
 async function longPoll(url) {
   for (let since = "earliest"; ; ) {
     const batch = await (await fetch(`${url}?transport=long-poll&since=${since}`)).json();
@@ -240,6 +257,8 @@ const pull = {
 const CASES = [
   reader("sse", "own", sse),
   reader("sse with envelope, cross-origin", "other", sseWithEnvelope),
+  reader("websocket", "own", webSocket),
+  reader("websocket that asks, cross-origin", "other", webSocketThatAsks),
   reader("long-poll", "own", longPoll),
   reader("long-poll raw, by the browser's cache", "own", longPollRaw),
   reader("poll", "own", poll),
