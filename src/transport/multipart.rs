@@ -114,3 +114,53 @@ fn expected<'a>(earlier: &[&'a Message]) -> &'a str {
 fn type_of(message: &Message) -> &str {
     if message.content_type().is_empty() { "text/plain; charset=utf-8" } else { message.content_type() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::cursor::Cursor;
+    use crate::base::id::{Epoch, MessageId};
+    use crate::base::payload::Parts;
+    use crate::transport::{Item, Look, Sharing};
+
+    fn message(media_type: &str, data: &str) -> Message {
+        let parts = Parts { channel: "/a", content_type: media_type, event: "", data: data.as_bytes(), unix_ms: 0 };
+        Message::new(&parts).unwrap()
+    }
+
+    /// What a reader gets that was there before `messages`, each as a type and its bytes.
+    fn parts(before: Option<&Message>, messages: &[Message]) -> Vec<(String, String)> {
+        let look = Look::default();
+        let setting = Setting { date: "", sharing: Sharing::None, retry_ms: 0, boundary: "B", look: &look };
+        let id = MessageId { epoch: Epoch::new("/a", 0), offset: 1 };
+        let items: Vec<_> = messages.iter().map(|message| Item { place: 0, id, news: News::Message(message) }).collect();
+        let mut cursor = Cursor::default();
+        let mut out = Vec::new();
+        next(&mut out, expected(before.as_slice()), &setting);
+        replace(&mut out, &Batch { items: &items, cursor: &mut cursor, earlier: before.as_slice() }, &setting);
+        let text = String::from_utf8(out).unwrap();
+        let part = |part: &str| {
+            let (fields, body) = part.split_once("\r\n\r\n").unwrap();
+            (fields.trim_start_matches("\r\nContent-Type: ").to_owned(), body.to_owned())
+        };
+        text.split("\r\n--B").skip(1).map(part).collect()
+    }
+
+    #[test]
+    fn no_part_is_empty_but_the_one_to_come() {
+        let [a, b, c] = [message("image/png", "a"), message("image/png", "b"), message("image/jpeg", "c")];
+        let (png, jpeg) = ("image/png", "image/jpeg");
+        let all = [a.clone(), b.clone(), c.clone()];
+        let cases: [(Option<&Message>, &[Message], &[(&str, &str)]); 4] = [
+            (Some(&a), &all[1..2], &[(png, "b"), (png, "")]),
+            (Some(&a), &all[2..], &[(png, "a"), (jpeg, "c"), (jpeg, "")]),
+            (None, &all[..1], &[(UNKNOWN_TYPE, "a"), (png, "a"), (png, "")]),
+            (Some(&c), &all, &[(jpeg, "c"), (png, "a"), (png, "b"), (png, "b"), (jpeg, "c"), (jpeg, "")]),
+        ];
+        for (before, messages, expected) in cases {
+            let got = parts(before, messages);
+            let got: Vec<_> = got.iter().map(|(media_type, body)| (&**media_type, &**body)).collect();
+            assert_eq!(got, expected);
+        }
+    }
+}
