@@ -8,10 +8,12 @@
 //! A browser paints a part when the fields of the next one arrive. So each message is followed at once by the
 //! fields of the next, which is taken to be of the same type. If it turns out to be of another, there is a part
 //! to be filled first, and never with nothing: an `<img>` that meets an empty part is broken for good. It is
-//! filled with the message before once more, so the picture is replaced by itself. Where that one is not kept
-//! any more, or there was none, with the new one: then it stands under fields that an `<img>` does not look at,
-//! or ahead of all boundaries, where nobody does. A program is given the empty part instead.
-//! A preamble of a kilobyte gets a cross-origin image past the browser's wish to sniff it.
+//! filled with the message before once more, so the picture is replaced by itself; where there was none, or it
+//! is not kept any more, with the new one, for an `<img>` goes by the bytes and not by the type. A program is
+//! given the empty part instead.
+//!
+//! A preamble of a kilobyte gets a cross-origin image past the browser's wish to sniff it. It is blank: browsers
+//! take what is ahead of the first boundary for fields of the first part.
 //!
 //! Bytes go out as they were published. The boundary is drawn at random when the server starts. An image
 //! cannot say that it missed another, and who shows pictures wants the newest: only programs are sent notices.
@@ -33,9 +35,7 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
     piece(out, variant, |out| {
         let default = if variant.has(MIXED) { 0 } else { PREAMBLE };
         out.resize(out.len() + setting.look.preamble.unwrap_or(default) as usize, b' ');
-        if variant.has(MIXED) || !opening.earlier.is_empty() {
-            next(out, expected(variant, opening.earlier).unwrap_or(UNKNOWN_TYPE), setting);
-        }
+        next(out, expected(variant, opening.earlier).unwrap_or(UNKNOWN_TYPE), setting);
     });
 }
 
@@ -120,4 +120,55 @@ fn expected<'a>(variant: Variant, earlier: &[&'a Message]) -> Option<&'a str> {
 
 fn type_of(message: &Message) -> &str {
     if message.content_type().is_empty() { "text/plain; charset=utf-8" } else { message.content_type() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::cursor::Cursor;
+    use crate::base::id::{Epoch, MessageId};
+    use crate::base::payload::Parts;
+    use crate::transport::{Item, Look, Sharing};
+
+    fn message(media_type: &str, data: &str) -> Message {
+        let parts = Parts { channel: "/a", content_type: media_type, event: "", data: data.as_bytes(), unix_ms: 0 };
+        Message::new(&parts).unwrap()
+    }
+
+    /// What a reader gets that was there before `messages`, each as a type and its bytes.
+    fn parts(before: Option<&Message>, messages: &[Message]) -> Vec<(String, String)> {
+        let look = Look::default();
+        let setting = Setting { date: "", sharing: Sharing::None, retry_ms: 0, boundary: "B", look: &look };
+        let id = MessageId { epoch: Epoch::new("/a", 0), offset: 1 };
+        let items: Vec<_> = messages.iter().map(|message| Item { place: 0, id, news: News::Message(message) }).collect();
+        let mut cursor = Cursor::default();
+        let mut out = Vec::new();
+        let variant = Variant::named("multipart").unwrap();
+        next(&mut out, expected(variant, before.as_slice()).unwrap_or(UNKNOWN_TYPE), &setting);
+        replace(&mut out, variant, &Batch { items: &items, cursor: &mut cursor, earlier: before.as_slice() }, &setting);
+        let text = String::from_utf8(out).unwrap();
+        let part = |part: &str| {
+            let (fields, body) = part.split_once("\r\n\r\n").unwrap();
+            (fields.trim_start_matches("\r\nContent-Type: ").to_owned(), body.to_owned())
+        };
+        text.split("\r\n--B").skip(1).map(part).collect()
+    }
+
+    #[test]
+    fn no_part_is_empty_but_the_one_to_come() {
+        let [a, b, c] = [message("image/png", "a"), message("image/png", "b"), message("image/jpeg", "c")];
+        let (png, jpeg) = ("image/png", "image/jpeg");
+        let all = [a.clone(), b.clone(), c.clone()];
+        let cases: [(Option<&Message>, &[Message], &[(&str, &str)]); 4] = [
+            (Some(&a), &all[1..2], &[(png, "b"), (png, "")]),
+            (Some(&a), &all[2..], &[(png, "a"), (jpeg, "c"), (jpeg, "")]),
+            (None, &all[..1], &[(UNKNOWN_TYPE, "a"), (png, "a"), (png, "")]),
+            (Some(&c), &all, &[(jpeg, "c"), (png, "a"), (png, "b"), (png, "b"), (jpeg, "c"), (jpeg, "")]),
+        ];
+        for (before, messages, expected) in cases {
+            let got = parts(before, messages);
+            let got: Vec<_> = got.iter().map(|(media_type, body)| (&**media_type, &**body)).collect();
+            assert_eq!(got, expected);
+        }
+    }
 }

@@ -126,6 +126,9 @@ const WAYS = {
     frame.src = `${url}?transport=htmlfile&since=earliest&callback=comet.on&domain=${location.hostname}`;
     document.body.append(frame);
   },
+  webSocket(url) {
+    new WebSocket(`${url.replace("http", "ws")}?since=earliest`).onmessage = ({ data }) => take(JSON.parse(data));
+  },
   sse(url) {
     new EventSource(`${url}?transport=sse&envelope=json&since=earliest`).onmessage = (event) => take(JSON.parse(event.data));
   },
@@ -253,6 +256,7 @@ await withBrowser((browser) =>
       pull(browser, publicAddresses[0]),
       names(browser, site, publicAddresses[1]),
       named(browser, publicAddresses[0], "/"),
+      named(browser, publicAddresses[2], "/transports"),
       refusals(publicAddresses[1]),
     ]);
   }),

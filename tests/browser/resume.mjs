@@ -38,6 +38,28 @@ function sseAnew(url) {
   })();
 }
 
+function webSocket(url) {
+  let since = "earliest";
+  (function open() {
+    next();
+    const socket = new WebSocket(`${url.replace("http", "ws")}?since=${since}`);
+    const timer = setTimeout(() => socket.onclose(), patience());
+    socket.onmessage = ({ data }) => {
+      const event = JSON.parse(data);
+      since = event.id ?? event.cursor ?? since;
+      if ("data" in event) take(event.data);
+      if ("gap" in event) take("gap");
+    };
+    // What comes while it closes is left to the next one.
+    socket.onclose = () => {
+      socket.onclose = socket.onmessage = null;
+      clearTimeout(timer);
+      socket.close();
+      open();
+    };
+  })();
+}
+
 async function longPoll(url) {
   for (let since = "earliest"; ; ) {
     next();
@@ -126,7 +148,7 @@ function frame(url) {
   });
 }
 
-const READERS = { sse, sseAnew, longPoll, jsonp, stream, frame };
+const READERS = { sse, sseAnew, webSocket, longPoll, jsonp, stream, frame };
 
 async function open(browser, [name, read], number) {
   const address = publicAddresses[number % publicAddresses.length];

@@ -31,7 +31,7 @@ fn a_stop_ends_streams_answers_polls_and_finishes_what_is_under_way() {
         eventually("both are held", || (inspector.ask("/channels/a").member("subscribers") == 2).then_some(()));
 
         server.process.signal("TERM");
-        assert!(matches!(stream.piece(), Ok(Piece::End)), "the last chunk");
+        stream_ends(&mut stream);
         assert_eq!(stream.end(), End::Proper);
         let answer = poll.response();
         assert_eq!((answer.status(), answer.head.field("Connection")), (200, Some("close")));
@@ -58,7 +58,7 @@ fn a_second_signal_does_not_wait() {
         let mut stream = Wire::connect(server.public);
         stream.listen("/sub/a?transport=sse");
         server.process.signal(signal);
-        assert!(matches!(stream.piece(), Ok(Piece::End)));
+        stream_ends(&mut stream);
         // By now the first signal has been taken, and the half publish keeps the server up.
         server.process.signal(signal);
         assert_eq!(server.process.wait().code(), Some(code));
@@ -125,4 +125,13 @@ fn whatever_a_stop_finds_taken_was_answered() {
         assert!(seen > 0 && answered >= seen, "{reactors} reactors: {seen} were taken, {answered} answered, {end:?}");
         assert_eq!(server.process.wait().code(), Some(0));
     }
+}
+
+/// A stream is told when to come back, and then ends with its last chunk.
+fn stream_ends(stream: &mut Wire) {
+    match stream.piece() {
+        Ok(Piece::Body(bytes)) => assert!(bytes.starts_with(b"retry: "), "{}", String::from_utf8_lossy(&bytes)),
+        other => panic!("no farewell but {other:?}"),
+    }
+    assert!(matches!(stream.piece(), Ok(Piece::End)), "the last chunk");
 }

@@ -43,5 +43,10 @@ fn a_reader_that_is_cut_again_and_again_loses_nothing_and_gets_nothing_twice() {
 
 #[test]
 fn nothing_published_or_named_runs_in_a_page() {
-    run("hostile.mjs", 2, &[]);
+    run("hostile.mjs", 3, &[]);
+}
+
+#[test]
+fn the_page_of_all_transports_has_every_panel_alive_on_every_screen() {
+    run("transports_page.mjs", 4, &[]);
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! GET  /sub/<channel>     subscribe           GET    /channels/<channel>  inspect
 //! POST /pub/<channel>     publish             DELETE /channels/<channel>  drop
-//! GET  /  /healthz        pages               OPTIONS anything            CORS preflight
+//! GET  / /transports /healthz  pages          OPTIONS anything            CORS preflight
 //! ```
 
 use super::gate;
@@ -55,6 +55,7 @@ pub(crate) struct Preflight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
     Start,
+    Transports,
     Health,
 }
 
@@ -98,6 +99,7 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             Ok(Command::Socket)
         }
         "" if rest.is_empty() || rest == "/" => page(request, Page::Start),
+        "transports" if rest.is_empty() => page(request, Page::Transports),
         "healthz" if rest.is_empty() => page(request, Page::Health),
         _ => Err(Reject::new(
             404,

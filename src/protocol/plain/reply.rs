@@ -11,6 +11,15 @@ const START: &str = include_str!("start.html");
 const START_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
                             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// One channel by every transport.
+const TRANSPORTS: &str = include_str!("transports.html");
+/// Frames and scripts of its own server beside that. The pictures may come from it by its other loopback name,
+/// because a browser's connections to one host are few.
+const TRANSPORTS_POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; \
+                                 connect-src 'self'; frame-src 'self'; \
+                                 img-src 'self' data: http://localhost:* http://127.0.0.1:*; \
+                                 base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// How a response is to be dressed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dress<'a> {
@@ -105,14 +114,17 @@ pub(crate) fn refused(out: &mut Vec<u8>, dress: &Dress<'_>, reject: &Reject) {
 pub(crate) fn page(out: &mut Vec<u8>, dress: &Dress<'_>, page: Page) {
     match page {
         Page::Health => json(out, dress, "{\"status\":\"ok\"}"),
-        Page::Start => {
-            response::start(out, 200);
-            response::field(out, "Content-Type", "text/html; charset=utf-8");
-            response::field(out, "Cache-Control", "no-cache");
-            response::field(out, "Content-Security-Policy", START_POLICY);
-            finish(out, dress, START.as_bytes());
-        }
+        Page::Start => html(out, dress, START, START_POLICY),
+        Page::Transports => html(out, dress, TRANSPORTS, TRANSPORTS_POLICY),
     }
+}
+
+fn html(out: &mut Vec<u8>, dress: &Dress<'_>, text: &str, policy: &str) {
+    response::start(out, 200);
+    response::field(out, "Content-Type", "text/html; charset=utf-8");
+    response::field(out, "Cache-Control", "no-cache");
+    response::field(out, "Content-Security-Policy", policy);
+    finish(out, dress, text.as_bytes());
 }
 
 /// What a web page of another site may do here: read and subscribe, or nothing. `sharing` are the fields that
