@@ -159,7 +159,8 @@ mod tests {
         let [a, b, c] = [message("image/png", "a"), message("image/png", "b"), message("image/jpeg", "c")];
         let (png, jpeg) = ("image/png", "image/jpeg");
         let all = [a.clone(), b.clone(), c.clone()];
-        let cases: [(Option<&Message>, &[Message], &[(&str, &str)]); 4] = [
+        type Case<'a> = (Option<&'a Message>, &'a [Message], &'a [(&'a str, &'a str)]);
+        let cases: [Case<'_>; 4] = [
             (Some(&a), &all[1..2], &[(png, "b"), (png, "")]),
             (Some(&a), &all[2..], &[(png, "a"), (jpeg, "c"), (jpeg, "")]),
             (None, &all[..1], &[(UNKNOWN_TYPE, "a"), (png, "a"), (png, "")]),

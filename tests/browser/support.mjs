@@ -9,7 +9,7 @@ import { crc32, deflateSync, inflateSync } from "node:zlib";
 const { chromium } = createRequire(resolve("target/node/package.json"))("playwright-core");
 
 // How long anything may take that is waited for.
-export const DEADLINE_MS = 15_000;
+export const DEADLINE_MS = 30_000;
 
 // Runs `body` with a browser that ends with it, however that goes.
 export async function withBrowser(body) {
