@@ -81,6 +81,7 @@ fn lists_and_paths_are_taken_whole() {
     assert_eq!(set("control", "/run/encke.sock").unwrap().control.as_deref(), Some("/run/encke.sock"));
     assert_eq!(set("control", "off").unwrap().control, None);
     assert_eq!(set("origin", "https://example.org").unwrap().origin, "https://example.org");
+    set("origin", "https://a.example,http://b.example:8080").unwrap().check().unwrap();
     let closed = set("origin", "off").unwrap();
     closed.check().unwrap();
     assert_eq!(closed.origin, "");
