@@ -26,12 +26,6 @@ impl Engine {
             self.leave(now, index);
             return self.answered(now, index);
         }
-        if let Some(socket) = &hold.socket {
-            let connection = &mut self.slots[index];
-            connection.flags.set(Flags::MAY_PUBLISH, socket.may_publish);
-            connection.flags.set(Flags::ECHO, socket.echo);
-            websocket::accept(connection.out(), &socket.upgrade, self.calendar.date(now));
-        }
         self.slots[index].state = State::Joining;
         let mut waiting = 0;
         for name in &hold.channels {
@@ -42,6 +36,13 @@ impl Engine {
                     return self.refuse(now, index, &reply::too_many_channels(), false);
                 }
             }
+        }
+        // Not before: what cannot be held is refused by HTTP.
+        if let Some(socket) = &hold.socket {
+            let connection = &mut self.slots[index];
+            connection.flags.set(Flags::MAY_PUBLISH, socket.may_publish);
+            connection.flags.set(Flags::ECHO, socket.echo);
+            websocket::accept(connection.out(), &socket.upgrade, self.calendar.date(now));
         }
         if waiting == 0 {
             return self.joined(now, index, &hold.since);
