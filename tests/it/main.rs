@@ -25,3 +25,5 @@ mod slow;
 mod soak;
 /// SIGTERM and its like: everybody gets a proper end.
 mod stop;
+/// WebSockets: what their clients say and are told, and how they end.
+mod websocket;
