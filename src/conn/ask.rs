@@ -118,10 +118,11 @@ fn socket(request: &Request<'_, '_>, door: Door, policy: &Policy) -> Result<Opti
 }
 
 impl Hold {
-    /// A socket that is subscribed to nothing yet.
+    /// A socket that is subscribed to nothing yet. One that echoes says nothing of its own: no greeting, no farewell.
     fn of_socket(socket: Socket) -> Hold {
         let look = Look { deflate: socket.upgrade.deflate, ..Look::default() };
-        Hold { channels: Vec::new(), since: Since::Now, variant: Variant::socket(), look, socket: Some(socket) }
+        let variant = Variant::socket().raw(socket.echo);
+        Hold { channels: Vec::new(), since: Since::Now, variant, look, socket: Some(socket) }
     }
 
     fn read(request: &Request<'_, '_>, first: Option<Name>, socket: Option<Socket>, policy: &Policy) -> Result<Hold, Reject> {

@@ -252,7 +252,9 @@ impl Engine {
             [one] => earlier(&self.hub[one.channel], one.position, variant),
             _ => Vec::new(),
         };
-        let opening = Opening { cursor: (!lost).then_some(&cursor), earlier: &earlier };
+        // Who is subscribed to nothing yet is nowhere, and could not come back by an empty cursor.
+        let somewhere = !lost && !connection.subscriptions().is_empty();
+        let opening = Opening { cursor: somewhere.then_some(&cursor), earlier: &earlier };
         let retry = self.random.jitter(self.durations.retry, self.durations.jitter_percent);
         let setting = self.calendar.setting(now, self.looks.get(look), retry);
         transport::open(connection.out(), variant, &opening, &setting);

@@ -42,6 +42,7 @@ impl Engine {
                 }
             }
         }
+        // Not before: what cannot be held is refused by HTTP.
         if let Some(socket) = &hold.socket {
             let connection = &mut self.slots[index];
             connection.flags.set(Flags::MAY_PUBLISH, socket.may_publish);

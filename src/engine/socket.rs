@@ -124,20 +124,21 @@ impl Engine {
         since: &crate::base::cursor::Since,
         reference: String,
     ) {
-        let held = self.slots[index].subscriptions().len();
-        if held + channels.len() > self.limits.subscriptions {
+        let held = self.slots[index].subscriptions();
+        let is_held = |name: &Name| self.hub.find(name).is_some_and(|key| held.iter().any(|one| one.channel == key));
+        let new = channels.iter().filter(|name| !is_held(name)).count();
+        if held.len() + new > self.limits.subscriptions {
             let detail = format!("a connection has at most {} channels (subscriptions_max)", self.limits.subscriptions);
             return self.say_refused(now, index, &Reject::new(400, "too_many_channels", detail), &reference);
         }
+        // All or none: whoever is refused must not be half subscribed.
+        let unknown = channels.iter().filter(|name| self.hub.find(name).is_none()).count();
+        if self.hub.len() + unknown > self.limits.channels {
+            return self.say_refused(now, index, &crate::protocol::plain::reply::too_many_channels(), &reference);
+        }
         let mut waiting = 0;
         for name in &channels {
-            match self.join(now, index, name, since) {
-                Some(more) => waiting += more,
-                None => {
-                    let reject = crate::protocol::plain::reply::too_many_channels();
-                    return self.say_refused(now, index, &reject, &reference);
-                }
-            }
+            waiting += self.join(now, index, name, since).expect("there is room for all of them");
         }
         self.slots[index].rest().wished = Some((channels, reference));
         if waiting == 0 {

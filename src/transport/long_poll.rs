@@ -8,7 +8,7 @@
 //! resumes it. A raw response without a message is 204 and not 304, or that cache would hand out its last
 //! message again.
 
-use super::{Batch, CONDITIONAL, Item, News, RAW, Setting, Transport, Variant, common_fields, envelope, text};
+use super::{Batch, CONDITIONAL, Item, News, RAW, SANDBOX, Setting, Transport, Variant, common_fields, envelope, text};
 use crate::base::cursor::Cursor;
 use crate::base::payload::Message;
 use crate::http::response;
@@ -77,6 +77,7 @@ fn raw(out: &mut Vec<u8>, variant: Variant, items: &[Item<'_>], cursor: &Cursor,
         response::field(out, "Encke-Gap", &missed.map_or("unknown".into(), |missed| missed.to_string()));
     }
     if let Some(message) = message {
+        response::field(out, SANDBOX.0, SANDBOX.1);
         message_fields(out, message);
     }
     fields(out, variant, cursor, setting);

@@ -194,6 +194,9 @@ fn stream_head(out: &mut Vec<u8>, variant: Variant, media_type: &str, setting: &
     response::field(out, "Content-Type", media_type);
     response::field(out, "Cache-Control", "no-cache, no-store, no-transform");
     response::field(out, "X-Accel-Buffering", "no");
+    if variant.transport() == Transport::Multipart {
+        response::field(out, SANDBOX.0, SANDBOX.1);
+    }
     if !variant.has(HTTP10) {
         response::field(out, "Transfer-Encoding", "chunked");
     }
@@ -210,6 +213,10 @@ fn piece(out: &mut Vec<u8>, variant: Variant, body: impl FnOnce(&mut Vec<u8>)) {
     body(out);
     response::chunk_close(out, mark);
 }
+
+/// What was published goes out under its own type, and may be a page or a drawing with scripts: shown as a
+/// document it must not run in this server's name.
+const SANDBOX: (&str, &str) = ("Content-Security-Policy", "sandbox");
 
 /// The fields that every transport's responses carry.
 fn common_fields(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {

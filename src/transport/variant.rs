@@ -128,9 +128,9 @@ impl Variant {
         Variant(if set { self.0 | bit } else { self.0 & !bit })
     }
 
-    /// A WebSocket, with which its connection ends.
+    /// A WebSocket.
     pub(crate) fn socket() -> Variant {
-        Variant(Transport::WebSocket as u16 | LAST)
+        Variant(Transport::WebSocket as u16)
     }
 
     /// For a client that speaks `version`.
@@ -178,9 +178,11 @@ impl Variant {
         }
     }
 
-    /// Whether the connection ends with the response: it said so, or it has no other way to end the body.
+    /// Whether the connection ends with the response: it said so, or it has no other way to end the body, or speaks
+    /// HTTP no more.
     pub(crate) fn ends_connection(self) -> bool {
-        self.has(LAST) || self.has(HTTP10) && self.transport().is_stream()
+        let transport = self.transport();
+        self.has(LAST) || self.has(HTTP10) && transport.is_stream() || transport == Transport::WebSocket
     }
 
     /// How many messages one batch may hold: a raw response has room for one.

@@ -27,3 +27,5 @@ mod soak;
 mod stop;
 /// Every transport in a real browser.
 mod transports;
+/// WebSockets: what their clients say and are told, and how they end.
+mod websocket;

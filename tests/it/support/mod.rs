@@ -10,6 +10,7 @@ pub mod proxy;
 pub mod publishers;
 pub mod scratch;
 pub mod wire;
+pub mod ws;
 
 use encke::{Config, Server};
 use std::time::{Duration, Instant};
