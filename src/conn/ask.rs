@@ -162,6 +162,9 @@ impl Hold {
             return Err(Reject::new(400, "bad_callback", "jsonp needs the name of a function: callback="));
         }
         share(request, &mut look, policy.origins.only())?;
+        if transport == Transport::Jsonp {
+            may_read_scripts(request, policy.origins.only())?;
+        }
         let channels = distinct(channels, transport, policy.subscriptions_max)?;
         let returned = returned(request, transport, raw);
         let conditional = request.header("If-None-Match").is_some();
@@ -193,6 +196,20 @@ fn share(request: &Request<'_, '_>, look: &mut Look, origins: Option<&[String]>)
         return Ok(());
     }
     Err(Reject::new(403, "forbidden", "target is none of the origins that may read here (origin)"))
+}
+
+/// A script tag names no `Origin`, and no field of the answer keeps its page from reading what comes: only its
+/// `Referer` can say whose page that is. Whoever sends none is let in where all are.
+fn may_read_scripts(request: &Request<'_, '_>, origins: Option<&[String]>) -> Result<(), Reject> {
+    let Some(origins) = origins else { return Ok(()) };
+    let referer = request.header("Referer").and_then(|referer| std::str::from_utf8(referer).ok()).unwrap_or_default();
+    let (scheme, rest) = referer.split_once("://").unwrap_or_default();
+    let host = rest.split('/').next().unwrap_or_default();
+    let named = origins.iter().any(|origin| origin.split_once("://") == Some((scheme, host)));
+    if !host.is_empty() && (named || request.host().is_some_and(|own| own.eq_ignore_ascii_case(host))) {
+        return Ok(());
+    }
+    Err(Reject::new(403, "forbidden", "jsonp is for pages of the origins that may read here (origin)"))
 }
 
 /// Which of the named origins asks, counted from 1; 0 for none of them.
