@@ -66,8 +66,8 @@ impl Engine {
     fn socket_event(&mut self, now: Now, index: u32, event: Event<'_>) {
         let echo = self.slots[index].flags.has(Flags::ECHO);
         match event {
-            Event::Text(text) if echo => self.say(now, index, Opcode::Text, text.as_bytes()),
-            Event::Binary(bytes) if echo => self.say(now, index, Opcode::Binary, bytes),
+            Event::Text(text) if echo => self.echo(now, index, Opcode::Text, text.as_bytes()),
+            Event::Binary(bytes) if echo => self.echo(now, index, Opcode::Binary, bytes),
             Event::Text(text) => match feed::parse(text, now.unix_ms) {
                 Ok(wish) => self.fulfil(now, index, wish),
                 Err((reference, reject)) => self.say_refused(now, index, &reject, &reference),
@@ -190,13 +190,16 @@ impl Engine {
     }
 
     fn say_json(&mut self, now: Now, index: u32, json: &str) {
-        self.say(now, index, Opcode::Text, json.as_bytes());
-    }
-
-    fn say(&mut self, now: Now, index: u32, opcode: Opcode, payload: &[u8]) {
         let connection = &mut self.slots[index];
         let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);
-        websocket::feed::say(connection.out(), opcode, payload, &setting, &mut self.tools);
+        websocket::feed::say(connection.out(), Opcode::Text, json.as_bytes(), &setting, &mut self.tools);
+        self.enqueue(index);
+    }
+
+    fn echo(&mut self, now: Now, index: u32, opcode: Opcode, payload: &[u8]) {
+        let connection = &mut self.slots[index];
+        let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);
+        websocket::feed::echo(connection.out(), opcode, payload, &setting, &mut self.tools);
         self.enqueue(index);
     }
 }
