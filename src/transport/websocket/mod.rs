@@ -62,10 +62,7 @@ impl Fault {
     }
 
     fn too_big(message_bytes_max: usize) -> Fault {
-        Fault {
-            code: TOO_BIG,
-            detail: format!("the message is longer than {message_bytes_max} bytes (message_bytes_max)").into(),
-        }
+        Fault { code: TOO_BIG, detail: format!("the message is longer than {message_bytes_max} bytes (body_bytes_max)").into() }
     }
 }
 
