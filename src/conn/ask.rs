@@ -134,7 +134,9 @@ impl Hold {
         for (name, value) in &pairs {
             match &**name {
                 "channel" => channels.push(Name::parse(value)?),
-                "transport" => named = Some(transport(value)?),
+                // Whoever asks for a socket has chosen.
+                "transport" if socket.is_none() => named = Some(transport(value)?),
+                "transport" => {}
                 "since" => since = Some(Since::parse(value)?),
                 "last_event_id" | "lastEventId" if !value.is_empty() => {
                     last_event_id = Some(Since::from_header(value.as_bytes()))
@@ -258,7 +260,10 @@ fn tag(tags: &[u8]) -> Option<&[u8]> {
 }
 
 fn transport(name: &str) -> Result<Variant, Reject> {
-    let none = || Reject::new(406, "not_acceptable", format!("the transports are {}", Variant::names()));
+    if name == "websocket" {
+        return Err(needs_upgrade());
+    }
+    let none = || Reject::new(406, "not_acceptable", format!("the transports are {}, websocket", Variant::names()));
     Variant::named(name).ok_or_else(none)
 }
 
