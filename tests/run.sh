@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-PLAYWRIGHT=playwright-core@1.65
+. tests/packages.sh
+
 failed=()
 
 # step NAME COMMAND…
@@ -13,24 +14,6 @@ step() {
     shift
     printf '\n== %s\n' "$name"
     "$@" || failed+=("$name")
-}
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# packaged COMMAND PACKAGE…: Debian's packages, if the command is not there.
-packaged() {
-    local command=$1
-    shift
-    command -v "$command" >/dev/null && return
-    as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"
-}
-
-# A browser, and the library that tests drive it with; it brings no browser of its own.
-browser() {
-    packaged chromium chromium && packaged npm nodejs npm || return
-    [ -d target/node/node_modules/playwright-core ] || npm install --silent --no-save --prefix target/node "$PLAYWRIGHT"
 }
 
 step 'what the tests need: chromium, playwright-core' browser
