@@ -117,6 +117,8 @@ options! {
     private: Addresses = vec!["127.0.0.1:8081".into()], 1..=16, zero is "off";
     /// A Unix socket that does what `--private` does, guarded by the rights of its file.
     control: Path = None, 1..=103, zero is "off";
+    /// The rights of the control socket's file, as an octal number: `660` lets its group connect too.
+    control_mode: Text = "600".into(), 3..=3;
     /// How many threads serve connections.
     reactors: Count = 0, 1..=256, zero is "one a core";
     /// How many connections may be open at once; further ones are closed at once.
@@ -292,6 +294,10 @@ impl Config {
                 size(budget)
             ));
         }
+        if !self.control_mode.bytes().all(|digit| matches!(digit, b'0'..=b'7')) {
+            let mode = &self.control_mode;
+            faults.push(format!("--control-mode: {mode:?} is not an octal number of three digits (write 600; 000 to 777)"));
+        }
         faults.extend(self.repeated_address());
         let bad = |origin: &&str| !is_origin(origin);
         if !matches!(&*self.origin, "" | "*")
@@ -300,6 +306,11 @@ impl Config {
             faults.push(format!("--origin: {bad:?} is not an origin (write https://example.org, or * for any)"));
         }
         faults
+    }
+
+    /// The rights of the control socket's file.
+    pub fn control_rights(&self) -> u32 {
+        u32::from_str_radix(&self.control_mode, 8).unwrap_or(0o600) & 0o777
     }
 
     /// An address that two listeners would take from each other.

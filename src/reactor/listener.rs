@@ -160,7 +160,8 @@ pub(super) fn bind(config: &Config, reactors: usize) -> Result<Bound, Error> {
     let mut control = None;
     if let Some(path) = &config.control {
         let path = Path::new(path);
-        let (listener, file) = bind_control(path).map_err(|error| refused("control", path.display(), error))?;
+        let (listener, file) =
+            bind_control(path, config.control_rights()).map_err(|error| refused("control", path.display(), error))?;
         listeners[0].push(Listener::new(Source::Unix(listener), Door::Control, reactors > 1));
         addresses.control = Some(path.into());
         control = Some(file);
@@ -215,18 +216,24 @@ fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 }
 
 /// Binds the control socket. A file that a dead server left is replaced; one that answers, or is no socket
-/// at all, is somebody's.
-fn bind_control(path: &Path) -> io::Result<(UnixListener, ControlFile)> {
+/// at all, is somebody's. Its file has the rights `mode`, and never more on the way there.
+fn bind_control(path: &Path, mode: u32) -> io::Result<(UnixListener, ControlFile)> {
     let address = SockAddr::unix(path)?;
     if is_stale(path, &address)? {
         fs::remove_file(path)?;
     }
+    let rights = fs::Permissions::from_mode(mode);
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
+    let socket = fs::File::from(OwnedFd::from(socket));
+    // Linux makes the file with the rights of its socket; elsewhere a socket may have none to be set.
+    let _ = socket.set_permissions(rights.clone());
+    let socket = Socket::from(OwnedFd::from(socket));
     socket.bind(&address)?;
     let file = ControlFile::of(path)?;
-    // Nobody can connect before `listen`, so nobody slips in before the file is ours alone.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    // Nobody can connect before `listen`, so nobody slips in before the rights are right: the process may have a
+    // mask that takes some away, or the system may not have looked at those of the socket.
+    fs::set_permissions(path, rights)?;
     socket.listen(BACKLOG)?;
     Ok((UnixListener::from_std(OwnedFd::from(socket).into()), file))
 }

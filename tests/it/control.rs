@@ -46,6 +46,22 @@ fn its_file_is_its_owners_alone_and_gone_after_a_stop() {
 }
 
 #[test]
+fn its_file_has_the_rights_that_were_asked_for() {
+    let scratch = Scratch::new();
+    for (number, mode) in [0o660, 0o666, 0o600].into_iter().enumerate() {
+        let path = scratch.path(&number.to_string());
+        let server = serve(Config { control_mode: format!("{mode:o}"), ..config_at(&path, 1) });
+        let metadata = std::fs::symlink_metadata(&path).expect("a socket");
+        assert_eq!(metadata.permissions().mode() & 0o777, mode);
+        assert_eq!(Wire::connect_unix(&path).publish("/a", "x").status(), 200);
+        server.stop();
+    }
+    let wrong = Config { control_mode: "668".into(), ..config_at(&scratch.path("none"), 1) };
+    let error = Server::start(wrong).expect_err("it is no number of that kind").to_string();
+    assert!(error.contains("--control-mode") && error.contains("668"), "{error}");
+}
+
+#[test]
 fn a_live_servers_socket_is_not_taken_and_a_dead_ones_is() {
     let scratch = Scratch::new();
     let path = scratch.path("control");

@@ -133,6 +133,11 @@ fn values_that_do_not_fit_each_other_are_named_with_both_options() {
     assert!(history.contains("512MiB") && history.contains("--history-budget, which is 256MiB"), "{history}");
     let address = fault(|config| config.private = config.listen.clone());
     assert_eq!(address, "--private: 127.0.0.1:8080 is taken twice, by --listen too");
+    for mode in ["888", "+60", "rw-"] {
+        let fault = fault(|config| config.control_mode = mode.into());
+        let expected = format!("--control-mode: {mode:?} is not an octal number of three digits (write 600; 000 to 777)");
+        assert_eq!(fault, expected);
+    }
     let origin = fault(|config| config.origin = "https://example.org/".into());
     assert!(origin.starts_with("--origin: \"https://example.org/\" is not an origin"), "{origin}");
 }
