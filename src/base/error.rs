@@ -1,6 +1,7 @@
 //! The three sorts of failure, kept apart: the peer's becomes an answer, the operator's stops the start,
 //! the caller's is a code.
 
+use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -19,10 +20,22 @@ pub struct Reject {
     pub allow: Option<&'static str>,
 }
 
+/// A refusal on the wire.
+#[derive(Serialize)]
+struct Wire<'a> {
+    error: &'a str,
+    detail: &'a str,
+}
+
 impl Reject {
     /// A refusal with `status`, for programs `code`, for people `detail`.
     pub fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Reject {
         Reject { status, code, detail: detail.into(), allow: None }
+    }
+
+    /// As it goes over the wire.
+    pub fn json(&self) -> Vec<u8> {
+        serde_json::to_vec(&Wire { error: self.code, detail: &self.detail }).expect("two strings make JSON")
     }
 
     /// 405, naming the methods that would have been taken.

@@ -1,4 +1,4 @@
-//! What every room may use: errors, options, time as plain numbers, the shared message, ids, a seeded generator.
+//! What every room may use: errors, options, time as plain numbers, the shared message, its frames, ids, a seeded generator.
 //!
 //! Nothing here knows of a socket, a clock or a thread.
 
@@ -6,6 +6,7 @@ pub mod config;
 pub mod cursor;
 pub mod door;
 pub mod error;
+pub mod frame;
 pub mod id;
 pub mod name;
 pub mod payload;

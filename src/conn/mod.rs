@@ -9,6 +9,7 @@
 //!        |                                   +--> Joining --> Parked
 //!        |            long-poll answered          mirrors come   |
 //!        +-------------------------------------------------------+
+//!  ExpectHead --first byte 0, control socket--> Framed --peer's end, all taken--> gone
 //!  any of them --refused, Connection: close, end of a stream--> Closing --flushed--> Lingering --> gone
 //! ```
 //! What waits to be written is no state: bytes may be under way in any of them. A parked connection's slot
@@ -16,10 +17,12 @@
 //! it is no longer needed.
 
 mod ask;
+mod framed;
 mod rest;
 mod slots;
 
 pub(crate) use ask::{Ask, Hold, Origins, Policy};
+pub(crate) use framed::Framed;
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Rest};
 pub(crate) use slots::Slots;
 
@@ -42,6 +45,8 @@ pub(crate) enum State {
     Joining,
     /// News in its channels.
     Parked,
+    /// The frames of a program that publishes.
+    Framed,
     /// Its last bytes to be taken; then it closes.
     Closing,
     /// The peer's end: closing before it would cut off the last answer.

@@ -1,6 +1,6 @@
 //! What a connection needs only for a moment, or only if it is of a rare kind.
 
-use super::{Ask, Subscription};
+use super::{Ask, Framed, Subscription};
 use crate::base::cursor::Since;
 use crate::base::name::Name;
 use crate::http::Chunked;
@@ -32,6 +32,8 @@ pub(crate) struct Rest {
     pub(crate) inbound: Option<Box<Inbound>>,
     /// `websocket`: the channels that a client waits for, and how it will know the answer.
     pub(crate) wished: Option<(Vec<Name>, String)>,
+    /// A framed stream: what its publisher is owed.
+    pub(crate) framed: Option<Box<Framed>>,
 }
 
 /// A request whose body is on its way.
@@ -98,5 +100,6 @@ impl Rest {
             && self.asking.is_none()
             && self.inbound.is_none()
             && self.wished.is_none()
+            && self.framed.is_none()
     }
 }

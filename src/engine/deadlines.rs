@@ -15,7 +15,7 @@ const TIMERS_A_TURN: usize = 1024;
 /// How long a closed connection waits for its peer's end, so that the last answer is not cut off.
 pub(super) const LINGER_MS: u64 = 2_000;
 /// Stands for "never": within what a slot's 32 bits can tell apart, and renewed when it comes.
-const NEVER_MS: u64 = 20 * 24 * 3_600_000;
+pub(super) const NEVER_MS: u64 = 20 * 24 * 3_600_000;
 
 /// The bounds that are durations, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +94,7 @@ impl Engine {
 
     /// The socket is no longer full: while it was, a held connection slept on its stall limit alone.
     pub(super) fn watch_hold(&mut self, now: Tick, index: u32) {
-        if self.slots[index].state == State::Parked {
+        if matches!(self.slots[index].state, State::Parked | State::Framed) {
             let due = self.due(now, index);
             self.wake_by(now, index, due);
         }
@@ -157,6 +157,7 @@ impl Engine {
                 self.refuse(now, index, &timeout("the body of the request took too long (body_timeout)"), true);
             }
             State::Parked => self.hold_over(now, index),
+            State::Framed => self.framed_over(now, index),
             State::ExpectHead | State::Asking | State::Joining | State::Closing | State::Lingering => self.close(now, index),
         }
     }

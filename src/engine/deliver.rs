@@ -331,6 +331,7 @@ impl Engine {
                     self.enqueue(index);
                 }
             }
+            State::Framed => self.heard_frames(now, index, &[]),
             State::Asking | State::Joining | State::Lingering => {}
         }
     }

@@ -10,10 +10,12 @@
 //! that and the end of its channel's history when its socket can take it.
 //!
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
-//! message), `deliver` (readers are brought up to date), `peers` (what shards say to each other), `deadlines`.
+//! message), `deliver` (readers are brought up to date), `framed` (who publishes without
+//! being answered), `peers` (what shards say to each other), `deadlines`.
 
 mod deadlines;
 mod deliver;
+mod framed;
 mod hold;
 mod input;
 mod looks;
@@ -44,6 +46,7 @@ use crate::transport::websocket::Workspace;
 use crate::transport::{self, Look, Setting, Sharing, Tools};
 use deadlines::Durations;
 use deliver::{Frames, Wave};
+use framed::{Refusals, Stalled};
 use looks::Looks;
 use peers::Peers;
 use std::collections::VecDeque;
@@ -70,6 +73,10 @@ pub struct Engine {
     slice_left: usize,
     waves: VecDeque<Wave>,
     frames: Frames,
+    /// Framed streams that wait for room.
+    stalled: Stalled,
+    /// What this home refused framed streams of other shards.
+    refusals: Refusals,
     looks: Looks,
     tools: Tools,
     workspace: Workspace,
@@ -151,6 +158,8 @@ impl Engine {
             slice_left: 0,
             waves: VecDeque::new(),
             frames: Frames::default(),
+            stalled: Stalled::default(),
+            refusals: Refusals::default(),
             looks: Looks::new(),
             tools: Tools::default(),
             workspace: Workspace::default(),
@@ -221,6 +230,7 @@ impl Engine {
     pub fn begin_turn(&mut self) {
         self.line_left = self.line.len();
         self.slice_left = self.limits.slice;
+        self.stalled.begin_turn();
         self.tell_counts();
     }
 
@@ -232,6 +242,9 @@ impl Engine {
                     self.slots.free(token.index);
                 }
                 return Some(order);
+            }
+            if self.go_on_stalled(now) {
+                continue;
             }
             if self.line_left > 0 {
                 self.line_left -= 1;
@@ -256,7 +269,7 @@ impl Engine {
 
     /// Whether there is work left that did not fit the turn: poll for events without sleeping.
     pub fn busy(&self) -> bool {
-        !self.orders.is_empty() || !self.line.is_empty() || !self.waves.is_empty()
+        !self.orders.is_empty() || !self.line.is_empty() || !self.waves.is_empty() || self.may_go_on()
     }
 
     /// When to call `handle(Input::Time)` at the latest.
@@ -273,6 +286,7 @@ impl Engine {
                 State::Parked | State::Joining => self.end_hold(now, index),
                 // A request may be on its way: its sender must see that nobody took it, and keep what it was answered.
                 State::ExpectHead if !self.slots[index].has_unsent() => self.finish(now, index),
+                State::Framed => self.drain_framed(now, index),
                 _ => self.slots[index].flags.set(Flags::LAST, true),
             }
         }
@@ -349,6 +363,7 @@ impl Engine {
     /// The connection is gone.
     fn close(&mut self, now: Now, index: u32) {
         self.leave(now, index);
+        self.leave_homes(index);
         self.timers.cancel(&mut self.slots, index);
         self.orders.push_back(Output::Close(self.slots.token(index)));
         self.slots.retire(index);

@@ -29,6 +29,12 @@ pub enum PeerMessage {
     Count { name: Arc<str>, shard: u16, subscribers: u32 },
     /// Keep this message.
     Publish { message: Message, asker: Asker },
+    /// Keep this message of a framed stream: the next barrier tells whether any was refused.
+    Take { message: Message, asker: Asker },
+    /// Say when all that was sent before this is taken.
+    Barrier { asker: Asker },
+    /// All that was sent before the barrier is taken, but for so many messages of this stream that were refused.
+    Passed { asker: Asker, refused: u32 },
     /// Describe this channel.
     Inspect { name: Arc<str>, asker: Asker },
     /// Drop this channel.

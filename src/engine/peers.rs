@@ -209,6 +209,12 @@ impl Engine {
                 let answer = self.keep(now, message).unwrap_or(super::Answer::Refused);
                 self.answer(asker, answer);
             }
+            PeerMessage::Take { message, asker } => self.take_for(now, message, asker),
+            PeerMessage::Barrier { asker } => {
+                let refused = self.refusals.take(asker);
+                self.peers.post(asker.shard, PeerMessage::Passed { asker, refused });
+            }
+            PeerMessage::Passed { asker, refused } => self.barrier_passed(now, asker, refused),
             PeerMessage::Inspect { name, asker } => {
                 let answer = self.describe(&name);
                 self.answer(asker, answer);

@@ -31,6 +31,7 @@ impl Engine {
             // Whoever is held by the connection's last response has nothing more to say on it.
             State::Parked if connection.variant.ends_connection() => {}
             State::Closing | State::Lingering => {}
+            State::Framed => self.heard_frames(now, index, bytes),
             _ => self.process(now, index, bytes),
         }
     }
@@ -72,7 +73,10 @@ impl Engine {
         if !unread.is_empty() {
             connection.rest().inbox = if used == 0 && !kept.is_empty() { kept } else { unread.to_vec() };
         }
-        self.hear(index);
+        match self.slots[index].state {
+            State::Framed => self.heard_frames(now, index, &[]),
+            _ => self.hear(index),
+        }
     }
 
     /// Tells the reactor to leave bytes in the socket while there are more than one head's worth here, or to
@@ -97,6 +101,10 @@ impl Engine {
     fn step(&mut self, now: Now, index: u32, input: &[u8]) -> usize {
         match self.slots[index].state {
             State::ExpectBody => self.body(now, index, input),
+            State::ExpectHead if self.begins_framed(index, input) => {
+                self.begin_framed(now, index);
+                0
+            }
             _ => self.head(now, index, input),
         }
     }
@@ -250,6 +258,7 @@ impl Engine {
             // Whoever is held and hangs up is gone; a body that breaks off is no request.
             State::Parked | State::Joining | State::ExpectBody | State::Lingering => self.close(now, index),
             State::ExpectHead if !unsent => self.close(now, index),
+            State::Framed => self.heard_frames(now, index, &[]),
             State::ExpectHead | State::Asking | State::Closing => {}
         }
     }

@@ -105,17 +105,10 @@ fn write_chunk_size(out: &mut Vec<u8>, mark: usize, length: usize) {
     out.splice(mark..mark + CHUNK_SIZE_DIGITS, size.into_bytes());
 }
 
-/// The body of a refusal.
-#[derive(serde::Serialize)]
-struct ErrorBody<'a> {
-    error: &'a str,
-    detail: &'a str,
-}
-
 /// Writes the whole answer to what is refused. `head_only` leaves the body out, as HEAD wants it; `close` announces
 /// that no further request will be read. Any origin may read it, so that a page learns why it was refused.
 pub fn refusal(out: &mut Vec<u8>, reject: &Reject, date: &str, head_only: bool, close: bool) {
-    let body = serde_json::to_vec(&ErrorBody { error: reject.code, detail: &reject.detail }).expect("two strings make JSON");
+    let body = reject.json();
     start(out, reject.status);
     field(out, "Date", date);
     field(out, "Content-Type", "application/json");

@@ -2,4 +2,5 @@
 //!
 //! Never meets a transport, a connection or a socket.
 
+pub(crate) mod framed;
 pub(crate) mod plain;

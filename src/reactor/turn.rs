@@ -339,6 +339,12 @@ impl Turn {
                 }
                 self.engine.handle(now, Input::Wrote { token, count });
             }
+            Err(_) if self.engine.hears_out(token) => {
+                // It has gone without its answers; what it sent before that may still be unread.
+                self.engine.handle(now, Input::Wrote { token, count: offered });
+                self.sockets.set(token, Mark::Thorough);
+                self.read_soon(token);
+            }
             Err(_) => self.failed(now, token),
         }
     }

@@ -96,7 +96,8 @@ pub(super) fn message_of(line: &Line<'_>, channel: Option<&str>, event: &str, un
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn message(parts: &Parts<'_>) -> Result<Message, Reject> {
+/// Makes a message of `parts`, whose channel is one.
+pub(crate) fn message(parts: &Parts<'_>) -> Result<Message, Reject> {
     if matches!(parts.event, "gap" | "end") {
         return Err(Reject::new(400, "bad_event", "the event names \"gap\" and \"end\" are kept for notices"));
     }

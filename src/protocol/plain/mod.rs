@@ -6,7 +6,7 @@ pub(crate) mod feed;
 mod gate;
 pub(crate) mod reply;
 
-pub(crate) use batch::messages;
+pub(crate) use batch::{message, messages};
 pub(crate) use command::{Command, Preflight, Publish, may_publish, parse};
 pub(crate) use gate::is_same_site;
 pub use reply::{Answer, ChannelInfo};
