@@ -27,4 +27,4 @@ mod transport;
 pub use base::config::Config;
 pub use base::error::Error;
 pub use base::payload::Parts;
-pub use reactor::{Publisher, Server};
+pub use reactor::{Publisher, Remote, Server};

@@ -57,6 +57,10 @@ pub enum Error {
     Full,
     /// The server has stopped.
     Closed,
+    /// What was waited for did not happen in time.
+    TimedOut,
+    /// The connection to a server elsewhere broke; the text says what may not have arrived.
+    Lost(String),
     /// A channel name, event name or content type is not acceptable; the text says why.
     Invalid(String),
 }
@@ -69,6 +73,8 @@ impl Error {
             Error::Io(..) => "io",
             Error::Full => "full",
             Error::Closed => "closed",
+            Error::TimedOut => "timed_out",
+            Error::Lost(_) => "lost",
             Error::Invalid(_) => "invalid",
         }
     }
@@ -77,9 +83,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Config(text) | Error::Invalid(text) => f.write_str(text),
+            Error::Config(text) | Error::Invalid(text) | Error::Lost(text) => f.write_str(text),
             Error::Io(what, error) => write!(f, "{what}: {error}"),
             Error::Full => f.write_str("the mailbox is full, try again"),
+            Error::TimedOut => f.write_str("it did not happen in time"),
             Error::Closed => f.write_str("the server has stopped"),
         }
     }

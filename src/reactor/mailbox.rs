@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 /// How often a reactor looks while it ticks.
-const TICK: Duration = Duration::from_millis(1);
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// More rings than this in one window are a thick stream: a thousand a second.
 const RINGS_MAX: u32 = 100;
@@ -156,15 +156,15 @@ impl Inbox {
 
 /// How often publishers had to ring, and what follows from it.
 #[derive(Debug, Default)]
-struct Pace {
+pub(super) struct Pace {
     window: Tick,
     rings: u32,
     ticking: bool,
-    last_message: Tick,
+    pub(super) last_message: Tick,
 }
 
 impl Pace {
-    fn rang(&mut self, now: Tick) {
+    pub(super) fn rang(&mut self, now: Tick) {
         if now.since(self.window) >= RINGS_WINDOW_MS {
             self.window = now;
             self.rings = 0;
@@ -177,7 +177,7 @@ impl Pace {
     }
 
     /// Whether to look again in a tick. Ends once more than a tick has passed without a message.
-    fn ticks(&mut self, now: Tick) -> bool {
+    pub(super) fn ticks(&mut self, now: Tick) -> bool {
         self.ticking &= Duration::from_millis(now.since(self.last_message)) <= TICK;
         self.ticking
     }

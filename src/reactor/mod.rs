@@ -6,13 +6,15 @@
 //!
 //! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
 //! does it with, `mailbox` is how others reach it, `clock` tells it the time, and `server` starts and stops
-//! them all.
+//! them all. `remote` is the other side: a publisher to a server in another process.
 
 mod clock;
 mod listener;
 mod mailbox;
+mod remote;
 mod server;
 mod socket;
 mod turn;
 
+pub use remote::Remote;
 pub use server::{Addresses, Publisher, Server};

@@ -250,7 +250,7 @@ fn reactors(config: &Config) -> usize {
 
 /// From the system: the keys of the standard library's own tables are, and their hash of nothing gives none
 /// of them away.
-fn system_seed() -> Seed {
+pub(super) fn system_seed() -> Seed {
     let random = || RandomState::new().hash_one(());
     Seed(random(), random())
 }

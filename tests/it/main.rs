@@ -13,6 +13,8 @@ mod cli;
 mod control;
 /// Everybody gets everything, once and in order, whatever the transport and whoever publishes.
 mod delivery;
+/// Programs elsewhere publish without an answer to each message, by hand and by the library.
+mod framed;
 /// Who may publish and inspect, and who may not.
 mod gate;
 /// What is wrong or hostile gets its status, its connection a proper end, and nobody else notices.

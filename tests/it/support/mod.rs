@@ -3,6 +3,7 @@
 pub mod book;
 pub mod crowd;
 pub mod events;
+pub mod frames;
 pub mod http;
 pub mod ledger;
 pub mod process;

@@ -1,8 +1,10 @@
 //! The ways of publishing. What an author hands over counts in its book once the server has said that it took it.
 
+use super::DEADLINE;
 use super::book::Author;
+use super::frames::Frames;
 use super::wire::{Response, Wire, post};
-use encke::{Error, Publisher};
+use encke::{Error, Publisher, Remote};
 use std::net::SocketAddr;
 
 /// Requests sent before their answers are read.
@@ -63,4 +65,34 @@ pub fn batch(wire: &mut Wire, author: &mut Author, size: usize) {
     for (channel, _) in &messages {
         author.book.note(*channel, 1);
     }
+}
+
+/// By frames on the control socket, a hundred in a send and a thousand to a flush.
+pub fn framed(mut frames: Frames, author: &mut Author, count: usize) {
+    let mut sent = Vec::new();
+    for number in 1..=count {
+        let (channel, text) = author.write();
+        frames.message(author.book.name(channel), &text);
+        sent.push(channel);
+        if number % 1_000 == 0 || number == count {
+            let flushed = frames.flush();
+            assert_eq!(flushed.refused, 0, "{}", flushed.first);
+            sent.drain(..).for_each(|channel| author.book.note(channel, 1));
+        } else if number % 100 == 0 {
+            frames.send();
+        }
+    }
+}
+
+/// By the library, from another process as it were.
+pub fn remote(remote: &Remote, author: &mut Author, count: usize) {
+    for _ in 0..count {
+        let (channel, text) = author.write();
+        while let Err(error) = remote.publish(author.book.name(channel), text.as_bytes()) {
+            assert!(matches!(error, Error::Full), "{error}");
+            std::thread::yield_now();
+        }
+        author.book.note(channel, 1);
+    }
+    remote.flush(DEADLINE).expect("all are taken");
 }
