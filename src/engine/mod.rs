@@ -14,7 +14,9 @@
 
 mod deadlines;
 mod deliver;
+mod events;
 mod hold;
+mod host;
 mod input;
 mod looks;
 mod output;
@@ -25,6 +27,7 @@ mod receive;
 mod socket;
 
 pub use crate::base::door::Door;
+pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
@@ -75,6 +78,7 @@ pub struct Engine {
     workspace: Workspace,
     policy: Policy,
     calendar: Calendar,
+    host: Option<EventPort>,
     draining: bool,
     counters: Counters,
 }
@@ -156,6 +160,7 @@ impl Engine {
             workspace: Workspace::default(),
             policy: policy(config),
             calendar: Calendar::new(config, seed),
+            host: None,
             draining: false,
             counters: Counters::default(),
             limits,
@@ -213,6 +218,7 @@ impl Engine {
                     self.counters.unkept += 1;
                 }
             }
+            Input::Verdict { .. } => {}
             Input::Time => self.passed(now),
         }
     }

@@ -5,14 +5,17 @@
 //! the engine: a reactor carries bytes and tells the time.
 //!
 //! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
-//! does it with, `mailbox` is how others reach it, `clock` tells it the time, and `server` starts and stops
+//! does it with, `mailbox` is how others reach it, `events` is how
+//! the host program hears of it, `clock` tells it the time, and `server` starts and stops
 //! them all.
 
 mod clock;
+mod events;
 mod listener;
 mod mailbox;
 mod server;
 mod socket;
 mod turn;
 
-pub use server::{Addresses, Publisher, Server};
+pub use events::{Events, Outbox};
+pub use server::{Addresses, Judge, Publisher, Server};

@@ -5,8 +5,9 @@
 //! so a host program survives that, and publishers are told [`Error::Closed`].
 
 use super::clock::{Clock, unix_ms};
+use super::events::{Events, Outbox, outbox};
 use super::listener::{Bound, ControlFile, bind};
-use super::mailbox::Mailbox;
+use super::mailbox::{Mail, Mailbox};
 use super::turn::{Outfit, Turn};
 use crate::base::config::Config;
 use crate::base::error::Error;
@@ -48,9 +49,23 @@ pub struct Addresses {
 }
 
 impl Server {
-    /// Binds all that `config` names and starts the reactors.
+    /// Binds all that `config` names and starts the reactors. Nobody hears of its events: the options that speak to
+    /// a host program must be off.
     pub fn start(config: Config) -> Result<Server, Error> {
         config.check()?;
+        config.check_hostless()?;
+        Server::start_with(config, None)
+    }
+
+    /// The same for a host program that takes the server's events, and answers what it is asked.
+    pub fn start_hosted(config: Config) -> Result<(Server, Events), Error> {
+        config.check()?;
+        let (outbox, events) =
+            outbox(config.events_max).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
+        Ok((Server::start_with(config, Some(outbox))?, events))
+    }
+
+    fn start_with(config: Config, outbox: Option<Outbox>) -> Result<Server, Error> {
         let reactors = reactors(&config);
         let capacity = config.mailbox_messages as usize;
         let Bound { listeners, addresses, control } = bind(&config, reactors)?;
@@ -67,6 +82,7 @@ impl Server {
             message_bytes_max: config.body_bytes_max,
             drain_timeout_ms: config.drain_timeout_ms,
             mailboxes,
+            outbox,
             stopping: AtomicBool::new(false),
             undrained: AtomicUsize::new(0),
         });
@@ -85,7 +101,10 @@ impl Server {
         let attendance = Attendance::new(self.shared.clone());
         let body = move || {
             fenced(&shared, shard, || {
-                let engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
+                let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
+                if let Some(outbox) = &shared.outbox {
+                    engine.set_host(outbox.port());
+                }
                 Turn::new(outfit, engine, clock, attendance).run()
             });
         };
@@ -102,6 +121,16 @@ impl Server {
     /// A handle to publish with, from any thread. It does not keep the server running.
     pub fn publisher(&self) -> Publisher {
         Publisher { shared: self.shared.clone() }
+    }
+
+    /// A handle to answer questions with, from any thread. It does not keep the server running.
+    pub fn judge(&self) -> Judge {
+        Judge { shared: self.shared.clone() }
+    }
+
+    /// Where more can be told to the host program; `None` if the server was started without one.
+    pub fn outbox(&self) -> Option<Outbox> {
+        self.shared.outbox.clone()
     }
 
     /// Whether it serves: not once it was told to stop, and not after a reactor has failed.
@@ -159,6 +188,26 @@ impl Publisher {
     }
 }
 
+/// Answers what a server of this process asked its host program.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    shared: Arc<Shared>,
+}
+
+impl Judge {
+    /// Answers a question: whether the client may subscribe. An answer that comes too late, or twice, does nothing.
+    ///
+    /// Never blocks. [`Error::Full`]: nothing was taken, try again shortly.
+    pub fn answer(&self, question: u64, allow: bool) -> Result<(), Error> {
+        if self.shared.is_stopping() {
+            return Err(Error::Closed);
+        }
+        let asker = self.shared.mailboxes.get(usize::from(Engine::asker_of(question)));
+        let asker = asker.ok_or_else(|| Error::Invalid(format!("there was no question {question}")))?;
+        asker.post(Mail::Verdict { question, allow })
+    }
+}
+
 /// What a server's reactors and publishers have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -167,6 +216,8 @@ pub(super) struct Shared {
     pub(super) drain_timeout_ms: u64,
     /// One a reactor.
     pub(super) mailboxes: Vec<Mailbox>,
+    /// Toward the host program, if there is one.
+    outbox: Option<Outbox>,
     stopping: AtomicBool,
     /// Reactors that may still have connections.
     undrained: AtomicUsize,
@@ -181,6 +232,13 @@ impl Shared {
     /// Whether no reactor has connections left to drain.
     pub(super) fn is_drained(&self) -> bool {
         self.undrained.load(Ordering::Acquire) == 0
+    }
+
+    /// The host program has something to take.
+    pub(super) fn ring(&self) {
+        if let Some(outbox) = &self.outbox {
+            outbox.ring();
+        }
     }
 
     fn shards(&self) -> u16 {
@@ -227,10 +285,14 @@ impl Drop for Attendance {
 
 /// Runs a reactor so that neither its failure nor its panic leaves this thread, and either stops the server.
 fn fenced(shared: &Shared, shard: usize, reactor: impl FnOnce() -> io::Result<()>) {
-    match catch_unwind(AssertUnwindSafe(reactor)) {
+    let why = match catch_unwind(AssertUnwindSafe(reactor)) {
         Ok(Ok(())) => return,
-        Ok(Err(error)) => log::error!("reactor {shard} failed, the server stops: {error}"),
-        Err(panic) => log::error!("reactor {shard} panicked, the server stops: {}", panic_text(&*panic)),
+        Ok(Err(error)) => format!("reactor {shard} failed, the server stops: {error}"),
+        Err(panic) => format!("reactor {shard} panicked, the server stops: {}", panic_text(&*panic)),
+    };
+    log::error!("{why}");
+    if let Some(outbox) = &shared.outbox {
+        outbox.push_failure(&why);
     }
     shared.stop();
 }
@@ -274,6 +336,7 @@ mod tests {
             message_bytes_max: 10,
             drain_timeout_ms: 0,
             mailboxes: vec![mailbox],
+            outbox: None,
             stopping: AtomicBool::new(false),
             undrained: AtomicUsize::new(0),
         };

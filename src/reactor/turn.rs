@@ -17,7 +17,7 @@
 
 use super::clock::Clock;
 use super::listener::Listener;
-use super::mailbox::{Inbox, Mailbox, Parcel, mailbox};
+use super::mailbox::{Inbox, Mail, Mailbox, Parcel, mailbox};
 use super::server::{Attendance, Shared};
 use super::socket::{self, Mark, Sockets};
 use crate::base::door::Door;
@@ -43,7 +43,7 @@ const READS_MAX: usize = 4;
 /// Connections a listener accepts in a turn.
 const ACCEPTS_MAX: usize = 64;
 
-/// Messages, and as many parcels, taken from the inbox in a turn.
+/// Pieces of mail, and as many parcels, taken from the inbox in a turn.
 const MAIL_MAX: usize = 4096;
 
 /// Events taken from one poll; a poll that fills them doubles them.
@@ -233,6 +233,11 @@ impl Turn {
     /// Takes a connection in; without room for it, closes it by dropping it.
     fn open(&mut self, now: Now, socket: Socket, door: Door) {
         let Some(token) = self.engine.open(now, door) else { return };
+        if self.engine.wants_addresses()
+            && let Some(address) = socket.peer_addr().ok().and_then(|address| address.as_socket())
+        {
+            self.engine.comes_from(token, address);
+        }
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), event_token(token), both) {
             Ok(()) => self.sockets.insert(token, socket),
@@ -300,8 +305,11 @@ impl Turn {
             }
         }
         for _ in 0..MAIL_MAX {
-            let Some(message) = self.inbox.message(now.tick) else { break };
-            self.engine.handle(now, Input::Publish(message));
+            match self.inbox.mail(now.tick) {
+                None => break,
+                Some(Mail::Message(message)) => self.engine.handle(now, Input::Publish(message)),
+                Some(Mail::Verdict { question, allow }) => self.engine.handle(now, Input::Verdict { question, allow }),
+            }
         }
     }
 
@@ -324,6 +332,7 @@ impl Turn {
                 }
                 Output::Shutdown(token) => self.shutdown(token),
                 Output::Close(token) => self.sockets.close(token),
+                Output::Ring => self.shared.ring(),
             }
         }
     }

@@ -269,6 +269,7 @@ impl World {
                 Output::Read(_) => {}
                 Output::Shutdown(token) => self.owner(shard, token).shut = true,
                 Output::Close(token) => self.owner(shard, token).closed = true,
+                Output::Ring => {}
             }
             self.engines[shard].check_invariants();
         }

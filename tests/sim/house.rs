@@ -346,6 +346,7 @@ impl House {
                 }
             }
             Output::Close(token) => self.close(s, token, dice),
+            Output::Ring => panic!("there is no host program"),
         }
     }
 
