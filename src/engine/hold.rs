@@ -7,7 +7,7 @@ use crate::base::id::Epoch;
 use crate::base::name::Name;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Channel, Role};
-use crate::conn::{Flags, Hold, LOST, State, Subscription, UNKNOWN};
+use crate::conn::{ENDED, Flags, Hold, LOST, State, Subscription, UNKNOWN};
 use crate::protocol::plain::reply;
 use crate::transport;
 use crate::transport::websocket;
@@ -198,11 +198,19 @@ impl Engine {
         self.answered(now, index);
     }
 
-    /// Takes a connection out of all its channels, and its look from it.
+    /// Takes a connection out of all its channels, its look from it, and all that it was waiting for there.
     pub(super) fn leave(&mut self, now: Now, index: u32) {
         self.looks.release(std::mem::take(&mut self.slots[index].look));
+        self.forget_wishes(index);
         while let Some(subscription) = self.slots[index].pop_subscription() {
             self.unsubscribe(now.tick, subscription);
+        }
+    }
+
+    /// What a connection asked for beside the news comes too late: its response is over.
+    fn forget_wishes(&mut self, index: u32) {
+        if let Some(rest) = &mut self.slots[index].rest {
+            (rest.joining, rest.wished, rest.asking) = (None, None, None);
         }
     }
 
@@ -263,7 +271,7 @@ fn seen(cursor: &Cursor, channel: &Channel, next: u64) -> u64 {
     match cursor.of(&channel.name, channel.epoch) {
         Seen::UpTo(offset) if offset < next => offset + 1,
         // Given out where the channel had come further: this mirror will.
-        Seen::UpTo(offset) if channel.role == Role::Mirror => offset.saturating_add(1),
+        Seen::UpTo(offset) if channel.role == Role::Mirror => offset.min(ENDED - 2) + 1,
         // Of a message that is yet to come: not a cursor that we gave out.
         Seen::UpTo(_) | Seen::Formerly => LOST,
         Seen::Nothing => next,
