@@ -320,6 +320,8 @@ fn system_seed() -> Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::event::{Event, EventKind};
+    use crate::base::time::Tick;
     use crate::reactor::mailbox::{Inbox, mailbox};
     use mio::{Events, Poll, Token, Waker};
     use std::io::{BufRead, BufReader, Read, Write};
@@ -355,6 +357,33 @@ mod tests {
         fenced(&shared, 0, || panic!("on purpose"));
         assert!(shared.is_stopping());
         assert!(is_woken(&mut poll));
+    }
+
+    #[test]
+    fn the_host_program_is_told_of_a_failure() {
+        let (shared, _inbox, _poll) = shared();
+        let mut shared = Arc::into_inner(shared).expect("nobody else has it");
+        let (outbox, events) = outbox(1).expect("a pair");
+        assert!(outbox.push(Event::log("whatever waits")));
+        shared.outbox = Some(outbox);
+        fenced(&Arc::new(shared), 3, || panic!("on purpose"));
+        assert_eq!(events.next().map(|event| event.kind), Some(EventKind::Log));
+        let failure = events.next().expect("it failed");
+        assert_eq!(failure.kind, EventKind::Failed);
+        assert_eq!(failure.data(), b"reactor 3 panicked, the server stops: on purpose");
+        assert!(events.next().is_none());
+    }
+
+    #[test]
+    fn an_answer_goes_to_the_shard_that_asked() {
+        let (shared, mut inbox, _poll) = shared();
+        let judge = Judge { shared: shared.clone() };
+        assert!(matches!(judge.answer(1 << 48, true), Err(Error::Invalid(_))), "there is one shard");
+        assert!(judge.answer(7, true).is_ok());
+        assert!(matches!(judge.answer(8, true), Err(Error::Full)));
+        assert!(matches!(inbox.mail(Tick(0)), Some(Mail::Verdict { question: 7, allow: true })));
+        shared.stop();
+        assert!(matches!(judge.answer(9, true), Err(Error::Closed)));
     }
 
     #[test]

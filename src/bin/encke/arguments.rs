@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub enum Command {
     Print(String),
-    Serve(Serve),
+    Serve(Box<Serve>),
     Publish(Publish),
     Subscribe(Subscribe),
     Check(PathBuf),
@@ -126,9 +126,9 @@ fn serve(mut parser: Parser, environment: Environment, help: fn() -> String) -> 
     for (opt, value) in given {
         config.set(opt.key, &value).map_err(plain)?;
     }
-    config.check().map_err(plain)?;
+    config.check().and_then(|()| config.check_hostless()).map_err(plain)?;
     let log_level = log_level(level.as_deref().unwrap_or("warn"))?;
-    Ok(Command::Serve(Serve { config, log_level }))
+    Ok(Command::Serve(Box::new(Serve { config, log_level })))
 }
 
 /// Notes that `opt` was given. A list may be given piece by piece, anything else again to change one's mind.
@@ -256,7 +256,7 @@ mod tests {
 
     fn config(line: &str, environment: &[(&str, &str)]) -> Config {
         match parse_with(line, environment) {
-            Ok(Command::Serve(Serve { config, .. })) => config,
+            Ok(Command::Serve(serve)) => serve.config,
             other => panic!("{other:?}"),
         }
     }

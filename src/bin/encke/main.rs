@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Print(text) => print(&text),
-        Command::Serve(options) => serve::run(options),
+        Command::Serve(options) => serve::run(*options),
         Command::Publish(options) => publish::run(options),
         Command::Subscribe(options) => subscribe::run(options),
         Command::Check(path) => file::check(&path).and_then(|()| print(&format!("{}: ok\n", path.display()))),
