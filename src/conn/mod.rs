@@ -6,9 +6,9 @@
 //!        |                               v   |                  v
 //!  ExpectHead --head--> ExpectBody --> (perform) --> Asking --> ExpectHead …
 //!        ^                                   |          home shards answer
-//!        |                                   +--> Joining --> Parked
-//!        |            long-poll answered          mirrors come   |
-//!        +-------------------------------------------------------+
+//!        |                                   +--> Judged --> Joining --> Parked
+//!        |            long-poll answered       allowed    mirrors come   |
+//!        +---------------------------------------------------------------+
 //!  any of them --refused, Connection: close, end of a stream--> Closing --flushed--> Lingering --> gone
 //! ```
 //! What waits to be written is no state: bytes may be under way in any of them. A parked connection's slot
@@ -18,9 +18,10 @@
 mod ask;
 mod rest;
 mod slots;
+mod who;
 
-pub(crate) use ask::{Ask, Hold, Origins, Policy};
-pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Rest};
+pub(crate) use ask::{Ask, Hold, Origins, Policy, Speaker};
+pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;
 
 use crate::base::door::Door;
@@ -38,6 +39,8 @@ pub(crate) enum State {
     ExpectBody,
     /// The home shards' answers to what it asked.
     Asking,
+    /// The host program's answer: whether it may be held.
+    Judged,
     /// The snapshots of channels that live on other shards.
     Joining,
     /// News in its channels.
@@ -74,6 +77,8 @@ impl Flags {
     pub(crate) const MAY_PUBLISH: Flags = Flags(0x100);
     /// A WebSocket that gives back what it is sent.
     pub(crate) const ECHO: Flags = Flags(0x200);
+    /// The host program has heard of it, or could have: it is told of the end.
+    pub(crate) const NOTED: Flags = Flags(0x400);
 
     pub(crate) fn has(self, flag: Flags) -> bool {
         self.0 & flag.0 != 0

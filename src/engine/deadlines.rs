@@ -15,7 +15,7 @@ const TIMERS_A_TURN: usize = 1024;
 /// How long a closed connection waits for its peer's end, so that the last answer is not cut off.
 pub(super) const LINGER_MS: u64 = 2_000;
 /// Stands for "never": within what a slot's 32 bits can tell apart, and renewed when it comes.
-const NEVER_MS: u64 = 20 * 24 * 3_600_000;
+pub(super) const NEVER_MS: u64 = 20 * 24 * 3_600_000;
 
 /// The bounds that are durations, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +108,7 @@ impl Engine {
 
     /// Some time has passed.
     pub(super) fn passed(&mut self, now: Now) {
+        self.judge_overdue(now, TIMERS_A_TURN);
         for _ in 0..TIMERS_A_TURN {
             let Some(index) = self.timers.expired(&mut self.slots, now.tick) else { break };
             let due = self.due(now.tick, index);
@@ -157,6 +158,8 @@ impl Engine {
                 self.refuse(now, index, &timeout("the body of the request took too long (body_timeout)"), true);
             }
             State::Parked => self.hold_over(now, index),
+            // Questions have a deadline of their own, and it is over long before.
+            State::Judged => self.close(now, index),
             State::ExpectHead | State::Asking | State::Joining | State::Closing | State::Lingering => self.close(now, index),
         }
     }

@@ -331,7 +331,7 @@ impl Engine {
                     self.enqueue(index);
                 }
             }
-            State::Asking | State::Joining | State::Lingering => {}
+            State::Asking | State::Judged | State::Joining | State::Lingering => {}
         }
     }
 }

@@ -39,15 +39,20 @@ impl EventPort {
     pub fn tell(&self, event: Event) -> bool {
         let told = self.offer([event]);
         if !told {
-            self.tally.missed.fetch_add(1, Ordering::AcqRel);
+            self.miss();
         }
         told
     }
 
+    /// Counts an event as missed that is not even made.
+    pub fn miss(&self) {
+        self.tally.missed.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Tells all of these events or none. Those that were not told are the caller's to speak for.
     pub fn offer(&self, events: impl IntoIterator<Item = Event, IntoIter: ExactSizeIterator>) -> bool {
-        let events = events.into_iter();
-        self.take_places(events.len()) && events.map(|event| self.push.send(event).is_ok()).all(|told| told)
+        let mut events = events.into_iter();
+        self.take_places(events.len()) && events.all(|event| self.push.send(event).is_ok())
     }
 
     /// Tells the one event for which there is always room: that the server fails.

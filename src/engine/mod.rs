@@ -10,7 +10,8 @@
 //! that and the end of its channel's history when its socket can take it.
 //!
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
-//! message), `deliver` (readers are brought up to date), `peers` (what shards say to each other), `deadlines`.
+//! message), `deliver` (readers are brought up to date), `peers` (what shards say to each other), `host` (what
+//! the program around the server hears and is asked), `deadlines`.
 
 mod deadlines;
 mod deliver;
@@ -35,6 +36,7 @@ pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
 use crate::base::config::Config;
 use crate::base::error::Reject;
 use crate::base::id::Token;
+use crate::base::pattern::Patterns;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Hub, Keep, Role};
@@ -47,6 +49,7 @@ use crate::transport::websocket::Workspace;
 use crate::transport::{self, Look, Setting, Sharing, Tools};
 use deadlines::Durations;
 use deliver::{Frames, Wave};
+use host::Host;
 use looks::Looks;
 use peers::Peers;
 use std::collections::VecDeque;
@@ -78,7 +81,7 @@ pub struct Engine {
     workspace: Workspace,
     policy: Policy,
     calendar: Calendar,
-    host: Option<EventPort>,
+    host: Host,
     draining: bool,
     counters: Counters,
 }
@@ -160,7 +163,7 @@ impl Engine {
             workspace: Workspace::default(),
             policy: policy(config),
             calendar: Calendar::new(config, seed),
-            host: None,
+            host: Host::new(config, shard, seed),
             draining: false,
             counters: Counters::default(),
             limits,
@@ -177,6 +180,7 @@ impl Engine {
     pub fn open(&mut self, now: Now, door: Door) -> Option<Token> {
         let token = self.slots.open(now.tick, door)?;
         self.counters.opened += 1;
+        self.host.opened(token);
         self.end_state_after(now.tick, token.index, self.durations.head);
         Some(token)
     }
@@ -218,7 +222,7 @@ impl Engine {
                     self.counters.unkept += 1;
                 }
             }
-            Input::Verdict { .. } => {}
+            Input::Verdict { question, allow } => self.verdict(now, question, allow),
             Input::Time => self.passed(now),
         }
     }
@@ -232,6 +236,10 @@ impl Engine {
 
     /// The next thing to do; `None` when there is nothing more in this turn.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
+        self.next_output(now).or_else(|| self.host.take_ring().then_some(Output::Ring))
+    }
+
+    fn next_output(&mut self, now: Now) -> Option<Output> {
         loop {
             if let Some(order) = self.orders.pop_front() {
                 if let Output::Close(token) = order {
@@ -267,7 +275,7 @@ impl Engine {
 
     /// When to call `handle(Input::Time)` at the latest.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.timers.next().into_iter().chain(self.channel_timers.next()).min()
+        [self.timers.next(), self.channel_timers.next(), self.host.next_deadline()].into_iter().flatten().min()
     }
 
     /// Takes no new requests, ends what is parked, lets answers under way finish.
@@ -277,6 +285,10 @@ impl Engine {
         for index in all {
             match self.slots[index].state {
                 State::Parked | State::Joining => self.end_hold(now, index),
+                State::Judged => {
+                    self.forget_questions(index);
+                    self.refuse(now, index, &reply::stopping(), true);
+                }
                 // A request may be on its way: its sender must see that nobody took it, and keep what it was answered.
                 State::ExpectHead if !self.slots[index].has_unsent() => self.finish(now, index),
                 _ => self.slots[index].flags.set(Flags::LAST, true),
@@ -355,6 +367,7 @@ impl Engine {
     /// The connection is gone.
     fn close(&mut self, now: Now, index: u32) {
         self.leave(now, index);
+        self.tell_gone(index);
         self.timers.cancel(&mut self.slots, index);
         self.orders.push_back(Output::Close(self.slots.token(index)));
         self.slots.retire(index);
@@ -377,7 +390,14 @@ fn policy(config: &Config) -> Policy {
         named => Origins::Named(named.split(',').map(str::to_owned).collect()),
     };
     let subscriptions_max = usize::try_from(config.subscriptions_max).unwrap_or(usize::MAX);
-    Policy { subscriptions_max, origins, echo: config.echo.clone() }
+    let patterns = |text| Patterns::parse(text).expect("the options were checked");
+    Policy {
+        subscriptions_max,
+        origins,
+        echo: config.echo.clone(),
+        judge: patterns(&config.judge),
+        host_channels: patterns(&config.host_channels),
+    }
 }
 
 impl Calendar {
@@ -425,6 +445,7 @@ impl Engine {
                 assert!(held, "slot {index} does not know its place {place} in {}", self.hub[key].name);
             }
         }
+        self.check_questions();
         for index in self.slots.indices() {
             for subscription in self.slots[index].subscriptions() {
                 let channel = &self.hub[subscription.channel];

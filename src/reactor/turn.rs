@@ -236,7 +236,7 @@ impl Turn {
         if self.engine.wants_addresses()
             && let Some(address) = socket.peer_addr().ok().and_then(|address| address.as_socket())
         {
-            self.engine.comes_from(token, address);
+            self.engine.came_from(token, address);
         }
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), event_token(token), both) {
