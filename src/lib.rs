@@ -26,5 +26,6 @@ mod transport;
 
 pub use base::config::Config;
 pub use base::error::Error;
+pub use base::event::{Event, EventKind};
 pub use base::payload::Parts;
-pub use reactor::{Publisher, Remote, Server};
+pub use reactor::{Events, Judge, Outbox, Publisher, Remote, Server, Stats};

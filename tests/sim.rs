@@ -7,6 +7,7 @@
 mod sim {
     pub mod decode;
     pub mod dice;
+    pub mod host;
     pub mod house;
     pub mod mishaps;
     pub mod model;

@@ -33,6 +33,7 @@ const PATHS: &[(&str, &[&str], &str)] = &[
     ("std::net", &["reactor", PROGRAMS], "sockets live in the reactor"),
     ("mio", &["reactor", PROGRAMS], "sockets live in the reactor"),
     ("socket2", &["reactor", PROGRAMS], "sockets live in the reactor"),
+    ("crossbeam_channel", &["engine", "reactor"], "queues lie between shards, and at the host program's door"),
     ("std::thread", &["reactor", PROGRAMS], "threads live in the reactor"),
     ("std::sync::Mutex", &["reactor", PROGRAMS], "nothing below the reactor is locked"),
     ("std::sync::RwLock", &["reactor", PROGRAMS], "nothing below the reactor is locked"),
@@ -40,7 +41,8 @@ const PATHS: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Addresses are data as long as nobody connects to them: an IP address anywhere, one with a port where options are read.
-const DATA: &[(&str, &str)] = &[("std::net::IpAddr", ""), ("std::net::SocketAddr", "base/config/value.rs")];
+const DATA: &[(&str, &str)] =
+    &[("std::net::IpAddr", ""), ("std::net::SocketAddr", "base/config/value.rs"), ("std::net::SocketAddr", "base/door.rs")];
 
 /// Words that only some rooms may use, and why.
 const WORDS: &[(&str, &[&str], &str)] = &[

@@ -96,7 +96,7 @@ fn turn(engine: &mut Engine, now: Now, wanted: &[u8]) -> Outcome<usize> {
                 count += usize::from(bytes.windows(wanted.len()).any(|window| window == wanted));
                 engine.handle(now, Input::Wrote { token, count: bytes.len() });
             }
-            Output::Read(_) => {}
+            Output::Read(_) | Output::Ring => {}
             Output::Shutdown(_) | Output::Close(_) => return Err("the engine closes a parked connection".into()),
         }
     }

@@ -9,6 +9,8 @@
 mod value;
 
 use super::error::Error;
+use super::event::Wanted;
+use super::pattern::Patterns;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use value::Field;
@@ -174,6 +176,19 @@ options! {
     /// The web origins whose pages may read channels: `https://example.org`, or several parted by commas.
     /// `*` is for any; off is for the server's own alone. Only pages of origins that are named may send credentials.
     origin: Text = "*".into(), 1..=4_096, zero is "off";
+    /// The channels whose subscriptions the host program decides: a name, `/a/*` (one segment more), `/a/**` (any more).
+    /// Several are parted by commas.
+    judge: Text = String::new(), 1..=4_096, zero is "off";
+    /// How long a subscription waits for the host program's answer.
+    judge_timeout_ms: Duration = 5 * SECOND, 100..=HOUR;
+    /// What becomes of a subscription that the host program does not answer in time: `deny` or `allow`.
+    judge_default: Text = "deny".into(), 4..=5;
+    /// The channels, written as for `--judge`, where clients may publish on any listener, to the host program alone.
+    host_channels: Text = String::new(), 1..=4_096, zero is "off";
+    /// What else the host program hears: `subscribed`, `unsubscribed`, `gone`, `log`, or several parted by commas.
+    events: Text = String::new(), 1..=64, zero is "off";
+    /// How many events may wait for the host program.
+    events_max: Count = 65_536, 1..=16_777_216;
     /// The path of a WebSocket that gives back what it is sent, for conformance suites.
     echo: Text = String::new(), 1..=255, zero is "off";
 }
@@ -305,7 +320,37 @@ impl Config {
         {
             faults.push(format!("--origin: {bad:?} is not an origin (write https://example.org, or * for any)"));
         }
+        faults.extend(self.misread_host_options());
         faults
+    }
+
+    /// What is wrong with the options that speak of a host program.
+    fn misread_host_options(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (name, patterns) in [("judge", &self.judge), ("host-channels", &self.host_channels)] {
+            if let Err(what) = Patterns::parse(patterns) {
+                faults.push(format!("--{name}: {what} (write /chat/rome, /chat/* or /chat/**)"));
+            }
+        }
+        if !matches!(&*self.judge_default, "deny" | "allow") {
+            faults.push(format!("--judge-default: {:?} is neither deny nor allow", self.judge_default));
+        }
+        if let Err(bad) = Wanted::parse(&self.events) {
+            faults.push(format!("--events: {bad:?} is none of subscribed, unsubscribed, gone, log"));
+        }
+        faults
+    }
+
+    /// Whether it can be served without a host program; the error has a line for each option that speaks to one.
+    pub fn check_hostless(&self) -> Result<(), Error> {
+        let options = [("judge", &self.judge), ("host-channels", &self.host_channels), ("events", &self.events)];
+        let set = options.into_iter().filter(|(_, text)| !text.is_empty());
+        let faults: Vec<String> = set
+            .map(|(name, text)| {
+                format!("--{name}: {text:?} needs a program that links Encke and answers; this server has none (off)")
+            })
+            .collect();
+        if faults.is_empty() { Ok(()) } else { Err(Error::Config(faults.join("\n"))) }
     }
 
     /// The rights of the control socket's file.

@@ -1,4 +1,6 @@
-//! By which listener a connection came in.
+//! By which listener a connection came in, and from where.
+
+pub use std::net::SocketAddr as Address;
 
 /// It decides what a connection may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,4 +16,11 @@ pub enum Door {
     PrivateLoopback,
     /// The control socket in the file system: the same, and no browser can reach it.
     Control,
+}
+
+impl Door {
+    /// Whether clients come in here. Whoever comes in by another is the application itself, or speaks for it.
+    pub fn is_public(self) -> bool {
+        matches!(self, Door::Public | Door::PublicLoopback)
+    }
 }

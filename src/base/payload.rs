@@ -39,7 +39,7 @@ pub struct Parts<'a> {
     pub event: &'a str,
     /// The bytes as published.
     pub data: &'a [u8],
-    /// When, in milliseconds since 1970.
+    /// When, in milliseconds since 1970; 0 for the moment at which a reactor takes it.
     pub unix_ms: u64,
 }
 
@@ -94,6 +94,15 @@ impl Message {
             rest = later;
         }
         Ok(Message(shared))
+    }
+
+    /// Says when it was published, if that was left to whoever takes it and nobody else holds it yet.
+    pub(crate) fn stamp(&mut self, unix_ms: u64) {
+        if let Some(bytes) = Arc::get_mut(&mut self.0)
+            && bytes[..8] == [0; 8]
+        {
+            bytes[..8].copy_from_slice(&unix_ms.to_le_bytes());
+        }
     }
 
     /// When it was published, in milliseconds since 1970.
@@ -171,6 +180,14 @@ mod tests {
         assert_eq!(message.data(), b"ciao");
         assert_eq!(message.unix_ms(), 1_700_000_000_123);
         assert_eq!(message.kind(), Kind::Text);
+    }
+
+    #[test]
+    fn a_message_is_stamped_once() {
+        let mut message = Message::new(&Parts { unix_ms: 0, ..parts("", b"x") }).unwrap();
+        message.stamp(5);
+        message.stamp(6);
+        assert_eq!(message.unix_ms(), 5);
     }
 
     #[test]

@@ -2,14 +2,17 @@
 //!
 //! Here a transport and a protocol are paired; neither knows the other.
 
+use super::who;
 use crate::base::cursor::Since;
-use crate::base::door::Door;
+use crate::base::door::{Address, Door};
 use crate::base::error::Reject;
 use crate::base::name::Name;
-use crate::http::{Request, query};
-use crate::protocol::plain::{self, Command, Preflight};
+use crate::base::pattern::Patterns;
+use crate::http::{Method, Request, query};
+use crate::protocol::plain::{self, Command, Preflight, Publish};
 use crate::transport::websocket::{self, Upgrade};
 use crate::transport::{Look, Transport, Variant, gif};
+use std::sync::Arc;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) enum Ask {
     Hold(Hold),
     /// To be told what another site's page may do; the origin that asks, as in [`Look::origin`].
     Preflight(Preflight, u16),
+    /// To take what a client publishes, if it is for the host program.
+    Publish(Publish, Speaker),
     /// Anything else.
     Command(Command),
 }
@@ -32,6 +37,18 @@ pub(crate) struct Hold {
     pub(crate) look: Look,
     /// For a WebSocket: what was agreed.
     pub(crate) socket: Option<Socket>,
+    /// Who it is, if the host program is asked about it, or may be once it is a WebSocket.
+    pub(crate) who: Option<Arc<str>>,
+}
+
+/// A client that publishes.
+#[derive(Debug)]
+pub(crate) struct Speaker {
+    pub(crate) who: Arc<str>,
+    /// Whether it may publish to others than the host program.
+    pub(crate) may_publish: Result<(), Reject>,
+    /// The origin whose page it is, as in [`Look::origin`].
+    pub(crate) origin: u16,
 }
 
 /// A WebSocket to be.
@@ -72,11 +89,54 @@ pub(crate) struct Policy {
     pub(crate) origins: Origins,
     /// The path of a WebSocket that echoes; empty for none.
     pub(crate) echo: String,
+    /// Channels whose subscriptions the host program decides.
+    pub(crate) judge: Patterns,
+    /// Channels where clients publish to the host program.
+    pub(crate) host_channels: Patterns,
+}
+
+impl Policy {
+    /// Whether a host program may want to know who a client is.
+    pub(crate) fn asks_who(&self) -> bool {
+        !self.judge.is_empty() || !self.host_channels.is_empty()
+    }
 }
 
 impl Ask {
-    /// Reads a request that came in by `door`.
-    pub(crate) fn read(request: &Request<'_, '_>, door: Door, policy: &Policy) -> Result<Ask, Reject> {
+    /// Reads a request that came in by `door` from `address`.
+    pub(crate) fn read(request: &Request<'_, '_>, door: Door, address: Option<Address>, policy: &Policy) -> Result<Ask, Reject> {
+        if let Some(ask) = Ask::of_host(request, door, address, policy)? {
+            return Ok(ask);
+        }
+        let ask = Ask::of_server(request, door, policy)?;
+        Ok(match ask {
+            Ask::Hold(hold) => Ask::Hold(hold.known(request, address, policy)),
+            ask => ask,
+        })
+    }
+
+    /// A publish that is for the host program, or may be by what its body says; or a page's question whether it may.
+    fn of_host(request: &Request<'_, '_>, door: Door, address: Option<Address>, policy: &Policy) -> Result<Option<Ask>, Reject> {
+        if policy.host_channels.is_empty() || !door.is_public() {
+            return Ok(None);
+        }
+        let Some(channel) = plain::published_channel(request)? else { return Ok(None) };
+        let of_host = channel.as_ref().is_none_or(|name| policy.host_channels.matches(name));
+        let origin = asking_origin(request, policy.origins.only());
+        if request.method == Method::Options {
+            return Ok(of_host.then(|| Ask::Preflight(plain::preflight_of_publish(), origin)));
+        }
+        let publish = plain::ungated_publish(request, channel)?;
+        if !of_host && !publish.batch {
+            return Ok(None);
+        }
+        welcome(request, &policy.origins)?;
+        let who = who::describe(request, address, "post");
+        let speaker = Speaker { who, may_publish: plain::may_publish(request, door), origin };
+        Ok(Some(Ask::Publish(publish, speaker)))
+    }
+
+    fn of_server(request: &Request<'_, '_>, door: Door, policy: &Policy) -> Result<Ask, Reject> {
         if !policy.echo.is_empty() && request.path == policy.echo {
             let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;
             return Ok(Ask::Hold(Hold::of_socket(Socket { echo: true, ..socket })));
@@ -100,21 +160,23 @@ fn needs_upgrade() -> Reject {
     Reject::new(426, "upgrade_required", "this is a WebSocket: ask with Upgrade: websocket")
 }
 
-/// The WebSocket that a request asks for, if it does. Browsers let any page open one anywhere, so here it is
-/// judged whose page that is.
+/// The WebSocket that a request asks for, if it does.
 fn socket(request: &Request<'_, '_>, door: Door, policy: &Policy) -> Result<Option<Socket>, Reject> {
     let Some(upgrade) = websocket::upgrade(request)? else { return Ok(None) };
-    if let Some(origin) = request.header("Origin") {
-        let welcome = match &policy.origins {
-            Origins::All => true,
-            Origins::None => plain::is_same_site(request),
-            Origins::Named(named) => named.iter().any(|named| named.as_bytes() == origin) || plain::is_same_site(request),
-        };
-        if !welcome {
-            return Err(Reject::new(403, "forbidden", "pages of this origin may not read here (origin)"));
-        }
-    }
-    Ok(Some(Socket { upgrade, may_publish: plain::may_publish(request, door), echo: false }))
+    welcome(request, &policy.origins)?;
+    Ok(Some(Socket { upgrade, may_publish: plain::may_publish(request, door).is_ok(), echo: false }))
+}
+
+/// Browsers let any page open a WebSocket anywhere, and post without asking first: so there it is judged whose page
+/// that is.
+fn welcome(request: &Request<'_, '_>, origins: &Origins) -> Result<(), Reject> {
+    let Some(origin) = request.header("Origin") else { return Ok(()) };
+    let welcome = match origins {
+        Origins::All => true,
+        Origins::None => plain::is_same_site(request),
+        Origins::Named(named) => named.iter().any(|named| named.as_bytes() == origin) || plain::is_same_site(request),
+    };
+    if welcome { Ok(()) } else { Err(Reject::new(403, "forbidden", "pages of this origin may not read here (origin)")) }
 }
 
 impl Hold {
@@ -122,7 +184,17 @@ impl Hold {
     fn of_socket(socket: Socket) -> Hold {
         let look = Look { deflate: socket.upgrade.deflate, ..Look::default() };
         let variant = Variant::socket().raw(socket.echo);
-        Hold { channels: Vec::new(), since: Since::Now, variant, look, socket: Some(socket) }
+        Hold { channels: Vec::new(), since: Since::Now, variant, look, socket: Some(socket), who: None }
+    }
+
+    /// The same, with who it is where the host program is to know.
+    fn known(self, request: &Request<'_, '_>, address: Option<Address>, policy: &Policy) -> Hold {
+        let asked = match &self.socket {
+            Some(socket) => policy.asks_who() && !socket.echo,
+            None => self.channels.iter().any(|name| policy.judge.matches(name)),
+        };
+        let who = asked.then(|| who::describe(request, address, self.variant.transport().name()));
+        Hold { who, ..self }
     }
 
     fn read(request: &Request<'_, '_>, first: Option<Name>, socket: Option<Socket>, policy: &Policy) -> Result<Hold, Reject> {
@@ -176,6 +248,7 @@ impl Hold {
             variant: variant.version(request.version).raw(raw).envelope(envelope).conditional(conditional).mixed(mixed),
             look,
             socket,
+            who: None,
         })
     }
 }

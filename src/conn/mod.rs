@@ -6,9 +6,9 @@
 //!        |                               v   |                  v
 //!  ExpectHead --head--> ExpectBody --> (perform) --> Asking --> ExpectHead …
 //!        ^                                   |          home shards answer
-//!        |                                   +--> Joining --> Parked
-//!        |            long-poll answered          mirrors come   |
-//!        +-------------------------------------------------------+
+//!        |                                   +--> Judged --> Joining --> Parked
+//!        |            long-poll answered       allowed    mirrors come   |
+//!        +---------------------------------------------------------------+
 //!  ExpectHead --first byte 0, control socket--> Framed --peer's end, all taken--> gone
 //!  any of them --refused, Connection: close, end of a stream--> Closing --flushed--> Lingering --> gone
 //! ```
@@ -20,10 +20,11 @@ mod ask;
 mod framed;
 mod rest;
 mod slots;
+mod who;
 
-pub(crate) use ask::{Ask, Hold, Origins, Policy};
+pub(crate) use ask::{Ask, Hold, Origins, Policy, Speaker};
 pub(crate) use framed::Framed;
-pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Rest};
+pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;
 
 use crate::base::door::Door;
@@ -41,6 +42,8 @@ pub(crate) enum State {
     ExpectBody,
     /// The home shards' answers to what it asked.
     Asking,
+    /// The host program's answer: whether it may be held.
+    Judged,
     /// The snapshots of channels that live on other shards.
     Joining,
     /// News in its channels.
@@ -79,6 +82,8 @@ impl Flags {
     pub(crate) const MAY_PUBLISH: Flags = Flags(0x100);
     /// A WebSocket that gives back what it is sent.
     pub(crate) const ECHO: Flags = Flags(0x200);
+    /// The host program has heard of it, or could have: it is told of the end.
+    pub(crate) const NOTED: Flags = Flags(0x400);
 
     pub(crate) fn has(self, flag: Flags) -> bool {
         self.0 & flag.0 != 0

@@ -1,6 +1,6 @@
 //! What a connection needs only for a moment, or only if it is of a rare kind.
 
-use super::{Ask, Framed, Subscription};
+use super::{Ask, Framed, Hold, Subscription};
 use crate::base::cursor::Since;
 use crate::base::name::Name;
 use crate::http::Chunked;
@@ -32,6 +32,10 @@ pub(crate) struct Rest {
     pub(crate) inbound: Option<Box<Inbound>>,
     /// `websocket`: the channels that a client waits for, and how it will know the answer.
     pub(crate) wished: Option<(Vec<Name>, String)>,
+    /// What the host program was asked, and has not answered yet.
+    pub(crate) judged: Option<Box<Judged>>,
+    /// `websocket`: who its client is, for a host program that may be asked or told.
+    pub(crate) who: Option<Arc<str>>,
     /// A framed stream: what its publisher is owed.
     pub(crate) framed: Option<Box<Framed>>,
 }
@@ -59,6 +63,30 @@ pub(crate) struct Asking {
     /// The answers are told as a batch's.
     pub(crate) batch: bool,
     /// `websocket`: how the client will know the answer.
+    pub(crate) reference: String,
+}
+
+/// Questions put to the host program.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// Those without an answer; never empty.
+    pub(crate) open: Vec<u64>,
+    /// What is done once all are answered well.
+    pub(crate) then: Then,
+}
+
+/// What waits for a verdict.
+#[derive(Debug)]
+pub(crate) enum Then {
+    Hold(Hold),
+    More(More),
+}
+
+/// `websocket`: more channels that a client wishes for, and how it will know the answer.
+#[derive(Debug)]
+pub(crate) struct More {
+    pub(crate) channels: Vec<Name>,
+    pub(crate) since: Since,
     pub(crate) reference: String,
 }
 
@@ -100,6 +128,8 @@ impl Rest {
             && self.asking.is_none()
             && self.inbound.is_none()
             && self.wished.is_none()
+            && self.judged.is_none()
+            && self.who.is_none()
             && self.framed.is_none()
     }
 }

@@ -108,6 +108,7 @@ impl Engine {
 
     /// Some time has passed.
     pub(super) fn passed(&mut self, now: Now) {
+        self.judge_overdue(now, TIMERS_A_TURN);
         for _ in 0..TIMERS_A_TURN {
             let Some(index) = self.timers.expired(&mut self.slots, now.tick) else { break };
             let due = self.due(now.tick, index);
@@ -157,6 +158,8 @@ impl Engine {
                 self.refuse(now, index, &timeout("the body of the request took too long (body_timeout)"), true);
             }
             State::Parked => self.hold_over(now, index),
+            // Questions have a deadline of their own, and it is over long before.
+            State::Judged => self.close(now, index),
             State::Framed => self.framed_over(now, index),
             State::ExpectHead | State::Asking | State::Joining | State::Closing | State::Lingering => self.close(now, index),
         }

@@ -332,7 +332,7 @@ impl Engine {
                 }
             }
             State::Framed => self.heard_frames(now, index, &[]),
-            State::Asking | State::Joining | State::Lingering => {}
+            State::Asking | State::Judged | State::Joining | State::Lingering => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::base::id::Epoch;
 use crate::base::name::Name;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Channel, Role};
-use crate::conn::{Flags, Hold, LOST, State, Subscription, UNKNOWN};
+use crate::conn::{ENDED, Flags, Hold, LOST, State, Subscription, UNKNOWN};
 use crate::protocol::plain::reply;
 use crate::transport;
 use crate::transport::websocket;
@@ -47,6 +47,9 @@ impl Engine {
             let connection = &mut self.slots[index];
             connection.flags.set(Flags::MAY_PUBLISH, socket.may_publish);
             connection.flags.set(Flags::ECHO, socket.echo);
+            if hold.who.is_some() {
+                connection.rest().who.clone_from(&hold.who);
+            }
             websocket::accept(connection.out(), &socket.upgrade, self.calendar.date(now));
         }
         if waiting == 0 {
@@ -138,13 +141,18 @@ impl Engine {
         let known = |subscription: &Subscription| speaks_of(since, &hub[subscription.channel]);
         let new = connection.subscriptions().iter().filter(|subscription| subscription.position == UNKNOWN);
         let foreign = !new.into_iter().any(known);
+        let told = self.host.subscribed_to(connection.subscriptions());
+        connection.flags.set(Flags::NOTED, connection.flags.has(Flags::NOTED) || !connection.subscriptions().is_empty());
         let mut lost = false;
         for subscription in connection.subscriptions_mut().iter_mut().filter(unknown) {
             let channel = &hub[subscription.channel];
             subscription.position = if foreign { LOST } else { position(since, channel, share) };
             lost |= subscription.position == LOST;
         }
-        if connection.state == State::Parked {
+        let state = connection.state;
+        self.tell_subscribed(index, &told);
+        let connection = &mut self.slots[index];
+        if state == State::Parked {
             // A WebSocket's client has wished for more channels.
             self.say_subscribed(now, index);
             return self.heard_socket(now, index, &[]);
@@ -198,15 +206,25 @@ impl Engine {
         self.answered(now, index);
     }
 
-    /// Takes a connection out of all its channels, and its look from it.
+    /// Takes a connection out of all its channels, its look from it, and all that it was waiting for there.
     pub(super) fn leave(&mut self, now: Now, index: u32) {
         self.looks.release(std::mem::take(&mut self.slots[index].look));
+        self.forget_wishes(index);
         while let Some(subscription) = self.slots[index].pop_subscription() {
-            self.unsubscribe(now.tick, subscription);
+            self.unsubscribe(now.tick, index, subscription);
         }
     }
 
-    pub(super) fn unsubscribe(&mut self, now: Tick, subscription: Subscription) {
+    /// What a connection asked for beside the news comes too late: its response is over.
+    fn forget_wishes(&mut self, index: u32) {
+        self.forget_questions(index);
+        if let Some(rest) = &mut self.slots[index].rest {
+            (rest.joining, rest.wished, rest.asking, rest.who) = (None, None, None, None);
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, now: Tick, index: u32, subscription: Subscription) {
+        self.tell_unsubscribed(index, &subscription);
         let Subscription { channel: key, place, .. } = subscription;
         let subscribers = &mut self.hub[key].subscribers;
         subscribers.swap_remove(place as usize);
@@ -263,7 +281,7 @@ fn seen(cursor: &Cursor, channel: &Channel, next: u64) -> u64 {
     match cursor.of(&channel.name, channel.epoch) {
         Seen::UpTo(offset) if offset < next => offset + 1,
         // Given out where the channel had come further: this mirror will.
-        Seen::UpTo(offset) if channel.role == Role::Mirror => offset.saturating_add(1),
+        Seen::UpTo(offset) if channel.role == Role::Mirror => offset.min(ENDED - 2) + 1,
         // Of a message that is yet to come: not a cursor that we gave out.
         Seen::UpTo(_) | Seen::Formerly => LOST,
         Seen::Nothing => next,

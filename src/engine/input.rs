@@ -24,6 +24,8 @@ pub enum Input<'a> {
     Peer(PeerMessage),
     /// A message published in this process; this shard is its channel's home.
     Publish(Message),
+    /// The host program's answer to one of this shard's questions.
+    Verdict { question: u64, allow: bool },
     /// Nothing but time has passed.
     Time,
 }

@@ -10,13 +10,15 @@
 //! that and the end of its channel's history when its socket can take it.
 //!
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
-//! message), `deliver` (readers are brought up to date), `framed` (who publishes without
-//! being answered), `peers` (what shards say to each other), `deadlines`.
+//! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
+//! (what shards say to each other), `host` (what the program around the server hears and is asked), `deadlines`.
 
 mod deadlines;
 mod deliver;
+mod events;
 mod framed;
 mod hold;
+mod host;
 mod input;
 mod looks;
 mod output;
@@ -27,6 +29,7 @@ mod receive;
 mod socket;
 
 pub use crate::base::door::Door;
+pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
@@ -34,6 +37,7 @@ pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
 use crate::base::config::Config;
 use crate::base::error::Reject;
 use crate::base::id::Token;
+use crate::base::pattern::Patterns;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Hub, Keep, Role};
@@ -47,6 +51,7 @@ use crate::transport::{self, Look, Setting, Sharing, Tools};
 use deadlines::Durations;
 use deliver::{Frames, Wave};
 use framed::{Refusals, Stalled};
+use host::Host;
 use looks::Looks;
 use peers::Peers;
 use std::collections::VecDeque;
@@ -82,6 +87,7 @@ pub struct Engine {
     workspace: Workspace,
     policy: Policy,
     calendar: Calendar,
+    host: Host,
     draining: bool,
     counters: Counters,
 }
@@ -165,6 +171,7 @@ impl Engine {
             workspace: Workspace::default(),
             policy: policy(config),
             calendar: Calendar::new(config, seed),
+            host: Host::new(config, shard, seed),
             draining: false,
             counters: Counters::default(),
             limits,
@@ -181,6 +188,7 @@ impl Engine {
     pub fn open(&mut self, now: Now, door: Door) -> Option<Token> {
         let token = self.slots.open(now.tick, door)?;
         self.counters.opened += 1;
+        self.host.opened(token);
         self.end_state_after(now.tick, token.index, self.durations.head);
         Some(token)
     }
@@ -217,11 +225,13 @@ impl Engine {
                 }
             }
             Input::Peer(message) => self.heard(now, message),
-            Input::Publish(message) => {
+            Input::Publish(mut message) => {
+                message.stamp(now.unix_ms);
                 if self.keep(now, message).is_none() {
                     self.counters.unkept += 1;
                 }
             }
+            Input::Verdict { question, allow } => self.verdict(now, question, allow),
             Input::Time => self.passed(now),
         }
     }
@@ -236,6 +246,10 @@ impl Engine {
 
     /// The next thing to do; `None` when there is nothing more in this turn.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
+        self.next_output(now).or_else(|| self.host.take_ring().then_some(Output::Ring))
+    }
+
+    fn next_output(&mut self, now: Now) -> Option<Output> {
         loop {
             if let Some(order) = self.orders.pop_front() {
                 if let Output::Close(token) = order {
@@ -274,7 +288,7 @@ impl Engine {
 
     /// When to call `handle(Input::Time)` at the latest.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.timers.next().into_iter().chain(self.channel_timers.next()).min()
+        [self.timers.next(), self.channel_timers.next(), self.host.next_deadline()].into_iter().flatten().min()
     }
 
     /// Takes no new requests, ends what is parked, lets answers under way finish.
@@ -284,6 +298,10 @@ impl Engine {
         for index in all {
             match self.slots[index].state {
                 State::Parked | State::Joining => self.end_hold(now, index),
+                State::Judged => {
+                    self.forget_questions(index);
+                    self.refuse(now, index, &reply::stopping(), true);
+                }
                 // A request may be on its way: its sender must see that nobody took it, and keep what it was answered.
                 State::ExpectHead if !self.slots[index].has_unsent() => self.finish(now, index),
                 State::Framed => self.drain_framed(now, index),
@@ -363,6 +381,7 @@ impl Engine {
     /// The connection is gone.
     fn close(&mut self, now: Now, index: u32) {
         self.leave(now, index);
+        self.tell_gone(index);
         self.leave_homes(index);
         self.timers.cancel(&mut self.slots, index);
         self.orders.push_back(Output::Close(self.slots.token(index)));
@@ -386,7 +405,14 @@ fn policy(config: &Config) -> Policy {
         named => Origins::Named(named.split(',').map(str::to_owned).collect()),
     };
     let subscriptions_max = usize::try_from(config.subscriptions_max).unwrap_or(usize::MAX);
-    Policy { subscriptions_max, origins, echo: config.echo.clone() }
+    let patterns = |text| Patterns::parse(text).expect("the options were checked");
+    Policy {
+        subscriptions_max,
+        origins,
+        echo: config.echo.clone(),
+        judge: patterns(&config.judge),
+        host_channels: patterns(&config.host_channels),
+    }
 }
 
 impl Calendar {
@@ -434,6 +460,7 @@ impl Engine {
                 assert!(held, "slot {index} does not know its place {place} in {}", self.hub[key].name);
             }
         }
+        self.check_questions();
         for index in self.slots.indices() {
             for subscription in self.slots[index].subscriptions() {
                 let channel = &self.hub[subscription.channel];

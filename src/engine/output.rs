@@ -14,4 +14,6 @@ pub enum Output {
     Shutdown(Token),
     /// Close the socket and forget the token.
     Close(Token),
+    /// The host program has events to take: ring, once all else is done.
+    Ring,
 }

@@ -18,6 +18,11 @@ impl Engine {
             Ok(messages) => messages,
             Err(reject) => return self.refuse(now, index, &reject, false),
         };
+        self.publish_messages(now, index, messages, publish.batch);
+    }
+
+    /// The same for the messages of a request, which came as a `batch` or alone.
+    pub(super) fn publish_messages(&mut self, now: Now, index: u32, messages: Vec<Message>, batch: bool) {
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
             return self.refuse(now, index, &busy, false);
@@ -33,7 +38,7 @@ impl Engine {
                 None
             });
         }
-        self.await_answers(now, index, answers, publish.batch);
+        self.await_answers(now, index, answers, batch);
     }
 
     /// A batch is taken whole or not at all, and room is known exactly: nobody else fills these boxes.

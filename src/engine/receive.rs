@@ -5,11 +5,10 @@
 //! are answered with one send.
 
 use super::Engine;
-use crate::base::error::Reject;
 use crate::base::time::Now;
 use crate::conn::{Ask, BodyUnderWay, Decoder, Flags, State};
 use crate::http::{self, Body, Chunked, Request, Version, request, response};
-use crate::protocol::plain::Command;
+use crate::protocol::plain::{Command, reply};
 
 /// Answers collected for one connection before further requests of it have to wait for the socket.
 const OUT_BYTES_MAX: usize = 64 << 10;
@@ -151,7 +150,8 @@ impl Engine {
         };
         let last = !request.keep_alive || self.draining;
         self.begin_answer(index, request.version, request.method == http::Method::Head, last);
-        let ask = match Ask::read(&request, self.slots[index].door, &self.policy) {
+        let address = self.host.address(index);
+        let ask = match Ask::read(&request, self.slots[index].door, address, &self.policy) {
             Ok(ask) => ask,
             Err(reject) => {
                 // Its body, if it has one, is not worth reading just to be able to go on behind it.
@@ -167,12 +167,12 @@ impl Engine {
     fn request_with(&mut self, now: Now, index: u32, request: &Request<'_, '_>, ask: Ask, behind: &[u8]) -> usize {
         let decoder = match request.body {
             Body::None | Body::Sized(0) => {
-                self.perform(now, index, &ask, &[]);
+                self.perform(now, index, ask, &[]);
                 return 0;
             }
             Body::Sized(len) if len <= behind.len() as u64 => {
                 let len = len as usize;
-                self.perform(now, index, &ask, &behind[..len]);
+                self.perform(now, index, ask, &behind[..len]);
                 return len;
             }
             Body::Sized(len) => Decoder::Sized(usize::try_from(len).unwrap_or(usize::MAX)),
@@ -206,7 +206,8 @@ impl Engine {
             Ok((count, false)) => count,
             Ok((count, true)) => {
                 if let Some(body) = rest.body.take() {
-                    self.perform(now, index, &body.ask, &body.data);
+                    let BodyUnderWay { ask, data, .. } = *body;
+                    self.perform(now, index, ask, &data);
                 }
                 count
             }
@@ -225,19 +226,17 @@ impl Engine {
         flags.set(Flags::LAST, last);
     }
 
-    fn perform(&mut self, now: Now, index: u32, ask: &Ask, body: &[u8]) {
+    fn perform(&mut self, now: Now, index: u32, ask: Ask, body: &[u8]) {
         match ask {
-            Ask::Hold(_) if self.draining => {
-                self.refuse(now, index, &Reject::new(503, "stopping", "the server is stopping, come back soon"), true);
-            }
-            Ask::Hold(hold) => self.hold(now, index, hold),
-            Ask::Preflight(preflight, origin) => self.preflight(now, index, *preflight, *origin),
-            Ask::Command(command) => self.command(now, index, command, body),
+            Ask::Hold(_) if self.draining => self.refuse(now, index, &reply::stopping(), true),
+            Ask::Hold(hold) => self.admit(now, index, hold),
+            Ask::Preflight(preflight, origin) => self.preflight(now, index, preflight, origin),
+            Ask::Publish(publish, speaker) => self.publish_of_client(now, index, &publish, &speaker, body),
+            Ask::Command(command) => self.command(now, index, &command, body),
         }
     }
 
     fn command(&mut self, now: Now, index: u32, command: &Command, body: &[u8]) {
-        use crate::protocol::plain::reply;
         match command {
             Command::Publish(publish) => self.publish(now, index, publish, body),
             Command::Inspect(name) => self.inspect(now, index, name),
@@ -256,7 +255,8 @@ impl Engine {
         let unsent = connection.has_unsent();
         match connection.state {
             // Whoever is held and hangs up is gone; a body that breaks off is no request.
-            State::Parked | State::Joining | State::ExpectBody | State::Lingering => self.close(now, index),
+            State::Parked | State::Judged | State::Joining => self.close(now, index),
+            State::ExpectBody | State::Lingering => self.close(now, index),
             State::ExpectHead if !unsent => self.close(now, index),
             State::Framed => self.heard_frames(now, index, &[]),
             State::ExpectHead | State::Asking | State::Closing => {}

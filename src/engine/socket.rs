@@ -9,8 +9,9 @@ use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::conn::{Asking, Flags, State};
+use crate::conn::{Asking, Flags, More, State};
 use crate::protocol::plain::feed::{self, What, Wish};
+use crate::protocol::plain::reply;
 use crate::transport::Transport;
 use crate::transport::websocket::{self, Event, Fault, Inbound, NORMAL, Opcode, Rules, Workspace};
 
@@ -60,7 +61,10 @@ impl Engine {
     /// Whether the client's next wish may be heard: the last is fulfilled, and answers do not pile up.
     fn takes_wishes(&self, index: u32) -> bool {
         let rest = &self.slots[index].rest;
-        rest.as_ref().is_none_or(|rest| rest.joining.is_none() && rest.asking.is_none() && rest.out.len() < OUT_BYTES_MAX)
+        rest.as_ref().is_none_or(|rest| {
+            let waits = rest.joining.is_some() || rest.asking.is_some() || rest.judged.is_some();
+            !waits && rest.out.len() < OUT_BYTES_MAX
+        })
     }
 
     fn socket_event(&mut self, now: Now, index: u32, event: Event<'_>) {
@@ -101,13 +105,13 @@ impl Engine {
     fn fulfil(&mut self, now: Now, index: u32, wish: Wish) {
         let Wish { reference, what } = wish;
         match what {
-            What::Subscribe { channels, since } => self.subscribe_more(now, index, channels, &since, reference),
+            What::Subscribe { channels, since } => self.wish_for(now, index, More { channels, since, reference }),
             What::Unsubscribe { channels } => {
                 for name in &channels {
                     if let Some(key) = self.hub.find(name)
                         && let Some(subscription) = self.slots[index].take_subscription(key)
                     {
-                        self.unsubscribe(now.tick, subscription);
+                        self.unsubscribe(now.tick, index, subscription);
                     }
                 }
                 self.say_json(now, index, &feed::unsubscribed(&channels, &reference));
@@ -116,35 +120,35 @@ impl Engine {
         }
     }
 
-    fn subscribe_more(
-        &mut self,
-        now: Now,
-        index: u32,
-        channels: Vec<Name>,
-        since: &crate::base::cursor::Since,
-        reference: String,
-    ) {
+    /// A client wishes for more channels; the host program is asked first about those that it judges.
+    fn wish_for(&mut self, now: Now, index: u32, more: More) {
         let held = self.slots[index].subscriptions();
         let is_held = |name: &Name| self.hub.find(name).is_some_and(|key| held.iter().any(|one| one.channel == key));
-        let new = channels.iter().filter(|name| !is_held(name)).count();
-        if held.len() + new > self.limits.subscriptions {
+        let new: Vec<Name> = more.channels.iter().filter(|name| !is_held(name)).cloned().collect();
+        if held.len() + new.len() > self.limits.subscriptions {
             let detail = format!("a connection has at most {} channels (subscriptions_max)", self.limits.subscriptions);
-            return self.say_refused(now, index, &Reject::new(400, "too_many_channels", detail), &reference);
+            return self.say_refused(now, index, &Reject::new(400, "too_many_channels", detail), &more.reference);
         }
+        self.admit_more(now, index, &new, more);
+    }
+
+    /// Nobody objects to these channels.
+    pub(super) fn subscribe_more(&mut self, now: Now, index: u32, more: More) {
+        let More { channels, since, reference } = more;
         // All or none: whoever is refused must not be half subscribed.
         let unknown = channels.iter().filter(|name| self.hub.find(name).is_none()).count();
         if self.hub.len() + unknown > self.limits.channels {
-            return self.say_refused(now, index, &crate::protocol::plain::reply::too_many_channels(), &reference);
+            return self.say_refused(now, index, &reply::too_many_channels(), &reference);
         }
         let mut waiting = 0;
         for name in &channels {
-            waiting += self.join(now, index, name, since).expect("there is room for all of them");
+            waiting += self.join(now, index, name, &since).expect("there is room for all of them");
         }
         self.slots[index].rest().wished = Some((channels, reference));
         if waiting == 0 {
-            return self.joined(now, index, since);
+            return self.joined(now, index, &since);
         }
-        self.slots[index].rest().joining = Some((since.clone(), waiting));
+        self.slots[index].rest().joining = Some((since, waiting));
     }
 
     /// The channels that a client wished for are known.
@@ -157,6 +161,12 @@ impl Engine {
     }
 
     fn publish_said(&mut self, now: Now, index: u32, message: Message, reference: String) {
+        if self.is_for_host(index, &message) {
+            return match self.give_to_host(index, vec![message], None) {
+                true => self.say_json(now, index, &feed::taken(&reference)),
+                false => self.say_refused(now, index, &reply::host_is_busy(), &reference),
+            };
+        }
         if !self.slots[index].flags.has(Flags::MAY_PUBLISH) {
             let reject = Reject::new(403, "forbidden", "this connection may not publish");
             return self.say_refused(now, index, &reject, &reference);
@@ -184,7 +194,7 @@ impl Engine {
         self.heard_socket(now, index, &[]);
     }
 
-    fn say_refused(&mut self, now: Now, index: u32, reject: &Reject, reference: &str) {
+    pub(super) fn say_refused(&mut self, now: Now, index: u32, reject: &Reject, reference: &str) {
         self.counters.refused += 1;
         self.say_json(now, index, &feed::refused(reject, reference));
     }

@@ -1,7 +1,7 @@
 //! How others reach a reactor: two bounded queues and a waker.
 //!
 //! A [`Mailbox`] is the side that everybody may push into; the reactor alone holds its [`Inbox`]. One queue
-//! is for messages published in this process, one for what other reactors send. Neither push ever blocks, a
+//! is for the mail of this process (what it publishes and answers), one for what other reactors send. Neither push ever blocks, a
 //! full queue gives back what it was offered, and nothing that was taken is lost while the reactor lives.
 //!
 //! **The wake protocol.** A wake-up is a system call and costs the sender fifty times the push, so it is
@@ -27,12 +27,12 @@ use crate::base::error::Error;
 use crate::base::payload::Message;
 use crate::base::time::Tick;
 use crate::engine::PeerMessage;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use mio::Waker;
 use socket2::Socket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a reactor looks while it ticks.
 pub(super) const TICK: Duration = Duration::from_millis(1);
@@ -40,6 +40,26 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 /// More rings than this in one window are a thick stream: a thousand a second.
 const RINGS_MAX: u32 = 100;
 const RINGS_WINDOW_MS: u64 = 100;
+
+/// What this process sends a reactor.
+#[derive(Debug)]
+pub(super) enum Mail {
+    /// A message whose channel is at home there.
+    Message(Message),
+    /// Anything else.
+    Rare(Box<Rare>),
+}
+
+/// Mail that need not be small.
+#[derive(Debug)]
+pub(super) enum Rare {
+    /// The host program's answer to a question that was asked there.
+    Verdict { question: u64, allow: bool },
+    /// To be dropped once everything before it is taken: whoever holds the other end is told by that.
+    Barrier(Sender<()>),
+}
+
+const _: () = assert!(size_of::<Mail>() == size_of::<Message>(), "what is rare costs a message nothing");
 
 /// What one reactor sends another.
 #[derive(Debug)]
@@ -50,20 +70,20 @@ pub(super) enum Parcel {
     Socket { socket: Socket, door: Door },
 }
 
-/// Makes a mailbox with room for `capacity` messages and as many parcels, and the inbox behind it.
+/// Makes a mailbox with room for `capacity` pieces of mail and as many parcels, and the inbox behind it.
 /// `waker` wakes the inbox's reactor.
 pub(super) fn mailbox(capacity: usize, waker: Waker) -> (Mailbox, Inbox) {
-    let (message_in, messages) = bounded(capacity);
+    let (mail_in, mail) = bounded(capacity);
     let (parcel_in, parcels) = bounded(capacity);
     let bells = Arc::new(Bells { publishers: Bell::silent(), peers: Bell::silent(), waker });
-    let inbox = Inbox { messages, parcels, bells: bells.clone(), armed: false, pace: Pace::default() };
-    (Mailbox { messages: message_in, parcels: parcel_in, bells }, inbox)
+    let inbox = Inbox { mail, parcels, bells: bells.clone(), armed: false, pace: Pace::default() };
+    (Mailbox { mail: mail_in, parcels: parcel_in, bells }, inbox)
 }
 
 /// The side to push into, from any thread.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    messages: Sender<Message>,
+    mail: Sender<Mail>,
     parcels: Sender<Parcel>,
     bells: Arc<Bells>,
 }
@@ -71,9 +91,25 @@ pub(super) struct Mailbox {
 impl Mailbox {
     /// Offers a message published in this process: [`Error::Full`] or [`Error::Closed`] if it was not taken.
     pub(super) fn publish(&self, message: Message) -> Result<(), Error> {
-        self.messages.try_send(message).map_err(|error| match error {
+        self.post(Mail::Message(message))
+    }
+
+    /// Offers mail of this process, under the same terms.
+    pub(super) fn post(&self, mail: Mail) -> Result<(), Error> {
+        self.mail.try_send(mail).map_err(|error| match error {
             TrySendError::Full(_) => Error::Full,
             TrySendError::Disconnected(_) => Error::Closed,
+        })?;
+        self.bells.ring(&self.bells.publishers);
+        Ok(())
+    }
+
+    /// Puts a barrier behind all that was published before; waits for room until `deadline`.
+    pub(super) fn bar(&self, barrier: Sender<()>, deadline: Instant) -> Result<(), Error> {
+        let mail = Mail::Rare(Box::new(Rare::Barrier(barrier)));
+        self.mail.send_deadline(mail, deadline).map_err(|error| match error {
+            SendTimeoutError::Timeout(_) => Error::TimedOut,
+            SendTimeoutError::Disconnected(_) => Error::Closed,
         })?;
         self.bells.ring(&self.bells.publishers);
         Ok(())
@@ -107,7 +143,7 @@ impl Mailbox {
 /// The reactor's side.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    messages: Receiver<Message>,
+    mail: Receiver<Mail>,
     parcels: Receiver<Parcel>,
     bells: Arc<Bells>,
     /// Whether the publishers' bell was armed when the reactor went to sleep.
@@ -116,11 +152,11 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// The next message published in this process.
-    pub(super) fn message(&mut self, now: Tick) -> Option<Message> {
-        let message = self.messages.try_recv().ok()?;
-        self.pace.last_message = now;
-        Some(message)
+    /// The next mail of this process.
+    pub(super) fn mail(&mut self, now: Tick) -> Option<Mail> {
+        let mail = self.mail.try_recv().ok()?;
+        self.pace.last_mail = now;
+        Some(mail)
     }
 
     /// The next parcel from another reactor.
@@ -138,7 +174,7 @@ impl Inbox {
             self.armed = true;
         }
         fence(Ordering::SeqCst);
-        if self.messages.is_empty() && self.parcels.is_empty() {
+        if self.mail.is_empty() && self.parcels.is_empty() {
             return ticking.then_some(TICK);
         }
         self.rise(now);
@@ -160,7 +196,7 @@ pub(super) struct Pace {
     window: Tick,
     rings: u32,
     ticking: bool,
-    pub(super) last_message: Tick,
+    pub(super) last_mail: Tick,
 }
 
 impl Pace {
@@ -172,13 +208,13 @@ impl Pace {
         self.rings += 1;
         if self.rings > RINGS_MAX {
             self.ticking = true;
-            self.last_message = now;
+            self.last_mail = now;
         }
     }
 
     /// Whether to look again in a tick. Ends once more than a tick has passed without a message.
     pub(super) fn ticks(&mut self, now: Tick) -> bool {
-        self.ticking &= Duration::from_millis(now.since(self.last_message)) <= TICK;
+        self.ticking &= Duration::from_millis(now.since(self.last_mail)) <= TICK;
         self.ticking
     }
 }
@@ -247,6 +283,14 @@ mod tests {
         Message::new(&parts).expect("good parts")
     }
 
+    /// The next message, where nothing else is sent.
+    fn next_message(inbox: &mut Inbox, now: Tick) -> Option<Message> {
+        inbox.mail(now).map(|mail| match mail {
+            Mail::Message(message) => message,
+            other => panic!("{other:?}"),
+        })
+    }
+
     fn numbered(sender: u32, number: u32) -> Message {
         message(&[sender.to_le_bytes(), number.to_le_bytes()].concat())
     }
@@ -275,11 +319,22 @@ mod tests {
         assert!(mailbox.publish(message(b"1")).is_ok());
         assert!(mailbox.publish(message(b"2")).is_ok());
         assert!(matches!(mailbox.publish(message(b"3")), Err(Error::Full)));
-        assert_eq!(inbox.message(Tick(0)).expect("the first").data(), b"1");
+        assert_eq!(next_message(&mut inbox, Tick(0)).expect("the first").data(), b"1");
         assert!(mailbox.publish(message(b"4")).is_ok());
-        assert_eq!(inbox.message(Tick(0)).expect("the second").data(), b"2");
-        assert_eq!(inbox.message(Tick(0)).expect("the fourth").data(), b"4");
-        assert!(inbox.message(Tick(0)).is_none());
+        assert_eq!(next_message(&mut inbox, Tick(0)).expect("the second").data(), b"2");
+        assert_eq!(next_message(&mut inbox, Tick(0)).expect("the fourth").data(), b"4");
+        assert!(next_message(&mut inbox, Tick(0)).is_none());
+    }
+
+    #[test]
+    fn a_verdict_comes_in_the_order_of_the_mail() {
+        let (mailbox, mut inbox, _poll) = reactor(2);
+        mailbox.publish(message(b"1")).expect("room");
+        mailbox.post(Mail::Rare(Box::new(Rare::Verdict { question: 7, allow: true }))).expect("room");
+        assert!(matches!(mailbox.post(Mail::Rare(Box::new(Rare::Verdict { question: 8, allow: false }))), Err(Error::Full)));
+        assert!(next_message(&mut inbox, Tick(0)).is_some());
+        let Some(Mail::Rare(rare)) = inbox.mail(Tick(0)) else { panic!("the verdict") };
+        assert!(matches!(*rare, Rare::Verdict { question: 7, allow: true }));
     }
 
     #[test]
@@ -310,7 +365,7 @@ mod tests {
         mailbox.publish(message(b"up")).expect("room");
         assert!(!is_woken(&mut poll), "the reactor is up");
         assert_eq!(inbox.settle(Tick(0)), Some(Duration::ZERO), "there is a message");
-        assert!(inbox.message(Tick(0)).is_some());
+        assert!(next_message(&mut inbox, Tick(0)).is_some());
         assert_eq!(inbox.settle(Tick(0)), None);
         mailbox.publish(message(b"first")).expect("room");
         assert!(is_woken(&mut poll));
@@ -328,7 +383,7 @@ mod tests {
             mailbox.publish(message(b"")).expect("room");
             assert!(is_woken(&mut poll));
             inbox.rise(Tick(5));
-            assert!(inbox.message(Tick(5)).is_some());
+            assert!(next_message(&mut inbox, Tick(5)).is_some());
         }
         assert_eq!(inbox.settle(Tick(6)), Some(TICK));
         mailbox.publish(message(b"")).expect("room");
@@ -336,7 +391,7 @@ mod tests {
         mailbox.knock();
         assert!(is_woken(&mut poll), "a peer need not wait for the tick");
         inbox.rise(Tick(7));
-        assert!(inbox.message(Tick(7)).is_some());
+        assert!(next_message(&mut inbox, Tick(7)).is_some());
         assert_eq!(inbox.settle(Tick(8)), Some(TICK));
         assert_eq!(inbox.settle(Tick(9)), None);
     }
@@ -349,7 +404,7 @@ mod tests {
             mailbox.publish(message(b"")).expect("room");
             assert!(is_woken(&mut poll), "at {ms} ms");
             inbox.rise(Tick(ms));
-            assert!(inbox.message(Tick(ms)).is_some());
+            assert!(next_message(&mut inbox, Tick(ms)).is_some());
         }
     }
 
@@ -365,7 +420,7 @@ mod tests {
             assert!(timeout.is_some() || !events.is_empty(), "asleep with {taken} of {count} taken");
             now = now + pace_ms;
             inbox.rise(now);
-            while let Some(message) = inbox.message(now) {
+            while let Some(message) = next_message(inbox, now) {
                 taken += 1;
                 each(&message);
             }
@@ -390,7 +445,7 @@ mod tests {
                 taken.fetch_add(1, Ordering::Release);
             });
         });
-        assert!(inbox.message(Tick(0)).is_none());
+        assert!(next_message(&mut inbox, Tick(0)).is_none());
     }
 
     #[test]

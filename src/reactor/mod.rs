@@ -5,16 +5,21 @@
 //! the engine: a reactor carries bytes and tells the time.
 //!
 //! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
-//! does it with, `mailbox` is how others reach it, `clock` tells it the time, and `server` starts and stops
-//! them all. `remote` is the other side: a publisher to a server in another process.
+//! does it with, `mailbox` is how others reach it, `events` is how the host program hears of it, `clock` tells it
+//! the time, and `server` starts and stops them all. `remote` is the other side: a publisher to a server in
+//! another process.
 
 mod clock;
+mod events;
 mod listener;
 mod mailbox;
 mod remote;
 mod server;
 mod socket;
+mod tally;
 mod turn;
 
+pub use events::{Events, Outbox};
 pub use remote::Remote;
-pub use server::{Addresses, Publisher, Server};
+pub use server::{Addresses, Judge, Publisher, Server};
+pub use tally::Stats;

@@ -4,16 +4,19 @@
 //! the others down with it, in good order: half a server would lose messages silently. Its thread is fenced,
 //! so a host program survives that, and publishers are told [`Error::Closed`].
 
-use super::clock::{Clock, unix_ms};
+use super::clock::Clock;
+use super::events::{Events, Outbox, outbox};
 use super::listener::{Bound, ControlFile, bind};
-use super::mailbox::Mailbox;
+use super::mailbox::{Mail, Mailbox, Rare};
+use super::tally::{Stats, Tally};
 use super::turn::{Outfit, Turn};
-use crate::base::config::Config;
+use crate::base::config::{Config, DURATION_MS_MAX};
 use crate::base::error::Error;
 use crate::base::name::Name;
 use crate::base::payload::{Message, Parts};
 use crate::base::random::Seed;
 use crate::engine::Engine;
+use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -21,8 +24,9 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// The most reactors a server makes of its own accord.
 const REACTORS_MAX: usize = 256;
@@ -48,9 +52,23 @@ pub struct Addresses {
 }
 
 impl Server {
-    /// Binds all that `config` names and starts the reactors.
+    /// Binds all that `config` names and starts the reactors. Nobody hears of its events: the options that speak to
+    /// a host program must be off.
     pub fn start(config: Config) -> Result<Server, Error> {
         config.check()?;
+        config.check_hostless()?;
+        Server::start_with(config, None)
+    }
+
+    /// The same for a host program that takes the server's events, and answers what it is asked.
+    pub fn start_hosted(config: Config) -> Result<(Server, Events), Error> {
+        config.check()?;
+        let (outbox, events) =
+            outbox(config.events_max).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
+        Ok((Server::start_with(config, Some(outbox))?, events))
+    }
+
+    fn start_with(config: Config, outbox: Option<Outbox>) -> Result<Server, Error> {
         let reactors = reactors(&config);
         let capacity = config.mailbox_messages as usize;
         let Bound { listeners, addresses, control } = bind(&config, reactors)?;
@@ -65,8 +83,10 @@ impl Server {
         let shared = Arc::new(Shared {
             seed: system_seed(),
             message_bytes_max: config.body_bytes_max,
-            drain_timeout_ms: config.drain_timeout_ms,
+            drain_timeout_ms: AtomicU64::new(config.drain_timeout_ms),
+            tallies: (0..reactors).map(|_| Tally::default()).collect(),
             mailboxes,
+            outbox,
             stopping: AtomicBool::new(false),
             undrained: AtomicUsize::new(0),
         });
@@ -85,7 +105,10 @@ impl Server {
         let attendance = Attendance::new(self.shared.clone());
         let body = move || {
             fenced(&shared, shard, || {
-                let engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
+                let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
+                if let Some(outbox) = &shared.outbox {
+                    engine.set_host(outbox.port());
+                }
                 Turn::new(outfit, engine, clock, attendance).run()
             });
         };
@@ -104,6 +127,16 @@ impl Server {
         Publisher { shared: self.shared.clone() }
     }
 
+    /// A handle to answer questions with, from any thread. It does not keep the server running.
+    pub fn judge(&self) -> Judge {
+        Judge { shared: self.shared.clone() }
+    }
+
+    /// Where more can be told to the host program; `None` if the server was started without one.
+    pub fn outbox(&self) -> Option<Outbox> {
+        self.shared.outbox.clone()
+    }
+
     /// Whether it serves: not once it was told to stop, and not after a reactor has failed.
     pub fn is_running(&self) -> bool {
         !self.shared.is_stopping()
@@ -113,6 +146,18 @@ impl Server {
     /// `drain_timeout_ms`, and returns when every thread has ended. Dropping the server does the same.
     pub fn stop(self) {
         drop(self);
+    }
+
+    /// The same once all that was published is taken, both within `limit`, which replaces the option. It has stopped
+    /// whatever this returns; [`Error::TimedOut`]: with messages that were not taken.
+    pub fn finish(self, limit: Duration) -> Result<(), Error> {
+        let begun = Instant::now();
+        let flushed = self.publisher().flush(limit);
+        let left = limit.saturating_sub(begun.elapsed()).as_millis();
+        let left = u64::try_from(left).unwrap_or(u64::MAX).min(DURATION_MS_MAX);
+        self.shared.drain_timeout_ms.store(left, Ordering::Release);
+        drop(self);
+        flushed
     }
 }
 
@@ -141,7 +186,7 @@ impl Publisher {
     /// Never blocks. [`Error::Full`]: nothing was taken, try again shortly. Messages of one thread to one
     /// channel keep their order.
     pub fn publish(&self, channel: &str, data: &[u8]) -> Result<(), Error> {
-        self.publish_with(&Parts { channel, content_type: "", event: "", data, unix_ms: unix_ms() })
+        self.publish_with(&Parts { channel, content_type: "", event: "", data, unix_ms: 0 })
     }
 
     /// The same, with everything that a message may carry.
@@ -157,6 +202,49 @@ impl Publisher {
         let home = Engine::home_of(self.shared.seed, self.shared.shards(), parts.channel);
         self.shared.mailboxes[usize::from(home)].publish(message)
     }
+
+    /// Waits until the reactors have taken all that was published before, by whichever thread: it is in the
+    /// channels' histories, and on its way to their subscribers. [`Error::TimedOut`] if that takes longer.
+    pub fn flush(&self, limit: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + limit.min(Duration::from_millis(DURATION_MS_MAX));
+        let (barrier, taken) = bounded(0);
+        for mailbox in &self.shared.mailboxes {
+            mailbox.bar(barrier.clone(), deadline)?;
+        }
+        drop(barrier);
+        // Nothing is ever sent: each reactor drops its barrier, and the last one ends the wait.
+        match taken.recv_deadline(deadline) {
+            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut),
+            // A reactor that failed drops what it has not taken.
+            _ if self.shared.is_stopping() => Err(Error::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the reactors have done, and have to do, all together.
+    pub fn stats(&self) -> Stats {
+        self.shared.tallies.iter().map(Tally::read).fold(Stats::default(), Stats::plus)
+    }
+}
+
+/// Answers what a server of this process asked its host program.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    shared: Arc<Shared>,
+}
+
+impl Judge {
+    /// Answers a question: whether the client may subscribe. An answer that comes too late, or twice, does nothing.
+    ///
+    /// Never blocks. [`Error::Full`]: nothing was taken, try again shortly.
+    pub fn answer(&self, question: u64, allow: bool) -> Result<(), Error> {
+        if self.shared.is_stopping() {
+            return Err(Error::Closed);
+        }
+        let asker = self.shared.mailboxes.get(usize::from(Engine::asker_of(question)));
+        let asker = asker.ok_or_else(|| Error::Invalid(format!("there was no question {question}")))?;
+        asker.post(Mail::Rare(Box::new(Rare::Verdict { question, allow })))
+    }
 }
 
 /// What a server's reactors and publishers have in common.
@@ -164,9 +252,13 @@ impl Publisher {
 pub(super) struct Shared {
     seed: Seed,
     message_bytes_max: u64,
-    pub(super) drain_timeout_ms: u64,
+    pub(super) drain_timeout_ms: AtomicU64,
+    /// One a reactor.
+    pub(super) tallies: Vec<Tally>,
     /// One a reactor.
     pub(super) mailboxes: Vec<Mailbox>,
+    /// Toward the host program, if there is one.
+    outbox: Option<Outbox>,
     stopping: AtomicBool,
     /// Reactors that may still have connections.
     undrained: AtomicUsize,
@@ -181,6 +273,13 @@ impl Shared {
     /// Whether no reactor has connections left to drain.
     pub(super) fn is_drained(&self) -> bool {
         self.undrained.load(Ordering::Acquire) == 0
+    }
+
+    /// The host program has something to take.
+    pub(super) fn ring(&self) {
+        if let Some(outbox) = &self.outbox {
+            outbox.ring();
+        }
     }
 
     fn shards(&self) -> u16 {
@@ -227,10 +326,14 @@ impl Drop for Attendance {
 
 /// Runs a reactor so that neither its failure nor its panic leaves this thread, and either stops the server.
 fn fenced(shared: &Shared, shard: usize, reactor: impl FnOnce() -> io::Result<()>) {
-    match catch_unwind(AssertUnwindSafe(reactor)) {
+    let why = match catch_unwind(AssertUnwindSafe(reactor)) {
         Ok(Ok(())) => return,
-        Ok(Err(error)) => log::error!("reactor {shard} failed, the server stops: {error}"),
-        Err(panic) => log::error!("reactor {shard} panicked, the server stops: {}", panic_text(&*panic)),
+        Ok(Err(error)) => format!("reactor {shard} failed, the server stops: {error}"),
+        Err(panic) => format!("reactor {shard} panicked, the server stops: {}", panic_text(&*panic)),
+    };
+    log::error!("{why}");
+    if let Some(outbox) = &shared.outbox {
+        outbox.push_failure(&why);
     }
     shared.stop();
 }
@@ -258,6 +361,8 @@ pub(super) fn system_seed() -> Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::event::{Event, EventKind};
+    use crate::base::time::Tick;
     use crate::reactor::mailbox::{Inbox, mailbox};
     use mio::{Events, Poll, Token, Waker};
     use std::io::{BufRead, BufReader, Read, Write};
@@ -272,8 +377,10 @@ mod tests {
         let shared = Shared {
             seed: Seed(1, 2),
             message_bytes_max: 10,
-            drain_timeout_ms: 0,
+            drain_timeout_ms: AtomicU64::new(0),
+            tallies: vec![],
             mailboxes: vec![mailbox],
+            outbox: None,
             stopping: AtomicBool::new(false),
             undrained: AtomicUsize::new(0),
         };
@@ -292,6 +399,34 @@ mod tests {
         fenced(&shared, 0, || panic!("on purpose"));
         assert!(shared.is_stopping());
         assert!(is_woken(&mut poll));
+    }
+
+    #[test]
+    fn the_host_program_is_told_of_a_failure() {
+        let (shared, _inbox, _poll) = shared();
+        let mut shared = Arc::into_inner(shared).expect("nobody else has it");
+        let (outbox, events) = outbox(1).expect("a pair");
+        assert!(outbox.push(Event::log("whatever waits")));
+        shared.outbox = Some(outbox);
+        fenced(&Arc::new(shared), 3, || panic!("on purpose"));
+        assert_eq!(events.next().map(|event| event.kind), Some(EventKind::Log));
+        let failure = events.next().expect("it failed");
+        assert_eq!(failure.kind, EventKind::Failed);
+        assert_eq!(failure.data(), b"reactor 3 panicked, the server stops: on purpose");
+        assert!(events.next().is_none());
+    }
+
+    #[test]
+    fn an_answer_goes_to_the_shard_that_asked() {
+        let (shared, mut inbox, _poll) = shared();
+        let judge = Judge { shared: shared.clone() };
+        assert!(matches!(judge.answer(1 << 48, true), Err(Error::Invalid(_))), "there is one shard");
+        assert!(judge.answer(7, true).is_ok());
+        assert!(matches!(judge.answer(8, true), Err(Error::Full)));
+        let Some(Mail::Rare(rare)) = inbox.mail(Tick(0)) else { panic!("the verdict") };
+        assert!(matches!(*rare, Rare::Verdict { question: 7, allow: true }));
+        shared.stop();
+        assert!(matches!(judge.answer(9, true), Err(Error::Closed)));
     }
 
     #[test]
@@ -390,6 +525,27 @@ mod tests {
         let mut stream = BufReader::new(stream);
         read_until(&mut stream, "text/event-stream");
         stream
+    }
+
+    #[test]
+    fn a_flush_returns_when_all_that_was_published_is_taken() {
+        let server = Server::start(free_ports(3)).expect("free ports");
+        let publisher = server.publisher();
+        for number in 0..3_000 {
+            publisher.publish(&format!("/flush/{}", number % 10), b"x").expect("room");
+        }
+        publisher.flush(Duration::from_secs(20)).expect("it is taken");
+        assert_eq!(server.publisher().stats().published, 3_000);
+        server.finish(Duration::from_secs(20)).expect("nothing is left");
+        assert!(matches!(publisher.flush(Duration::from_secs(20)), Err(Error::Closed)));
+    }
+
+    #[test]
+    fn a_flush_ends_in_time_though_nobody_takes_anything() {
+        let (shared, _inbox, _poll) = shared();
+        let publisher = Publisher { shared };
+        assert!(matches!(publisher.flush(Duration::ZERO), Err(Error::TimedOut)));
+        assert!(matches!(publisher.flush(Duration::from_millis(1)), Err(Error::TimedOut)), "no room for a barrier");
     }
 
     #[test]

@@ -124,9 +124,9 @@ pub(super) fn send(socket: &Socket, [first, second]: [&[u8]; 2]) -> io::Result<u
 
 /// A peer that has gone must not kill the process; Apple's systems have an option of the socket for that.
 #[cfg(not(target_vendor = "apple"))]
-const SEND_FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
+pub(super) const SEND_FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
-const SEND_FLAGS: libc::c_int = 0;
+pub(super) const SEND_FLAGS: libc::c_int = 0;
 
 #[cfg(test)]
 mod tests {

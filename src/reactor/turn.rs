@@ -17,7 +17,7 @@
 
 use super::clock::Clock;
 use super::listener::Listener;
-use super::mailbox::{Inbox, Mailbox, Parcel, mailbox};
+use super::mailbox::{Inbox, Mail, Mailbox, Parcel, Rare, mailbox};
 use super::server::{Attendance, Shared};
 use super::socket::{self, Mark, Sockets};
 use crate::base::door::Door;
@@ -32,6 +32,7 @@ use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The one receive buffer of a reactor.
@@ -43,7 +44,7 @@ const READS_MAX: usize = 4;
 /// Connections a listener accepts in a turn.
 const ACCEPTS_MAX: usize = 64;
 
-/// Messages, and as many parcels, taken from the inbox in a turn.
+/// Pieces of mail, and as many parcels, taken from the inbox in a turn.
 const MAIL_MAX: usize = 4096;
 
 /// Events taken from one poll; a poll that fills them doubles them.
@@ -147,6 +148,7 @@ impl Turn {
             self.drain(now);
             self.write(now);
             self.peers();
+            self.shared.tallies[self.shard].write(&self.engine);
             if self.is_over(now) {
                 return Ok(());
             }
@@ -233,6 +235,11 @@ impl Turn {
     /// Takes a connection in; without room for it, closes it by dropping it.
     fn open(&mut self, now: Now, socket: Socket, door: Door) {
         let Some(token) = self.engine.open(now, door) else { return };
+        if self.engine.wants_addresses()
+            && let Some(address) = socket.peer_addr().ok().and_then(|address| address.as_socket())
+        {
+            self.engine.came_from(token, address);
+        }
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), event_token(token), both) {
             Ok(()) => self.sockets.insert(token, socket),
@@ -300,8 +307,22 @@ impl Turn {
             }
         }
         for _ in 0..MAIL_MAX {
-            let Some(message) = self.inbox.message(now.tick) else { break };
-            self.engine.handle(now, Input::Publish(message));
+            match self.inbox.mail(now.tick) {
+                None => break,
+                Some(Mail::Message(message)) => self.engine.handle(now, Input::Publish(message)),
+                Some(Mail::Rare(rare)) => self.open_rare(now, *rare),
+            }
+        }
+    }
+
+    fn open_rare(&mut self, now: Now, rare: Rare) {
+        match rare {
+            Rare::Verdict { question, allow } => self.engine.handle(now, Input::Verdict { question, allow }),
+            Rare::Barrier(barrier) => {
+                // Whoever waits for it may count what it has published.
+                self.shared.tallies[self.shard].write(&self.engine);
+                drop(barrier);
+            }
         }
     }
 
@@ -324,6 +345,7 @@ impl Turn {
                 }
                 Output::Shutdown(token) => self.shutdown(token),
                 Output::Close(token) => self.sockets.close(token),
+                Output::Ring => self.shared.ring(),
             }
         }
     }
@@ -386,7 +408,7 @@ impl Turn {
     /// Once the server stops: no new connections, and the engine sees the others off.
     fn drain(&mut self, now: Now) {
         if self.stage == Stage::Serving && self.shared.is_stopping() {
-            self.stage = Stage::Draining { until: now.tick + self.shared.drain_timeout_ms };
+            self.stage = Stage::Draining { until: now.tick + self.shared.drain_timeout_ms.load(Ordering::Acquire) };
             self.listeners.clear();
             self.engine.drain(now);
         }

@@ -53,6 +53,11 @@ const ACCEPTED: [(&str, Transport, u16); 5] = [
 ];
 
 impl Transport {
+    /// What it is called.
+    pub(crate) fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, transport, _)| *transport == self).map_or("websocket", |(name, ..)| name)
+    }
+
     /// Whether a response carries many batches and ends when its life span does.
     pub(crate) fn is_stream(self) -> bool {
         match self {

@@ -103,7 +103,8 @@ fn write_line(line: &[u8]) -> String {
     }
 }
 
-fn escape(bytes: &[u8]) -> String {
+/// Bytes as a part of a line.
+pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         let mut valid = chunk.valid();

@@ -8,10 +8,13 @@
 //! a eof                                        a reset
 //! a takes 10                                   its socket is full after 10 more bytes,  a ready  until then
 //! publish /chat type=text/plain event=e | hi   the program around the server publishes,  64 times publish …  so often
+//! host allows 1                                it answers the first question,  host denies 1
+//! host sleeps                                  it takes no events,  host wakes  until then
 //! hold mail                                    no shard's mailbox has room,  pass mail  until then
 //! drain                                        the server is to stop
 //! a < HTTP/1.1 200 OK                          what a client then gets; see `notation` for how it is written
 //! a !shutdown                                  a !close
+//! host < subscribe 1 a /chat {…}               the program is asked the first question, about client a
 //! ```
 //! What clients get is told after each act, in full: what is not told must not come.
 //! `@ whole: why` says that what clients get may depend on how what they send is cut.
@@ -19,6 +22,7 @@
 use super::notation::{self, Epochs};
 use super::world::{Client, Manner, SEED, World};
 use encke::Config;
+use encke::base::event::{Event, EventKind};
 use encke::base::payload::Parts;
 use encke::engine::{Door, Engine};
 
@@ -50,6 +54,8 @@ enum Act {
     Reset { client: String },
     Take { client: String, room: Option<usize> },
     Publish { times: usize, channel: String, content_type: String, event: String, data: String },
+    Answer { question: usize, allow: bool },
+    HostSleeps(bool),
     HoldMail(bool),
     Drain,
     PassUntil(u64),
@@ -174,8 +180,10 @@ impl Transcript {
     pub fn told(&self) -> String {
         let mut text = String::new();
         let mut known: Vec<(usize, bool, bool)> = Vec::new();
+        let mut heard = (0, 0);
         self.play(Manner::default(), &mut Vec::new(), |line, world, epochs| {
             text += &format!("{}\n", line.text);
+            tell_host(&mut text, world, &mut heard);
             known.resize(world.clients.len(), (0, false, false));
             for (client, known) in world.clients.iter().zip(&mut known) {
                 tell(&mut text, client, known, epochs, world.now().unix_ms);
@@ -189,7 +197,8 @@ impl Transcript {
         let mut steps = Vec::new();
         self.play(manner, &mut Vec::new(), |line, world, _| {
             if line.act.is_some() {
-                steps.push(Step { line: line.number, clients: world.clients.iter().map(seen).collect() });
+                let clients = world.clients.iter().map(seen).chain([heard(world)]).collect();
+                steps.push(Step { line: line.number, clients });
             }
         });
         steps
@@ -241,6 +250,8 @@ fn perform(act: &Act, world: &mut World, epochs: &Epochs, sends: &mut Vec<usize>
                 world.publish(&Parts { channel, content_type, event, data: &data, unix_ms });
             }
         }
+        Act::Answer { question, allow } => world.answer(world.host.question(*question), *allow),
+        Act::HostSleeps(sleeps) => world.host_sleeps(*sleeps),
         Act::HoldMail(held) => world.hold_mail(*held),
         Act::Drain => world.drain(),
         Act::PassUntil(ms) => world.pass_until(*ms),
@@ -270,6 +281,10 @@ fn act(line: &str) -> Option<Act> {
         }
         ["=", time] => Some(Act::PassUntil(milliseconds(time)?)),
         ["drain"] => Some(Act::Drain),
+        ["host", "allows", question] => Some(Act::Answer { question: question.parse().ok()?, allow: true }),
+        ["host", "denies", question] => Some(Act::Answer { question: question.parse().ok()?, allow: false }),
+        ["host", "sleeps"] => Some(Act::HostSleeps(true)),
+        ["host", "wakes"] => Some(Act::HostSleeps(false)),
         ["hold", "mail"] => Some(Act::HoldMail(true)),
         ["pass", "mail"] => Some(Act::HoldMail(false)),
         [client, "eof"] => Some(Act::Eof { client: client.to_string() }),
@@ -328,6 +343,38 @@ fn tell(text: &mut String, client: &Client, known: &mut (usize, bool, bool), epo
         *text += &format!("{name} !close\n");
     }
     *known = (client.received.len(), client.shut, client.closed);
+}
+
+/// Writes what the program around the server heard since it had heard so many events, and so many questions.
+fn tell_host(text: &mut String, world: &World, (events, questions): &mut (usize, usize)) {
+    for event in &world.host.heard[*events..] {
+        *questions += usize::from(event.kind == EventKind::Subscribe);
+        *text += &format!("host < {}\n", event_line(event, *questions, world));
+    }
+    *events = world.host.heard.len();
+}
+
+fn event_line(event: &Event, question: usize, world: &World) -> String {
+    let (channel, content_type, data) = (event.channel(), event.content_type(), notation::escape(event.data()));
+    match event.kind {
+        EventKind::Subscribe => format!("subscribe {question} {} {channel} {}", world.client_of(event), event.request()),
+        EventKind::Publish => {
+            format!("publish {} {channel} {} {content_type} | {data}", world.client_of(event), event.request())
+        }
+        EventKind::Subscribed => format!("subscribed {} {channel}", world.client_of(event)),
+        EventKind::Unsubscribed => format!("unsubscribed {} {channel}", world.client_of(event)),
+        EventKind::Gone => format!("gone {}", world.client_of(event)),
+        EventKind::Log => format!("log {data}"),
+        EventKind::Overflow => format!("overflow {data}"),
+        EventKind::Failed => format!("failed {data}"),
+    }
+}
+
+/// What the program around the server heard, as if it were a client.
+fn heard(world: &World) -> Seen {
+    let mut text = String::new();
+    tell_host(&mut text, world, &mut (0, 0));
+    Seen { name: "host".to_string(), stream: text.into_bytes(), shut: false, closed: false }
 }
 
 fn seen(client: &Client) -> Seen {

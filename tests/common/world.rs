@@ -7,11 +7,12 @@
 //! Invariant: `check_invariants` holds for every engine after each thing it was told and each thing it did.
 
 use encke::Config;
+use encke::base::event::{Event, EventKind};
 use encke::base::id::Token;
 use encke::base::payload::{Message, Parts};
 use encke::base::random::Seed;
 use encke::base::time::{Now, Tick};
-use encke::engine::{Door, Engine, Input, Output, PeerMessage};
+use encke::engine::{Door, Engine, EventFeed, Input, Output, PeerMessage, events};
 use std::collections::VecDeque;
 
 /// Every world's seed: epochs, home shards and jitter follow from it.
@@ -74,10 +75,39 @@ enum Eof {
     Told,
 }
 
+/// The program around the server. Takes every event at once, unless it sleeps.
+pub struct Host {
+    /// All that it heard and was asked, from the first on.
+    pub heard: Vec<Event>,
+    feed: EventFeed,
+    sleeps: bool,
+    /// The engines have asked to ring since it last came.
+    rung: bool,
+}
+
+impl Host {
+    /// The number of the question that was asked as the `ordinal`th, from 1.
+    pub fn question(&self, ordinal: usize) -> u64 {
+        let mut questions = self.heard.iter().filter(|event| event.kind == EventKind::Subscribe);
+        questions.nth(ordinal - 1).unwrap_or_else(|| panic!("question {ordinal} was not asked")).question
+    }
+
+    fn take(&mut self) {
+        if self.sleeps {
+            return;
+        }
+        let known = self.heard.len();
+        self.heard.extend(std::iter::from_fn(|| self.feed.next()));
+        assert!(self.rung || self.heard.len() == known, "nobody rang");
+        self.rung = false;
+    }
+}
+
 /// The shards of one server and all their clients.
 pub struct World {
     engines: Vec<Engine>,
     pub clients: Vec<Client>,
+    pub host: Host,
     tick: Tick,
     manner: Manner,
     sends: usize,
@@ -87,8 +117,13 @@ pub struct World {
 impl World {
     /// A server of so many shards.
     pub fn new(config: &Config, shards: u16, manner: Manner) -> World {
-        let engines = (0..shards).map(|shard| Engine::new(config, shard, shards, SEED)).collect();
-        World { engines, clients: Vec::new(), tick: Tick(manner.start), manner, sends: 0, mail_held: false }
+        let mut engines: Vec<Engine> = (0..shards).map(|shard| Engine::new(config, shard, shards, SEED)).collect();
+        let (port, feed) = events(config.events_max);
+        if config.check_hostless().is_err() {
+            engines.iter_mut().for_each(|engine| engine.set_host(port.clone()));
+        }
+        let host = Host { heard: Vec::new(), feed, sleeps: false, rung: false };
+        World { engines, clients: Vec::new(), host, tick: Tick(manner.start), manner, sends: 0, mail_held: false }
     }
 
     /// What both clocks show.
@@ -111,6 +146,10 @@ impl World {
     pub fn open(&mut self, name: &str, door: Door, shard: usize) {
         let now = self.now();
         let token = self.engines[shard].open(now, door);
+        if let Some(token) = token.filter(|_| self.engines[shard].wants_addresses() && door != Door::Control) {
+            let address = format!("192.0.2.1:{}", 1001 + self.clients.len()).parse().expect("an address");
+            self.engines[shard].came_from(token, address);
+        }
         self.clients.push(Client {
             name: name.to_string(),
             received: Vec::new(),
@@ -132,6 +171,28 @@ impl World {
         let message = Message::new(parts).expect("the transcript's message is one");
         self.handle(usize::from(home), Input::Publish(message));
         self.settle();
+    }
+
+    /// The program around the server answers a question.
+    pub fn answer(&mut self, question: u64, allow: bool) {
+        self.handle(usize::from(Engine::asker_of(question)), Input::Verdict { question, allow });
+        self.settle();
+    }
+
+    /// The program around the server takes no events, or takes them again.
+    pub fn host_sleeps(&mut self, sleeps: bool) {
+        self.host.sleeps = sleeps;
+        self.settle();
+    }
+
+    /// Which client the engines mean.
+    pub fn client_of(&self, event: &Event) -> &str {
+        let number = |client: &Client| {
+            let Token { index, generation } = client.token;
+            (client.shard as u64) << 48 | u64::from(generation) << 16 | u64::from(index & 0xffff)
+        };
+        let client = self.clients.iter().find(|client| number(client) == event.client);
+        &client.expect("an event is about a client").name
     }
 
     /// A client sends, in the pieces that this world's manner makes of it.
@@ -215,6 +276,7 @@ impl World {
             }
             moved |= !self.mail_held && self.pass_mail();
             if !moved && !self.engines.iter().any(Engine::busy) {
+                self.host.take();
                 return;
             }
         }
@@ -269,6 +331,7 @@ impl World {
                 Output::Read(_) => {}
                 Output::Shutdown(token) => self.owner(shard, token).shut = true,
                 Output::Close(token) => self.owner(shard, token).closed = true,
+                Output::Ring => self.host.rung = true,
             }
             self.engines[shard].check_invariants();
         }

@@ -17,6 +17,8 @@ mod delivery;
 mod framed;
 /// Who may publish and inspect, and who may not.
 mod gate;
+/// The program around the server: it judges, is published to, and hears who comes and goes.
+mod host;
 /// What is wrong or hostile gets its status, its connection a proper end, and nobody else notices.
 mod refusals;
 /// Whoever is cut off goes on where it was, by any transport.

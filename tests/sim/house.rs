@@ -6,6 +6,7 @@
 //! that are gone. Judges nothing but the contract itself; [`Engine::check_invariants`] runs twice a turn.
 
 use super::dice::Dice;
+use super::host::Host;
 use encke::Config;
 use encke::base::id::Token;
 use encke::base::payload::Message;
@@ -76,6 +77,7 @@ pub struct House {
     pub short_writes: usize,
     pub loud: bool,
     seed: Seed,
+    host: Host,
     mail: Vec<VecDeque<PeerMessage>>,
     mail_max: usize,
     sockets: Vec<Socket>,
@@ -86,8 +88,10 @@ pub struct House {
 
 impl House {
     pub fn new(config: &Config, shards: u16, mail_max: usize, seed: Seed, start: Tick) -> House {
+        let mut engines: Vec<Engine> = (0..shards).map(|shard| Engine::new(config, shard, shards, seed)).collect();
+        let host = Host::around(&mut engines, config);
         House {
-            engines: (0..shards).map(|shard| Engine::new(config, shard, shards, seed)).collect(),
+            engines,
             now: Now { tick: start, unix_ms: UNIX_MS },
             events: 0,
             writes: 0,
@@ -95,6 +99,7 @@ impl House {
             short_writes: 0,
             loud: false,
             seed,
+            host,
             mail: (0..shards).map(|_| VecDeque::new()).collect(),
             mail_max,
             sockets: Vec::new(),
@@ -225,6 +230,7 @@ impl House {
             self.tell(s, Input::Time);
         }
         self.deliver_mail(s, pace, dice);
+        self.deliver_verdicts(pace, dice);
         let mut ids: Vec<usize> = self.live[s].values().copied().collect();
         ids.sort_unstable();
         dice.shuffle(&mut ids);
@@ -241,6 +247,7 @@ impl House {
             self.perform(s, output, pace, dice);
         }
         self.engines[s].check_invariants();
+        self.host.check_readers(self.live.iter().map(HashMap::len).sum());
         self.collect_mail(s, pace, dice);
     }
 
@@ -272,6 +279,16 @@ impl House {
         // After each turn is often enough to find a fault; after each input shows where it is.
         if self.loud {
             self.engines[s].check_invariants();
+        }
+    }
+
+    /// The program around the server answers some of what it was asked, and now and then what it was not.
+    fn deliver_verdicts(&mut self, pace: Pace, dice: &mut Dice) {
+        while let Some(question) = self.host.answered(dice) {
+            self.tell(usize::from(Engine::asker_of(question)), Input::Verdict { question, allow: true });
+            if pace == Pace::Some && dice.percent(50) {
+                return;
+            }
         }
     }
 
@@ -346,6 +363,7 @@ impl House {
                 }
             }
             Output::Close(token) => self.close(s, token, dice),
+            Output::Ring => self.host.listen(),
         }
     }
 

@@ -60,12 +60,20 @@ pub struct Weather {
     pub jumps: usize,
 }
 
+/// The run of each such number has a program that is asked about all who come.
+const JUDGED: u64 = 3;
+
 impl Weather {
     /// The weather of the run number `seed`.
     pub fn of(seed: u64, dice: &mut Dice) -> Weather {
         let mut weather = Weather { profile: PROFILES[(seed % PROFILES.len() as u64) as usize], ..Weather::fair(dice) };
         weather.turn(dice);
         weather.config.connections_max = 256 * u64::from(weather.shards);
+        if seed.is_multiple_of(JUDGED) {
+            weather.config.judge = "/**".into();
+            weather.config.judge_default = "allow".into();
+            weather.config.judge_timeout_ms = 100 + seed % 10_000;
+        }
         weather
     }
 
@@ -162,6 +170,7 @@ fn config(dice: &mut Dice) -> Config {
         fanout_slice: dice.pick(&[1, 4, 128]),
         mailbox_messages: dice.pick(&[8, 64, 65_536]),
         connections_max: 1_024,
+        events: "subscribed,unsubscribed,gone".into(),
         ..Config::default()
     }
 }

@@ -172,3 +172,33 @@ fn the_nearest_word_is_few_edits_away_or_none() {
         assert_eq!(nearest(typed, words.iter().copied()), expected, "{typed}");
     }
 }
+
+#[test]
+fn what_speaks_to_a_host_is_read_when_it_is_checked() {
+    for (name, bad, expected) in [
+        (
+            "judge",
+            "chat",
+            "--judge: \"chat\" is no pattern, a channel name begins with a slash (write /chat/rome, /chat/* or /chat/**)",
+        ),
+        ("host_channels", "/a,/b/*/c", "--host-channels: \"/b/*/c\" is no pattern"),
+        ("judge_default", "maybe", "--judge-default: \"maybe\" is neither deny nor allow"),
+        ("events", "gone,left", "--events: \"left\" is none of subscribed, unsubscribed, gone, log"),
+    ] {
+        let error = set(name, bad).unwrap().check().unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    for (name, good) in [("judge", "/a,/b/*,/**"), ("host_channels", "off"), ("judge_default", "allow"), ("events", "log,gone")] {
+        set(name, good).unwrap().check().unwrap();
+    }
+}
+
+#[test]
+fn without_a_host_nothing_may_speak_to_one() {
+    Config::default().check_hostless().unwrap();
+    for (name, value) in [("judge", "/**"), ("host_channels", "/a"), ("events", "gone")] {
+        let error = set(name, value).unwrap().check_hostless().unwrap_err().to_string();
+        let named = format!("--{}: {value:?} needs a program", name.replace('_', "-"));
+        assert!(error.starts_with(&named), "{error}");
+    }
+}

@@ -126,7 +126,7 @@ fn serve(mut parser: Parser, environment: Environment, help: fn() -> String) -> 
     for (opt, value) in given {
         config.set(opt.key, &value).map_err(plain)?;
     }
-    config.check().map_err(plain)?;
+    config.check().and_then(|()| config.check_hostless()).map_err(plain)?;
     let log_level = log_level(level.as_deref().unwrap_or("warn"))?;
     Ok(Command::Serve(Box::new(Serve { config, log_level })))
 }

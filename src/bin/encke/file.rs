@@ -21,10 +21,9 @@ pub fn read(path: &Path, config: &mut Config) -> Result<(), String> {
 /// `encke check`: reads the file over the defaults and holds its values against each other too.
 pub fn check(path: &Path) -> Result<(), String> {
     let mut config = Config::default();
-    let faults: Vec<String> = [read(path, &mut config), config.check().map_err(|error| error.to_string())]
-        .into_iter()
-        .filter_map(Result::err)
-        .collect();
+    let read = read(path, &mut config);
+    let checked = [config.check(), config.check_hostless()].map(|result| result.map_err(|error| error.to_string()));
+    let faults: Vec<String> = std::iter::once(read).chain(checked).filter_map(Result::err).collect();
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
 }
 
@@ -114,6 +113,15 @@ pub mod tests {
         for (line, expected) in lines.iter().zip(expected) {
             assert!(line.starts_with(expected), "{line}");
         }
+    }
+
+    #[test]
+    fn a_file_speaks_to_no_host_program() {
+        let scratch = Scratch::new("judge = \"/room/*\"\nevents = [\"gone\", \"nothing\"]\n");
+        let error = check(Path::new(scratch.path())).unwrap_err();
+        let lines: Vec<&str> = error.lines().collect();
+        assert!(lines.len() == 3 && lines[0].starts_with("--events: \"nothing\" is none of "), "{error}");
+        assert!(lines[1].starts_with("--judge: ") && lines[2].starts_with("--events: "), "{error}");
     }
 
     #[test]

@@ -67,9 +67,23 @@ const READ: &str = "GET, HEAD, OPTIONS";
 const PUBLISH: &str = "POST, OPTIONS";
 const INSPECT: &str = "GET, HEAD, DELETE, OPTIONS";
 
-/// Whether a request that came in by `door` may publish, and so may who holds its connection.
-pub(crate) fn may_publish(request: &Request<'_, '_>, door: Door) -> bool {
-    gate::publish(request, door).is_ok()
+/// Whether a request is about publishing, and if so to which channel; a batch need not name one.
+pub(crate) fn published_channel(request: &Request<'_, '_>) -> Result<Option<Option<Name>>, Reject> {
+    match split(request.path) {
+        ("pub", rest) => channel(rest).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Reads a publish to `channel` without asking whether it may be.
+pub(crate) fn ungated_publish(request: &Request<'_, '_>, channel: Option<Name>) -> Result<Publish, Reject> {
+    allow(request, &[Method::Post], PUBLISH)?;
+    publish(request, channel)
+}
+
+/// What is answered to a page of another site that may publish.
+pub(crate) fn preflight_of_publish() -> Preflight {
+    Preflight { open: true, ..preflight("pub") }
 }
 
 /// Reads a request that came in by `door`.

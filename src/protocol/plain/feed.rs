@@ -4,6 +4,7 @@
 //! {"subscribe": "/a" or ["/a", "/b"], "since"?: cursor, "earliest" or "now"}  -> {"subscribed": ["/a"], "cursor": "…"}
 //! {"unsubscribe": "/a" or ["/a", "/b"]}                                         -> {"unsubscribed": ["/a"]}
 //! {"publish": "/a", "data": …, "event"?, "type"?, "encoding"?}                 -> {"published": {"id", "subscribers"}}
+//!                                              to a channel of the host program -> {"taken": true}
 //!                                                                   anything else -> {"error": "code", "detail": "…"}
 //! ```
 //! `"ref"`, a string or a number, may stand in any of them, and then stands in the answer.
@@ -136,6 +137,11 @@ pub(crate) fn answered(answer: &Answer, reference: &str) -> String {
         }
         _ => refused(&super::reply::too_many_channels(), reference),
     }
+}
+
+/// What was published is the host program's now.
+pub(crate) fn taken(reference: &str) -> String {
+    tagged("{\"taken\":true".to_owned(), reference)
 }
 
 /// What was said cannot be done.

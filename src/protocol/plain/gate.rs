@@ -11,7 +11,7 @@ use crate::base::error::Reject;
 use crate::http::Request;
 
 /// Whether this request may publish.
-pub(super) fn publish(request: &Request<'_, '_>, door: Door) -> Result<(), Reject> {
+pub(crate) fn publish(request: &Request<'_, '_>, door: Door) -> Result<(), Reject> {
     match door {
         Door::Public => Err(forbidden("publishing from this address needs the private listener")),
         Door::PublicLoopback => {

@@ -7,6 +7,6 @@ mod gate;
 pub(crate) mod reply;
 
 pub(crate) use batch::{message, messages};
-pub(crate) use command::{Command, Preflight, Publish, may_publish, parse};
-pub(crate) use gate::is_same_site;
+pub(crate) use command::{Command, Preflight, Publish, parse, preflight_of_publish, published_channel, ungated_publish};
+pub(crate) use gate::{is_same_site, publish as may_publish};
 pub use reply::{Answer, ChannelInfo};

@@ -96,6 +96,30 @@ pub(crate) fn batch_answer(out: &mut Vec<u8>, dress: &Dress<'_>, answers: &[Opti
     json_with_status(out, dress, if whole { 200 } else { 503 }, &body);
 }
 
+/// What was published is the host program's now. `sharing` are the fields that say which pages may read this.
+pub(crate) fn taken(out: &mut Vec<u8>, dress: &Dress<'_>, sharing: &[u8]) {
+    response::start(out, 202);
+    out.extend_from_slice(sharing);
+    response::field(out, "Content-Type", "application/json");
+    response::field(out, "Cache-Control", "no-store");
+    finish(out, dress, b"{\"taken\":true}");
+}
+
+/// The refusal of what the host program has no room for.
+pub(crate) fn host_is_busy() -> Reject {
+    Reject::new(503, "busy", "the application is behind and nothing was taken, try again shortly (events_max)")
+}
+
+/// The refusal of a subscription that the host program does not allow, or nobody did.
+pub(crate) fn not_allowed() -> Reject {
+    Reject::new(403, "forbidden", "the application does not let this client subscribe")
+}
+
+/// The refusal of whoever would be held while the server stops.
+pub(crate) fn stopping() -> Reject {
+    Reject::new(503, "stopping", "the server is stopping, come back soon")
+}
+
 fn published(out: &mut Vec<u8>, dress: &Dress<'_>, id: MessageId, subscribers: u64) {
     json(out, dress, &format!("{{\"id\":\"{id}\",\"subscribers\":{subscribers}}}"));
 }

@@ -27,8 +27,10 @@ use writer::Writer;
 /// Publishes into a server elsewhere. Closes at once when it is dropped.
 #[derive(Debug)]
 pub struct Remote {
+    address: String,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// `None` once it is closed.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the handle and its thread have in common.
@@ -64,7 +66,12 @@ impl Remote {
         let failed = |error| Error::Io(format!("cannot connect to {address}"), error);
         let (writer, shared) = Writer::connect(Path::new(path)).map_err(failed)?;
         let thread = thread::Builder::new().name("encke-remote".into()).spawn(move || writer.run()).map_err(failed)?;
-        Ok(Remote { shared, thread: Some(thread) })
+        Ok(Remote { address: address.to_string(), shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// What it was connected to.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Publishes `data`, of no particular type, to the channel of this full name.
@@ -113,7 +120,7 @@ impl Remote {
     }
 
     /// Flushes for at most `timeout`, then closes, whatever came of that.
-    pub fn close(self, timeout: Duration) -> Result<(), Error> {
+    pub fn close(&self, timeout: Duration) -> Result<(), Error> {
         let until = Instant::now().checked_add(timeout);
         let first = self.flush(timeout);
         let mut last = &first;
@@ -124,17 +131,23 @@ impl Remote {
             next = self.flush(left);
             last = &next;
         }
+        self.end();
         first
+    }
+
+    fn end(&self) {
+        self.shared.desk().stop();
+        self.shared.wake();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            log::error!("a publisher's thread panicked");
+        }
     }
 }
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        self.shared.desk().stop();
-        self.shared.wake();
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            log::error!("a publisher's thread panicked");
-        }
+        self.end();
     }
 }
 

@@ -206,7 +206,7 @@ impl Writer {
                     self.confirm_at = now + CONFIRM_MS;
                 }
                 if self.batch.count > 0 {
-                    self.pace.last_message = now;
+                    self.pace.last_mail = now;
                 }
             }
             let slices = [&link.opening[link.opening_sent..], &self.batch.bytes[self.batch.sent..]];
