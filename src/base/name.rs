@@ -35,6 +35,9 @@ impl Name {
         if text.len() > NAME_BYTES_MAX {
             return refuse("a channel name is at most 255 bytes long");
         }
+        if is_plain(segments.as_bytes()) {
+            return Ok(());
+        }
         for segment in segments.split('/') {
             match segment {
                 "" => return refuse("a channel name has no empty segment, and no slash at its end"),
@@ -53,6 +56,19 @@ impl Name {
     pub(crate) fn shared(&self) -> &Arc<str> {
         &self.0
     }
+}
+
+/// Whether these segments are of letters, digits and a few signs alone, as most are: then there is no more to check.
+fn is_plain(segments: &[u8]) -> bool {
+    let mut before = b'/';
+    for &byte in segments {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || byte == b'/' && before != b'/';
+        if !plain {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'/'
 }
 
 impl Deref for Name {

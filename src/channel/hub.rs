@@ -152,8 +152,17 @@ impl Hub {
 
     /// The channel called `name`.
     pub(crate) fn find(&self, name: &str) -> Option<u32> {
-        let hash = keyed_hash(self.seed, name.as_bytes());
-        self.by_name.find(hash, |&key| &*self[key].name == name).copied()
+        self.find_bytes(name.as_bytes())
+    }
+
+    /// The channel whose name is these bytes. Messages come in runs to one channel, so the last used is looked at first.
+    pub(crate) fn find_bytes(&self, name: &[u8]) -> Option<u32> {
+        let is = |key: u32| self[key].name.as_bytes() == name;
+        if self.newest != NONE && is(self.newest) {
+            return Some(self.newest);
+        }
+        let hash = keyed_hash(self.seed, name);
+        self.by_name.find(hash, |&key| is(key)).copied()
     }
 
     /// Makes a channel that does not exist yet; it begins with no history.

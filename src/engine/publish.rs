@@ -60,7 +60,7 @@ impl Engine {
     /// This shard is the message's home: keeps it, and sends it on its way to all readers. `None`: there are
     /// as many channels as there may be.
     pub(super) fn keep(&mut self, now: Now, message: Message) -> Option<Answer> {
-        let key = match self.hub.find(message.channel()) {
+        let key = match self.hub.find_bytes(message.channel_bytes()) {
             Some(key) => key,
             None if self.hub.len() >= self.limits.channels => return None,
             None => self.make_channel(now.tick, message.channel().into()),
