@@ -18,6 +18,8 @@ pub mod base;
 mod channel;
 mod conn;
 pub mod engine;
+#[allow(unsafe_code, reason = "the C ABI is made of it, and it is all here")]
+mod ffi;
 pub mod http;
 mod protocol;
 pub mod reactor;

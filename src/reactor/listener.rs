@@ -9,13 +9,14 @@
 //! be a spin: the listener pauses.
 
 use super::server::Addresses;
+use super::socket;
 use crate::base::config::Config;
 use crate::base::door::Door;
 use crate::base::error::Error;
 use crate::base::time::Tick;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -119,6 +120,15 @@ impl Listener {
         if self.logged.is_none_or(|logged| now.since(logged) >= LOG_EVERY_MS) {
             self.logged = Some(now);
             log::warn!("cannot accept connections: {error}");
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        match &self.source {
+            Source::Tcp(listener) => socket::end(SockRef::from(listener)),
+            Source::Unix(listener) => socket::end(SockRef::from(listener)),
         }
     }
 }

@@ -22,4 +22,5 @@ mod turn;
 pub use events::{Events, Outbox};
 pub use remote::Remote;
 pub use server::{Addresses, Judge, Publisher, Server};
+pub(crate) use socket::shared_with_children;
 pub use tally::Stats;

@@ -8,8 +8,10 @@
 //! A socket is closed by being dropped. No call here blocks or raises SIGPIPE.
 
 use crate::base::id::Token;
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Something to remember of a socket until it is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,9 @@ impl Sockets {
     /// Closes the tenant's socket; does nothing if that has happened.
     pub(super) fn close(&mut self, token: Token) {
         if let Some(entry) = self.entry(token) {
+            if let Some(socket) = &entry.socket {
+                end(SockRef::from(socket));
+            }
             *entry = Entry::default();
         }
     }
@@ -93,6 +98,30 @@ impl Sockets {
     fn entry(&mut self, token: Token) -> Option<&mut Entry> {
         self.find(token)?;
         self.entries.get_mut(token.index as usize)
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        for socket in self.entries.iter().filter_map(|entry| entry.socket.as_ref()) {
+            end(SockRef::from(socket));
+        }
+    }
+}
+
+/// Whether a forked child of this process may hold copies of its descriptors.
+static SHARED: AtomicBool = AtomicBool::new(false);
+
+/// To be called when the process forks: from then on, to close a socket is not enough to end a connection.
+pub(crate) fn shared_with_children() {
+    SHARED.store(true, Ordering::Relaxed);
+}
+
+/// Ends a connection or a listener that is about to be closed, if a forked child may hold a copy of its descriptor.
+pub(super) fn end(socket: SockRef<'_>) {
+    if SHARED.load(Ordering::Relaxed) {
+        // It fails if there is nothing left to end.
+        let _ = socket.shutdown(Shutdown::Both);
     }
 }
 
