@@ -1,0 +1,153 @@
+/*
+ * What a publish of 100 bytes costs its caller through the C ABI, beside a call that does nothing, and how many
+ * messages a second the reactors take. Each figure is the median of RUNS; the spread is printed with it.
+ */
+#define _GNU_SOURCE
+#include "encke.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RUNS = 9, MESSAGES = 2000000, BATCH = 100, LONE = 2000 };
+
+static const char CHANNEL[] = "/bench/ab";
+static char data[100];
+static encke *server;
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static int by_size(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+static void report(const char *what, double *runs, int count, const char *unit)
+{
+    qsort(runs, (size_t)count, sizeof *runs, by_size);
+    printf("%-44s %10.1f %s   (%.1f to %.1f)\n", what, runs[count / 2], unit, runs[0], runs[count - 1]);
+}
+
+static void need(int32_t code, const char *what)
+{
+    if (code < 0) {
+        fprintf(stderr, "%s: %s: %s\n", what, encke_strerror(code), encke_last_error());
+        exit(1);
+    }
+}
+
+/* Publishes, and waits where there is no room; counts how often that was. */
+static long publish_all(long count)
+{
+    long full = 0;
+    for (long sent = 0; sent < count;) {
+        int32_t code = encke_publish(server, CHANNEL, sizeof CHANNEL - 1, data, sizeof data);
+        if (code == ENCKE_OK)
+            sent++;
+        else if (code == ENCKE_EAGAIN)
+            full++, usleep(50);
+        else
+            need(code, "encke_publish");
+    }
+    return full;
+}
+
+static void *publisher(void *count)
+{
+    publish_all(*(long *)count);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const char *options = argc > 1 ? argv[1] : "{\"listen\":\"127.0.0.1:0\",\"reactors\":1}";
+    double calls[RUNS], drained[RUNS];
+    memset(data, 'x', sizeof data);
+    need(encke_start(options, strlen(options), &server), "encke_start");
+
+    for (int run = 0; run < RUNS; run++) {
+        double begun = now();
+        for (long call = 0; call < 10000000; call++)
+            encke_abi_version();
+        calls[run] = (now() - begun) / 1e7;
+    }
+    report("a call that does nothing", calls, RUNS, "ns");
+
+    /* As many as the mailbox holds: what a publish costs when nobody has to wait. */
+    enum { BURST = 50000 };
+    for (int run = 0; run < RUNS; run++) {
+        need(encke_flush(server, 10000), "encke_flush");
+        double begun = now();
+        long full = publish_all(BURST);
+        calls[run] = (now() - begun) / BURST;
+        if (full)
+            printf("  (a burst of %d found the mailbox full %ld times)\n", BURST, full);
+    }
+    report("encke_publish, a burst, reactor awake", calls, RUNS, "ns");
+
+    for (int run = 0; run < RUNS; run++) {
+        double begun = now();
+        publish_all(MESSAGES);
+        calls[run] = (now() - begun) / MESSAGES;
+        need(encke_flush(server, 10000), "encke_flush");
+        drained[run] = MESSAGES / ((now() - begun) / 1e9) / 1e6;
+    }
+    report("encke_publish, without an end", calls, RUNS, "ns");
+    report("  taken by the reactors", drained, RUNS, "M/s");
+
+    long half = MESSAGES / 2;
+    for (int run = 0; run < RUNS; run++) {
+        pthread_t other;
+        double begun = now();
+        pthread_create(&other, NULL, publisher, &half);
+        publish_all(half);
+        pthread_join(other, NULL);
+        need(encke_flush(server, 10000), "encke_flush");
+        drained[run] = MESSAGES / ((now() - begun) / 1e9) / 1e6;
+    }
+    report("  the same from two threads", drained, RUNS, "M/s");
+
+    char lines[BATCH * 101], packed[BATCH * (8 + 9 + 100)];
+    char *end = packed;
+    for (int message = 0; message < BATCH; message++) {
+        memcpy(lines + message * 101, data, 100);
+        lines[message * 101 + 100] = '\n';
+        uint32_t lengths[2] = { sizeof CHANNEL - 1, sizeof data };
+        memcpy(end, lengths, 8), end += 8;
+        memcpy(end, CHANNEL, sizeof CHANNEL - 1), end += sizeof CHANNEL - 1;
+        memcpy(end, data, sizeof data), end += sizeof data;
+    }
+    for (int form = 0; form < 2; form++) {
+        for (int run = 0; run < RUNS; run++) {
+            need(encke_flush(server, 10000), "encke_flush");
+            double begun = now();
+            for (int call = 0; call < BURST / BATCH; call++) {
+                ptrdiff_t taken = form ? encke_publish_packed(server, packed, (size_t)(end - packed))
+                                       : encke_publish_split(server, CHANNEL, sizeof CHANNEL - 1, lines, sizeof lines, '\n');
+                if (taken != BATCH)
+                    need(taken < 0 ? (int32_t)taken : ENCKE_EAGAIN, "a batch");
+            }
+            calls[run] = (now() - begun) / BURST;
+        }
+        report(form ? "encke_publish_packed, 100 a call, a message" : "encke_publish_split, 100 a call, a message", calls, RUNS, "ns");
+    }
+
+    static double lone[LONE];
+    for (int message = 0; message < LONE; message++) {
+        usleep(1200);
+        double begun = now();
+        need(encke_publish(server, CHANNEL, sizeof CHANNEL - 1, data, sizeof data), "encke_publish");
+        lone[message] = (now() - begun) / 1000;
+    }
+    report("a lone encke_publish that wakes a sleeper", lone, LONE, "us");
+    need(encke_stop(server, 10000), "encke_stop");
+    return 0;
+}
