@@ -178,6 +178,8 @@ impl Engine {
             1 => self.lend_frame(now, index),
             _ => self.write_batch(now, index),
         }
+        // Who was ahead of its shard is so no more: what the next batch follows is framed here.
+        self.slots[index].variant = self.slots[index].variant.ahead(false);
         if !self.slots[index].variant.transport().is_stream() {
             self.leave(now, index);
             self.hold_answered(now, index);
@@ -269,6 +271,8 @@ impl Engine {
             _ => Vec::new(),
         };
         let setting = self.calendar.setting(now, self.looks.get(look), self.durations.retry);
+        // As behind a batch: whatever came before is part of what is framed here.
+        connection.variant = variant.ahead(earlier.is_empty() && variant.is_ahead());
         transport::keep_alive(connection.out(), variant, &earlier, &setting);
         connection.wrote_at = now.tick.low();
     }

@@ -90,14 +90,15 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Messag
         _ if variant.has(MIXED) => {
             next(out, NOTICE_TYPE, setting);
             out.extend_from_slice(b"{\"heartbeat\":true}");
-            next(out, expected(variant, earlier).unwrap_or(UNKNOWN_TYPE), setting);
+            next(out, earlier.last().map_or(UNKNOWN_TYPE, |message| type_of(message)), setting);
         }
         Some(message) => {
-            if variant.has(AHEAD) {
+            // The fields sent ahead were for nobody knew what: that part is not left empty either.
+            let times = if variant.has(AHEAD) { 2 } else { 1 };
+            for _ in 0..times {
+                out.extend_from_slice(message.data());
                 next(out, type_of(message), setting);
             }
-            out.extend_from_slice(message.data());
-            next(out, type_of(message), setting);
         }
         // Nothing is known that could be shown again, and an empty part would break the picture.
         None => {}

@@ -168,6 +168,11 @@ impl Variant {
         self.with(AHEAD, ahead)
     }
 
+    /// Whether it is still such a reader's.
+    pub(crate) fn is_ahead(self) -> bool {
+        self.has(AHEAD)
+    }
+
     pub(crate) fn transport(self) -> Transport {
         match self.0 & TRANSPORT {
             0 => Transport::LongPoll,

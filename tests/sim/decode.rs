@@ -2,6 +2,8 @@
 //!
 //! Written from the descriptions alone, sharing no line with the code under test, and strict.
 
+use super::picture;
+use super::socket::{Frames, Said};
 use super::wire::{Event, Events};
 use serde_json::Value;
 
@@ -22,6 +24,12 @@ pub enum News {
     Json(Value),
     /// Published bytes alone, under their type where that is told.
     Plain { media_type: Option<String>, bytes: Vec<u8> },
+    /// The rows of a picture.
+    Picture(Vec<String>),
+    /// A WebSocket's server wants to know whether anybody is there.
+    Ping(Vec<u8>),
+    /// A WebSocket's server closes it, or agrees that it is closed.
+    Close,
 }
 
 /// Takes a stream apart, in whatever pieces it comes.
@@ -43,6 +51,13 @@ pub enum Decoder {
         part: Option<String>,
         bytes: Vec<u8>,
         over: bool,
+        /// They replace each other, and none is ever empty.
+        replaced: bool,
+    },
+    Gif(picture::Frames),
+    Socket {
+        frames: Frames,
+        raw: bool,
     },
 }
 
@@ -55,10 +70,26 @@ impl Decoder {
         Decoder::Iframe { bytes: Vec::new(), begun: false }
     }
 
-    /// `media_type` is that of the whole body.
-    pub fn parts(media_type: &str) -> Decoder {
-        let boundary = media_type.strip_prefix("multipart/mixed; boundary=").expect("a multipart body");
-        Decoder::Parts { delimiter: format!("\r\n--{boundary}").into_bytes(), part: None, bytes: Vec::new(), over: false }
+    /// `media_type` is that of the whole body, which is to be of this `kind`.
+    pub fn parts(media_type: &str, kind: &str) -> Decoder {
+        let boundary = media_type.strip_prefix(kind).and_then(|rest| rest.strip_prefix("; boundary=")).expect("a multipart body");
+        Decoder::Parts {
+            delimiter: format!("\r\n--{boundary}").into_bytes(),
+            part: None,
+            bytes: Vec::new(),
+            over: false,
+            replaced: kind == "multipart/x-mixed-replace",
+        }
+    }
+
+    /// A picture of this size.
+    pub fn gif(media_type: &str, size: (u16, u16)) -> Decoder {
+        assert_eq!(media_type, "image/gif");
+        Decoder::Gif(picture::Frames::new(size))
+    }
+
+    pub fn socket(raw: bool, deflate: bool) -> Decoder {
+        Decoder::Socket { frames: Frames::new(deflate), raw }
     }
 
     pub fn take(&mut self, piece: &[u8]) -> Vec<News> {
@@ -75,14 +106,19 @@ impl Decoder {
                 let lines = std::iter::from_fn(|| until(bytes, b"\n"));
                 lines.filter_map(|line| script_news(&line, begun)).collect()
             }
-            Decoder::Parts { delimiter, part, bytes, over } => {
+            Decoder::Parts { delimiter, part, bytes, over, replaced } => {
                 bytes.extend(piece);
                 let mut news = Vec::new();
                 while let Some(next) = next_part(delimiter, part, bytes, over) {
-                    news.extend(next);
+                    assert!(!*replaced || *over || !next.is_empty_part(), "an empty part breaks the picture that it replaces");
+                    news.extend(next.news());
                 }
                 assert!(!*over || bytes.is_empty(), "bytes behind the last part");
                 news
+            }
+            Decoder::Gif(frames) => frames.take(piece).into_iter().map(News::Picture).collect(),
+            Decoder::Socket { frames, raw } => {
+                frames.take(piece).into_iter().filter_map(|said| socket_news(said, *raw)).collect()
             }
         }
     }
@@ -144,8 +180,30 @@ fn script_news(line: &[u8], begun: &mut bool) -> Option<News> {
     json_news(json.as_bytes())
 }
 
-/// One step through a body of parts (RFC 2046, section 5.1); what it brought, if it was a part that says something.
-fn next_part(delimiter: &[u8], part: &mut Option<String>, bytes: &mut Vec<u8>, over: &mut bool) -> Option<Option<News>> {
+/// What a step through a body of parts comes to.
+enum Part {
+    /// What stands before the first part.
+    Preamble,
+    /// One that was announced to be of a type that nothing was of.
+    Empty,
+    Full(News),
+}
+
+impl Part {
+    fn is_empty_part(&self) -> bool {
+        matches!(self, Part::Empty)
+    }
+
+    fn news(self) -> Option<News> {
+        match self {
+            Part::Preamble | Part::Empty => None,
+            Part::Full(news) => Some(news),
+        }
+    }
+}
+
+/// One step through a body of parts (RFC 2046, section 5.1).
+fn next_part(delimiter: &[u8], part: &mut Option<String>, bytes: &mut Vec<u8>, over: &mut bool) -> Option<Part> {
     let at = find(bytes, delimiter)?;
     let behind = &bytes[at + delimiter.len()..];
     let last = behind.starts_with(b"--\r\n");
@@ -158,12 +216,29 @@ fn next_part(delimiter: &[u8], part: &mut Option<String>, bytes: &mut Vec<u8>, o
     assert!(last || announced.is_some_and(|announced| !announced.contains('\r')), "a part's fields: {head:?}");
     let media_type = std::mem::replace(part, announced.map(str::to_owned));
     Some(match media_type {
-        // What stands before the first part, and parts that were announced to be of a type that nothing was of.
-        None => None,
-        Some(_) if data.is_empty() => None,
-        Some(media_type) if media_type == "application/vnd.encke.notice+json" => json_news(&data),
-        media_type => Some(News::Plain { media_type, bytes: data }),
+        None => {
+            assert!(data.iter().all(|&byte| byte == b' '), "a preamble is blank");
+            Part::Preamble
+        }
+        Some(_) if data.is_empty() => Part::Empty,
+        Some(media_type) if media_type == "application/vnd.encke.notice+json" => json_news(&data).map_or(Part::Empty, Part::Full),
+        media_type => Part::Full(News::Plain { media_type, bytes: data }),
     })
+}
+
+/// What a WebSocket's server says; a pong means nothing to anybody else.
+fn socket_news(said: Said, raw: bool) -> Option<News> {
+    match said {
+        Said::Text(text) if raw => Some(raw_news(text.into_bytes())),
+        Said::Text(text) => json_news(text.as_bytes()),
+        Said::Binary(bytes) => {
+            assert!(raw && std::str::from_utf8(&bytes).is_err(), "what is text is sent as text");
+            Some(News::Plain { media_type: None, bytes })
+        }
+        Said::Ping(data) => Some(News::Ping(data)),
+        Said::Pong => None,
+        Said::Close => Some(News::Close),
+    }
 }
 
 /// The batch in a script that calls `callback` with it.

@@ -32,7 +32,7 @@ pub fn run(n: u64, mishap: Mishap, shards: u16) -> u64 {
         });
     }
     for (channel, count) in [(0, 2 * ROUNDS), (1, ROUNDS)] {
-        let read = readers.iter().filter_map(|reader| reader.place(channel)).map(|place| place.offset);
+        let read = readers.iter().filter_map(|reader| reader.memory.place(channel)).map(|place| place.offset);
         assert!(read.clone().count() > 0 && read.clone().all(|offset| offset == count as u64), "channel {channel}");
     }
     house.writes
@@ -40,7 +40,8 @@ pub fn run(n: u64, mishap: Mishap, shards: u16) -> u64 {
 
 fn publish(house: &mut House, model: &mut Model, channel: usize, round: usize) {
     let text = format!("message {} of round {round}", model.count());
-    let record = model.sent(channel, &Data { bytes: text.clone().into(), content_type: "", event: String::new() }, None);
+    let record =
+        model.sent(channel, &Data { bytes: text.clone().into(), content_type: String::new(), event: String::new() }, None);
     let name = &model.channels[channel];
     let parts = Parts { channel: name, content_type: "", event: "", data: text.as_bytes(), unix_ms: house.now.unix_ms };
     assert!(house.publish(Message::new(&parts).expect("a message")));

@@ -20,6 +20,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// `count` messages further.
+    pub fn plus(&self, count: u64) -> Place {
+        Place { offset: self.offset + count, ..self.clone() }
+    }
+
     pub fn parse(text: &str) -> Place {
         let (epoch, offset) = text.split_once('-').unwrap_or_else(|| panic!("no id: {text:?}"));
         Place { epoch: epoch.to_owned(), offset: offset.parse().unwrap_or_else(|_| panic!("no id: {text:?}")) }
@@ -50,8 +55,7 @@ enum Fate {
 /// One message that was handed in.
 struct Record {
     channel: usize,
-    content_type: &'static str,
-    event: String,
+    data: Data,
     sent_ms: u64,
     fate: Fate,
     /// Who published it: what one publisher sends on one connection stays in order. `None`: this process.
@@ -62,7 +66,7 @@ struct Record {
 #[derive(Clone, Debug)]
 pub struct Data {
     pub bytes: Vec<u8>,
-    pub content_type: &'static str,
+    pub content_type: String,
     pub event: String,
 }
 
@@ -95,6 +99,7 @@ pub struct Model {
     history_age_ms: u64,
     budget: u64,
     linger_ms: u64,
+    pub heartbeat_ms: u64,
     /// How long the run has gone.
     pub now_ms: u64,
 }
@@ -117,6 +122,7 @@ impl Model {
             history_age_ms: config.history_age_ms,
             budget: config.history_budget / u64::from(weather.shards),
             linger_ms: config.channel_linger_ms,
+            heartbeat_ms: config.heartbeat_ms,
             now_ms: 0,
         }
     }
@@ -138,15 +144,14 @@ impl Model {
         let name = &self.channels[channel];
         let message = Message::new(&Parts {
             channel: name,
-            content_type: data.content_type,
+            content_type: &data.content_type,
             event: &data.event,
             data: &data.bytes,
             unix_ms: 0,
         });
         self.weights[channel] += message.expect("a message").weight() as u64;
         self.open[channel] += 1;
-        let (event, sent_ms) = (data.event.clone(), self.now_ms);
-        self.records.push(Record { channel, content_type: data.content_type, event, sent_ms, fate: Fate::Unknown, source });
+        self.records.push(Record { channel, data: data.clone(), sent_ms: self.now_ms, fate: Fate::Unknown, source });
         record
     }
 
@@ -178,17 +183,21 @@ impl Model {
     /// A reader got a message of `channel`.
     pub fn saw(&mut self, channel: usize, place: &Place, seen: Seen<'_>, event: &str) {
         let record = self.find(seen);
-        assert_eq!(self.records[record].event, event, "the event of message {record} at {place}");
+        assert_eq!(self.records[record].data.event, event, "the event of message {record} at {place}");
         self.saw_bare(channel, place, seen, None);
     }
 
     /// A reader got a message of `channel` without its event, perhaps under its type.
     pub fn saw_bare(&mut self, channel: usize, place: &Place, seen: Seen<'_>, media_type: Option<&str>) {
         let record = self.find(seen);
-        assert_eq!(self.records[record].channel, channel, "message {record} at {place} is on another channel");
-        let published = self.records[record].content_type;
-        let published = if published.is_empty() { "text/plain; charset=utf-8" } else { published };
+        let published = self.media_type(record);
         assert_eq!(media_type.unwrap_or(published), published, "the type of message {record} at {place}");
+        self.saw_record(channel, place, record);
+    }
+
+    /// A reader knows that this message of `channel` is at `place`.
+    pub fn saw_record(&mut self, channel: usize, place: &Place, record: usize) {
+        assert_eq!(self.records[record].channel, channel, "message {record} at {place} is on another channel");
         self.pin(record, place);
     }
 
@@ -212,7 +221,38 @@ impl Model {
         self.records[self.find(seen)].channel
     }
 
-    fn find(&self, seen: Seen<'_>) -> usize {
+    /// The type that a message is told to be of.
+    pub fn media_type(&self, record: usize) -> &str {
+        let published = &self.records[record].data.content_type;
+        if published.is_empty() { "text/plain; charset=utf-8" } else { published }
+    }
+
+    /// What a picture shows of a message of `channel`.
+    pub fn text(&self, channel: usize, record: usize) -> String {
+        let Record { channel: on, data: Data { bytes, content_type, .. }, .. } =
+            self.records.get(record).unwrap_or_else(|| panic!("nobody published message {record}"));
+        assert_eq!(*on, channel, "message {record} is on another channel");
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => format!("[{} bytes {content_type}]", bytes.len()),
+        }
+    }
+
+    /// Where a message is, as far as anybody was told.
+    pub fn place_of(&self, record: usize) -> Option<&Place> {
+        match &self.records[record].fate {
+            Fate::At(place) => Some(place),
+            _ => None,
+        }
+    }
+
+    /// The message at `place`, as far as anybody was told.
+    pub fn record_at(&self, place: &Place) -> Option<usize> {
+        self.at.get(place).copied()
+    }
+
+    /// The message that these bytes are.
+    pub fn find(&self, seen: Seen<'_>) -> usize {
         let key = match seen {
             Seen::Raw(bytes) => form("raw", bytes),
             Seen::Line(text) => form("line", text.as_bytes()),
@@ -248,13 +288,23 @@ impl Model {
 
     /// Panics if the history surely still holds the message at `place`.
     pub fn must_be_droppable(&self, channel: usize, place: &Place) {
+        assert!(self.may_be_dropped(channel, place), "{place} was given up though no bound asked for it");
+    }
+
+    /// Whether the history may no longer hold the message at `place`.
+    pub fn may_be_dropped(&self, channel: usize, place: &Place) -> bool {
         let head = self.epochs.get(&place.epoch).map_or(0, |(_, head)| *head) + self.open[channel];
         let count = place.offset + self.history_messages <= head;
         let bytes = self.weights[channel] > self.history_bytes;
         let budget = self.weights.iter().sum::<u64>() > self.budget;
         let sent_ms = self.at.get(place).map_or(0, |&record| self.records[record].sent_ms);
         let age = sent_ms + self.history_age_ms <= self.now_ms;
-        assert!(count || bytes || budget || age, "{place} was given up though no bound asked for it");
+        count || bytes || budget || age
+    }
+
+    /// Whether `channel` may have been dropped, or forgotten, and begun anew.
+    pub fn may_begin_anew(&self, channel: usize) -> bool {
+        self.deletes[channel] > 0 || self.now_ms >= self.linger_ms
     }
 
     // In the end.
@@ -296,7 +346,7 @@ fn form(kind: &str, bytes: &[u8]) -> Vec<u8> {
 fn forms(data: &Data) -> Vec<Vec<u8>> {
     let base64 = || STANDARD.encode(&data.bytes);
     let text = std::str::from_utf8(&data.bytes);
-    let (line, envelope) = match (data.content_type, text) {
+    let (line, envelope) = match (&*data.content_type, text) {
         ("application/json", Ok(text)) => (text.to_owned(), (serde_json::from_str(text).expect("JSON"), "")),
         (_, Ok(text)) => (text.replace("\r\n", "\n").replace('\r', "\n"), (Value::from(text), "")),
         (_, Err(_)) => (base64(), (Value::from(base64()), "base64")),

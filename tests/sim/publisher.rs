@@ -4,7 +4,7 @@
 use super::dice::Dice;
 use super::house::House;
 use super::model::{Data, Model, Place};
-use super::reader::encode;
+use super::way::encode;
 use super::wire::{Head, Piece, Responses};
 use encke::engine::Door;
 use serde_json::{Value, json};
@@ -155,7 +155,7 @@ impl Line {
             let data = data(model.count(), habits.data_bytes, dice);
             records.push(model.sent(channel, &data, Some(self.source)));
             let mut line = json!({ "channel": model.channels[channel], "event": data.event });
-            match (data.content_type, std::str::from_utf8(&data.bytes)) {
+            match (&*data.content_type, std::str::from_utf8(&data.bytes)) {
                 ("application/json", Ok(text)) => line["data"] = serde_json::from_str(text).expect("JSON"),
                 (_, Ok(text)) => line["data"] = text.into(),
                 (_, Err(_)) => {
@@ -164,8 +164,8 @@ impl Line {
                     line["encoding"] = "base64".into();
                 }
             }
-            if data.content_type == "text/plain" {
-                line["type"] = "text/plain".into();
+            if !matches!(&*data.content_type, "" | "application/json") {
+                line["type"] = data.content_type.clone().into();
             }
             body += &format!("{line}\n");
         }
@@ -229,16 +229,17 @@ fn with_body(mut head: String, body: &[u8], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// The data of the message number `number`: like no other's.
+/// The data of the message number `number`: like no other's, and in a picture, which shows of bytes only how many they
+/// are and of what type, still like no other's.
 pub fn data(number: usize, bytes_max: usize, dice: &mut Dice) -> Data {
     let filling = "x".repeat(dice.below(bytes_max + 1));
     let event = dice.pick(&["", "", "", "tick", "tock"]).to_owned();
     let (bytes, content_type) = match dice.below(6) {
-        0 => (format!("{{\"n\":{number},\"of\":[\"{filling}\"]}}").into_bytes(), "application/json"),
-        1 => (format!("{number}\nline two ü\n\n{filling}").into_bytes(), "text/plain"),
-        2 => ([b"\xff\0\r\n", format!("{number} {filling}").as_bytes()].concat(), "application/octet-stream"),
-        3 => (format!("id: {number}\r\ndata: {filling}\r").into_bytes(), ""),
-        _ => (format!("{number} {filling}").into_bytes(), ""),
+        0 => (format!("{{\"n\":{number},\"of\":[\"{filling}\"]}}").into_bytes(), "application/json".to_owned()),
+        1 => (format!("{number}\nline two ü\n\n{filling}.").into_bytes(), "text/plain".to_owned()),
+        2 => ([b"\xff\0\r\n", format!("{number} {filling}").as_bytes()].concat(), format!("image/n{number}")),
+        3 => (format!("id: {number}\r\ndata: {filling}\r").into_bytes(), String::new()),
+        _ => (format!("{number} {filling}").into_bytes(), String::new()),
     };
     Data { bytes, content_type, event }
 }

@@ -1,112 +1,61 @@
-//! A client that reads: it subscribes by any transport, loses its connection, sleeps, comes back anywhere with its
-//! cursor, and knows at any time what it must be told next.
-//!
-//! Its cursor is what the server gave it; what it has truly got is noted apart from that, so that a cursor which
-//! runs ahead of its reader is found out.
+//! The life of a client that reads: it subscribes by any transport, loses its connection, sleeps, and comes back
+//! anywhere with its cursor. What it is told goes to its [`Memory`], which knows what it must be told next.
 
-use super::decode::{self, Decoder, News, Separator};
+use super::decode::{Decoder, News};
 use super::dice::Dice;
 use super::house::House;
-use super::model::{Model, Place, Seen};
-use super::wire::{Event, Events, Head, Piece, Responses};
+use super::memory::Memory;
+use super::model::{Model, Place};
+use super::shown::Shown;
+use super::socket;
+use super::way::{TRANSPORTS, Transport, Way};
+use super::wire::{Head, Piece, Responses};
+use super::wish::Wish;
 use encke::engine::Door;
-use serde_json::Value;
 
 /// The chance, in a hundred, that a reader without a connection makes one when it could.
 const CONNECT: usize = 40;
+/// The chance, in a hundred steps, that the client of a WebSocket wishes for something, or closes it.
+const WISH: usize = 15;
+const CLOSE: usize = 2;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transport {
-    Sse,
-    /// Event streams as they were at first.
-    Dom,
-    Stream,
-    Iframe,
-    /// `multipart/mixed`.
-    Parts,
-    LongPoll,
-    Jsonp,
-    Poll,
-    /// A page; it shows things, and its reader stays where it was.
-    Pull,
-}
-
-const TRANSPORTS: [(Transport, &str); 9] = [
-    (Transport::Sse, "sse"),
-    (Transport::Dom, "x-dom-event-stream"),
-    (Transport::Stream, "stream"),
-    (Transport::Iframe, "iframe"),
-    (Transport::Parts, "multipart"),
-    (Transport::LongPoll, "long-poll"),
-    (Transport::Jsonp, "jsonp"),
-    (Transport::Poll, "poll"),
-    (Transport::Pull, "pull"),
-];
-/// Those before this one hold their readers.
-const HOLDING: usize = 7;
-/// The function that scripts call.
-const CALLBACK: &str = "parent.encke_1";
-/// How many messages of a channel a page shows.
-const PAGE_MESSAGES: usize = 100;
-
-impl Transport {
-    fn streams(self) -> bool {
-        use Transport::{Dom, Iframe, Parts, Sse, Stream};
-        matches!(self, Sse | Dom | Stream | Iframe | Parts)
-    }
-
-    fn name(self) -> &'static str {
-        TRANSPORTS.iter().find(|(transport, _)| *transport == self).expect("all have a name").1
-    }
-}
-
-/// How a reader asks to be held.
-#[derive(Clone, Copy, Debug)]
-struct Way {
-    transport: Transport,
-    envelope: bool,
-    raw: bool,
-    http10: bool,
-    conditional: bool,
-    separator: Separator,
-    padding: usize,
-}
+/// How many messages readers got by each of [`TRANSPORTS`].
+pub type Deliveries = [u64; TRANSPORTS.len()];
 
 /// A reader's end of a connection.
-struct Line {
-    socket: usize,
+pub struct Line {
+    pub socket: usize,
     responses: Responses,
     /// The request that waits for its response, or is being answered.
-    asked: Option<Asked>,
+    pub asked: Option<Asked>,
 }
 
-struct Asked {
-    way: Way,
-    /// The reader came without a cursor and wants all there is.
-    earliest: bool,
+pub struct Asked {
+    pub way: Way,
     head: Option<Head>,
     body: Vec<u8>,
     decoder: Decoder,
+    /// On a WebSocket: what was said and has yet to be answered.
+    pub wish: Option<Wish>,
+    /// On a WebSocket: its channels are subscribed to.
+    pub joined: bool,
+    /// On a WebSocket: its client has said that this is the end.
+    closing: bool,
 }
 
 /// A client that reads.
 pub struct Reader {
-    pub number: usize,
-    /// In the order of the subscription, as the model numbers them.
-    pub channels: Vec<usize>,
-    /// How far it has come in each; `None` until it is told where it is.
-    seen: Vec<Option<Place>>,
-    /// What it will resume from.
-    cursor: Option<String>,
-    line: Option<Line>,
+    pub memory: Memory,
+    pub line: Option<Line>,
     /// How often it has asked.
-    requests: u64,
+    pub requests: u64,
     /// Steps for which it neither reads nor asks.
     asleep: usize,
     /// It was last told that there is no room for its channels.
-    refused: bool,
+    pub refused: bool,
     /// It asks for nothing more.
     pub leaving: bool,
+    pub deliveries: Deliveries,
 }
 
 /// A request of a reader that has not been answered to its end.
@@ -129,8 +78,23 @@ pub struct Habits {
 
 impl Reader {
     pub fn new(number: usize, channels: Vec<usize>) -> Reader {
-        let seen = vec![None; channels.len()];
-        Reader { number, channels, seen, cursor: None, line: None, requests: 0, asleep: 0, refused: false, leaving: false }
+        Reader {
+            memory: Memory::new(number, channels),
+            line: None,
+            requests: 0,
+            asleep: 0,
+            refused: false,
+            leaving: false,
+            deliveries: Deliveries::default(),
+        }
+    }
+
+    pub fn number(&self) -> usize {
+        self.memory.number
+    }
+
+    pub fn is_on(&self, channel: usize) -> bool {
+        self.memory.channels.contains(&channel)
     }
 
     pub fn is_awake(&self) -> bool {
@@ -156,7 +120,8 @@ impl Reader {
             }
         } else {
             let most = dice.pick(&[1, 20, 200, 5_000]);
-            self.read(house, model, most);
+            self.read(house, model, most, dice);
+            self.speak(house, model, dice);
             if dice.percent(CONNECT) {
                 self.ask(house, model, false, dice);
             }
@@ -169,7 +134,7 @@ impl Reader {
         if self.asleep > 0 {
             return;
         }
-        self.read(house, model, usize::MAX);
+        self.read(house, model, usize::MAX, dice);
         if self.leaving || self.refused {
             return;
         }
@@ -181,9 +146,7 @@ impl Reader {
 
     /// Goes away for good.
     pub fn leave(&mut self, house: &mut House) {
-        if let Some(line) = self.line.take() {
-            house.hang_up(line.socket);
-        }
+        self.hang_up(house);
         self.leaving = true;
     }
 
@@ -195,16 +158,27 @@ impl Reader {
         Some(Held { socket: line.socket, request: self.requests, stream })
     }
 
-    /// Panics unless it has come to `head` in `channel`, as far as it has been told where it is.
-    pub fn check_up_to_date(&self, channel: usize, head: &Place) {
-        let Some(seen) = self.held().and(self.place(channel)) else { return };
-        assert_eq!(seen, head, "reader {} has not come to the head of its channel {channel}", self.number);
+    /// Whether a stream has no sign of life for it: parts have none but the last message once more.
+    pub fn may_be_silent(&self, model: &Model) -> bool {
+        let asked = self.line.as_ref().and_then(|line| line.asked.as_ref());
+        let replace = asked.is_some_and(|asked| asked.way.transport == Transport::Replace);
+        replace && !self.memory.can_be_shown_again(model)
     }
 
-    /// How far it has come in `channel`, if it was told.
-    pub fn place(&self, channel: usize) -> Option<&Place> {
-        let at = self.channels.iter().position(|known| *known == channel)?;
-        self.seen[at].as_ref()
+    /// Panics unless it has come to `head` in `channel`, as far as it has been told where it is.
+    pub fn check_up_to_date(&mut self, model: &mut Model, channel: usize, head: &Place) {
+        let Some(asked) = self.line.as_ref().and_then(|line| line.asked.as_ref()) else { return };
+        let transport = asked.way.transport;
+        if transport.shows() {
+            self.memory.check_shown(model, asked.way.picture, head);
+        }
+        let Some(seen) = self.memory.place(channel) else { return };
+        if transport == Transport::Replace && seen != head {
+            // Nobody can say that what came was given up before it could be shown.
+            assert!(head.offset == 0 && model.may_begin_anew(channel) || model.may_be_dropped(channel, head));
+            return;
+        }
+        assert_eq!(seen, head, "reader {} has not come by {transport:?} to the head of its channel {channel}", self.number());
     }
 
     // Connections.
@@ -213,14 +187,21 @@ impl Reader {
         let shard = dice.below(usize::from(house.shards())) as u16;
         let (least, most) = habits.buffer;
         let Some(socket) = house.connect(shard, Door::Public, dice.within(least..=most)) else { return };
-        house.note(format_args!("reader {} connects to shard {shard} as socket {socket}", self.number));
+        house.note(format_args!("reader {} connects to shard {shard} as socket {socket}", self.number()));
         self.line = Some(Line { socket, responses: Responses::new(), asked: None });
     }
 
     fn lose(&mut self, house: &mut House, dice: &mut Dice) {
         let Some(line) = self.line.take() else { return };
-        house.note(format_args!("reader {} loses socket {}", self.number, line.socket));
+        house.note(format_args!("reader {} loses socket {}", self.number(), line.socket));
         if dice.percent(50) { house.cut(line.socket) } else { house.hang_up(line.socket) }
+    }
+
+    /// Ends its connection, if it has one.
+    pub fn hang_up(&mut self, house: &mut House) {
+        if let Some(line) = self.line.take() {
+            house.hang_up(line.socket);
+        }
     }
 
     /// Sends a request, unless one waits for its answer. With `held`, only one that ends with being held.
@@ -228,101 +209,76 @@ impl Reader {
         if self.line.as_ref().is_none_or(|line| line.asked.is_some()) {
             return;
         }
-        if !held && self.cursor.is_some() && dice.percent(10) {
+        self.memory.look_away(model);
+        if !held && self.memory.cursor.is_some() && dice.percent(10) {
             self.change_channels(dice);
         }
-        let (mut transport, _) = dice.pick(if held { &TRANSPORTS[..HOLDING] } else { &TRANSPORTS });
-        // Parts and raw streams carry no cursor: whoever counts them must know where they begin.
-        if transport == Transport::Parts && (self.cursor.is_none() || self.channels.len() > 1) {
-            transport = Transport::Stream;
+        let way = Way::pick(&self.memory, model, held, dice);
+        let request = way.request(&self.memory, model, dice);
+        if way.transport.shows() {
+            self.memory.shown = Shown::since(model.now_ms);
         }
-        let raw = match transport {
-            Transport::Stream => self.cursor.is_some() && dice.percent(30),
-            Transport::Jsonp | Transport::Pull => false,
-            _ => dice.percent(30),
-        };
-        let separator = dice.pick(&[Separator::Line, Separator::Length, Separator::Text("\u{1e}"), Separator::Text("--\n")]);
-        let way = Way {
-            transport,
-            envelope: dice.percent(50),
-            raw,
-            http10: dice.percent(10),
-            conditional: dice.percent(50),
-            separator: if raw { Separator::Length } else { separator },
-            padding: if raw { 0 } else { dice.pick(&[0, 0, 40, 300]) },
-        };
-        let earliest = self.cursor.is_none() && (dice.percent(50) || way.transport == Transport::Poll);
-        let request = self.request(model, way, earliest, dice);
+        let number = self.number();
         let Some(line) = &mut self.line else { return };
         self.requests += 1;
-        house.note(format_args!("reader {} asks on socket {}: {request:?}", self.number, line.socket));
+        house.note(format_args!("reader {number} asks on socket {}: {request:?}", line.socket));
         house.send(line.socket, request.as_bytes());
-        line.asked = Some(Asked { way, earliest, head: None, body: Vec::new(), decoder: Decoder::Nothing });
+        line.asked = Some(Asked {
+            way,
+            head: None,
+            body: Vec::new(),
+            decoder: Decoder::Nothing,
+            wish: None,
+            joined: !way.empty,
+            closing: false,
+        });
     }
 
-    /// Drops or takes up a channel, and names them in another order: the cursor speaks for those it has.
+    /// Drops a channel, and names the others in another order: the cursor speaks for those it has.
     fn change_channels(&mut self, dice: &mut Dice) {
-        let mut places: Vec<(usize, Option<Place>)> = self.channels.drain(..).zip(self.seen.drain(..)).collect();
+        let memory = &mut self.memory;
+        let mut places: Vec<(usize, Option<Place>)> = memory.channels.drain(..).zip(memory.seen.drain(..)).collect();
         if places.len() > 1 && dice.percent(50) {
             places.pop();
         }
         dice.shuffle(&mut places);
-        (self.channels, self.seen) = places.into_iter().unzip();
+        (memory.channels, memory.seen) = places.into_iter().unzip();
     }
 
-    fn request(&self, model: &Model, way: Way, earliest: bool, dice: &mut Dice) -> String {
-        let names: Vec<String> = self.channels.iter().map(|&channel| encode(&model.channels[channel])).collect();
-        let mut query: Vec<String> = names[1..].iter().map(|name| format!("channel={name}")).collect();
-        let mut fields = String::new();
-        match way.transport {
-            Transport::Sse if dice.percent(50) => fields += "Accept: text/event-stream\r\n",
-            Transport::Stream if dice.percent(50) => fields += "Accept: application/x-ndjson\r\n",
-            Transport::Parts if dice.percent(50) => fields += "Accept: multipart/mixed\r\n",
-            Transport::LongPoll if dice.percent(50) => {}
-            transport => query.push(format!("transport={}", transport.name())),
+    /// On a WebSocket: wishes for something, or says that this is the end.
+    fn speak(&mut self, house: &mut House, model: &Model, dice: &mut Dice) {
+        let Some(asked) = self.line.as_ref().and_then(|line| line.asked.as_ref()) else { return };
+        let open = asked.way.transport == Transport::WebSocket && asked.head.is_some() && asked.joined;
+        if !open || asked.closing || asked.wish.is_some() {
+            return;
         }
-        match way.transport {
-            Transport::Parts => query.push("mixed=1".into()),
-            Transport::Jsonp => query.push(format!("callback={CALLBACK}")),
-            _ => {}
+        if dice.percent(CLOSE) {
+            self.close(house, dice);
+        } else if !asked.way.raw && dice.percent(WISH) {
+            self.wish(house, model, dice);
         }
-        match way.separator {
-            Separator::Line => {}
-            Separator::Length => query.push("separator=length".into()),
-            Separator::Text(text) => query.push(format!("separator={}", encode(text))),
+    }
+
+    /// On a WebSocket: says that this is the end, once.
+    fn close(&mut self, house: &mut House, dice: &mut Dice) {
+        let Some(line) = &mut self.line else { return };
+        let before = line.asked.as_mut().map(|asked| std::mem::replace(&mut asked.closing, true));
+        if before == Some(false) {
+            house.send(line.socket, &socket::close(dice));
         }
-        if way.padding > 0 {
-            query.push(format!("padding={0}&preamble={0}", way.padding));
+    }
+
+    /// On a WebSocket: somebody is there, as long as this is not the end.
+    fn pong(&mut self, house: &mut House, data: &[u8], dice: &mut Dice) {
+        let Some(line) = &mut self.line else { return };
+        if line.asked.as_ref().is_some_and(|asked| !asked.closing) {
+            house.send(line.socket, &socket::pong(data, dice));
         }
-        if way.envelope {
-            query.push("envelope=json".into());
-        }
-        if way.raw {
-            query.push("raw=1".into());
-        }
-        match &self.cursor {
-            _ if way.transport == Transport::Pull => {}
-            None => query.push(format!("since={}", if earliest { "earliest" } else { "now" })),
-            Some(cursor) if way.transport.streams() && dice.percent(50) => {
-                fields += &format!("Last-Event-ID: {cursor}\r\n");
-            }
-            Some(cursor) if !way.transport.streams() && way.conditional => {
-                fields += &format!("If-None-Match: \"{cursor}\"\r\n");
-            }
-            Some(cursor) => query.push(format!("since={cursor}")),
-        }
-        let version = if way.http10 { "HTTP/1.0" } else { "HTTP/1.1" };
-        if way.http10 && dice.percent(50) {
-            fields += "Connection: keep-alive\r\n";
-        } else if !way.http10 && dice.percent(10) {
-            fields += "Connection: close\r\n";
-        }
-        format!("GET /sub{}?{} {version}\r\nHost: localhost\r\n{fields}\r\n", names[0], query.join("&"))
     }
 
     // What comes.
 
-    fn read(&mut self, house: &mut House, model: &mut Model, most: usize) {
+    fn read(&mut self, house: &mut House, model: &mut Model, most: usize, dice: &mut Dice) {
         let Some(line) = &mut self.line else { return };
         let socket = line.socket;
         if house.broken(socket) {
@@ -331,49 +287,46 @@ impl Reader {
         }
         let bytes = house.take(socket, most);
         for piece in line.responses.take(&bytes) {
-            house.note(format_args!("reader {} gets {}", self.number, show(&piece)));
-            self.take(model, house, piece);
+            house.note(format_args!("reader {} gets {}", self.number(), show(&piece)));
+            self.take(model, house, piece, dice);
         }
         if house.ended(socket)
             && let Some(line) = self.line.take()
         {
             // Nobody cuts an answer off but whoever breaks the connection: a stream that stalled, for one.
-            house.note(format_args!("reader {} sees the end of socket {socket}", self.number));
+            house.note(format_args!("reader {} sees the end of socket {socket}", self.number()));
             if line.responses.ended() {
                 self.line = Some(line);
-                self.take(model, house, Piece::End);
+                self.take(model, house, Piece::End, dice);
             }
             house.hang_up(socket);
             self.line = None;
         }
     }
 
-    fn take(&mut self, model: &mut Model, house: &mut House, piece: Piece) {
-        let Some(line) = &mut self.line else { return };
-        let mut asked = line.asked.take().expect("an answer follows a request");
+    fn take(&mut self, model: &mut Model, house: &mut House, piece: Piece, dice: &mut Dice) {
+        let Some(asked) = self.line.as_mut().map(|line| &mut line.asked) else { return };
         match piece {
             Piece::Head(head) => {
-                asked.decoder = if head.status == 200 { asked.way.decoder(&head) } else { Decoder::Nothing };
+                let asked = asked.as_mut().expect("an answer follows a request");
+                asked.decoder = asked.way.decoder(&head);
                 asked.head = Some(head);
-                line.asked = Some(asked);
             }
             Piece::Body(bytes) => {
+                let asked = asked.as_mut().expect("a body follows a head");
                 if asked.streams() {
-                    let news = asked.decoder.take(&bytes);
-                    news.iter().for_each(|news| self.learn(model, &asked, news));
+                    let (way, news) = (asked.way, asked.decoder.take(&bytes));
+                    news.into_iter().for_each(|news| self.learn(model, house, &way, news, dice));
                 } else {
                     asked.body.extend(bytes);
                 }
-                if let Some(line) = &mut self.line {
-                    line.asked = Some(asked);
-                }
             }
             Piece::End => {
+                let mut asked = asked.take().expect("an answer follows a request");
                 let head = asked.head.take().expect("a head comes first");
                 self.answered(model, &asked, &head);
                 if head.ends_connection() {
-                    house.hang_up(line_socket(&self.line));
-                    self.line = None;
+                    self.hang_up(house);
                 }
             }
         }
@@ -381,344 +334,36 @@ impl Reader {
 
     /// A whole response is here.
     fn answered(&mut self, model: &mut Model, asked: &Asked, head: &Head) {
+        let got = self.memory.got;
         match head.status {
             // What a stream had to say is said.
-            200 if asked.way.transport.streams() => {}
-            200 if asked.way.transport == Transport::Pull => self.look(model, &asked.body),
-            200 | 204 | 304 if asked.way.raw => self.take_raw(model, asked, head),
-            304 => self.take_unchanged(asked, head),
-            200 => self.take_json(model, asked, head),
+            101 | 200 if asked.way.transport.streams() => {}
             408 => assert!(head.ends_connection()),
             503 => self.refused = true,
-            status => panic!("reader {} was answered {status}: {:?}", self.number, String::from_utf8_lossy(&asked.body)),
+            _ => self.memory.answered(model, &asked.way, head, &asked.body),
         }
+        self.deliveries[asked.way.transport as usize] += self.memory.got - got;
     }
 
     /// A piece of news of a stream.
-    fn learn(&mut self, model: &mut Model, asked: &Asked, news: &News) {
+    fn learn(&mut self, model: &mut Model, house: &mut House, way: &Way, news: News, dice: &mut Dice) {
+        let got = self.memory.got;
         match news {
-            News::Event(event) => self.hear(model, asked.way, asked.earliest, event),
-            News::Json(json) => self.hear_json(model, asked, json),
-            News::Plain { media_type, bytes } => self.hear_plain(model, media_type.as_deref(), bytes),
-        }
-    }
-
-    /// An envelope, or a notice. A client makes its cursor from the greeting's and each channel's newest id.
-    fn hear_json(&mut self, model: &mut Model, asked: &Asked, json: &Value) {
-        let id = || json["id"].as_str().map(Place::parse).expect("an id");
-        if let Some(greeting) = json.get("cursor") {
-            return self.greeted(model, asked, greeting.as_str());
-        }
-        if json.get("heartbeat").is_some() || json.get("close").is_some() {
-            return;
-        }
-        let (at, place) = match json.get("gap").or(json.get("end")) {
-            Some(notice) => (self.hear_gap(model, notice, |_| id()), id()),
-            None => (self.take_envelope(model, json, asked.earliest), id()),
-        };
-        let bare = asked.way.raw || asked.way.transport == Transport::Parts;
-        self.cursor = Some(if bare { self.all_seen() } else { self.moved_cursor(at, &place) });
-    }
-
-    fn greeted(&mut self, model: &mut Model, asked: &Asked, cursor: Option<&str>) {
-        let Some(cursor) = cursor else {
-            assert!(self.cursor.is_some(), "a place is lost that nobody had");
-            self.cursor = Some(self.all_seen());
-            return;
-        };
-        let places = Place::parse_all(cursor);
-        assert_eq!(places.len(), self.channels.len());
-        for (at, place) in places.iter().enumerate() {
-            self.stays(model, at, place, asked.earliest);
-        }
-        self.cursor = Some(cursor.to_owned());
-    }
-
-    /// Published bytes and nothing else: the reader counts.
-    fn hear_plain(&mut self, model: &mut Model, media_type: Option<&str>, bytes: &[u8]) {
-        let channel = model.channel_of(Seen::Raw(bytes));
-        let at = self.index_of(model, &model.channels[channel]);
-        let seen = self.seen[at].as_ref().expect("who counts knows where it began");
-        let place = Place { offset: seen.offset + 1, ..seen.clone() };
-        model.saw_bare(channel, &place, Seen::Raw(bytes), media_type);
-        self.seen[at] = Some(place);
-        self.cursor = Some(self.all_seen());
-    }
-
-    /// The cursor with another place for one channel.
-    fn moved_cursor(&self, at: usize, place: &Place) -> String {
-        let mut places = Place::parse_all(self.cursor.as_ref().expect("a greeting came first"));
-        places[at] = place.clone();
-        join(places.iter())
-    }
-
-    /// A cursor of all that it has truly got.
-    fn all_seen(&self) -> String {
-        join(self.seen.iter().map(|seen| seen.as_ref().expect("it had a cursor")))
-    }
-
-    /// A page shows the last messages, and nothing of what is gone.
-    fn look(&self, model: &Model, body: &[u8]) {
-        let items = decode::page(body);
-        for (at, &channel) in self.channels.iter().enumerate() {
-            let here = |(name, _): &&(String, _)| self.index_of(model, name) == at;
-            let texts: Vec<Option<String>> = items.iter().filter(here).map(|(_, text)| text.clone()).collect();
-            assert!(texts.len() <= PAGE_MESSAGES);
-            model.shown(channel, &texts);
-        }
-    }
-
-    /// An event of a stream.
-    fn hear(&mut self, model: &mut Model, way: Way, earliest: bool, event: &Event) {
-        if event.id.is_empty() {
-            assert!(event.data.is_none(), "an event without a cursor");
-            return;
-        }
-        let places = Place::parse_all(&event.id);
-        assert_eq!(places.len(), self.channels.len());
-        let moved = event.data.as_ref().map(|data| match event.name.as_str() {
-            // A channel that was dropped is a gap whose count nobody knows, up to its new beginning.
-            "gap" | "end" => {
-                let notice: Value = serde_json::from_str(data).expect("a notice is JSON");
-                self.hear_gap(model, &notice, |at| places[at].clone())
+            News::Ping(data) => self.pong(house, &data, dice),
+            News::Close => self.close(house, dice),
+            News::Json(json) if way.transport == Transport::WebSocket && self.is_answer(&json) => {
+                self.wish_answered(house, model, &json, dice);
             }
-            name => self.hear_message(model, way, name, data, &places, earliest),
-        });
-        for (at, place) in places.iter().enumerate().filter(|(at, _)| Some(*at) != moved) {
-            self.stays(model, at, place, earliest);
+            news => self.memory.learn(model, way, &news),
         }
-        self.cursor = Some(event.id.clone());
-    }
-
-    /// A notice about a channel, which leads it to that channel's one of `places`.
-    fn hear_gap(&mut self, model: &mut Model, notice: &Value, places: impl Fn(usize) -> Place) -> usize {
-        let at = self.index_of(model, notice["channel"].as_str().expect("a channel"));
-        let (missed, place) = (notice["missed"].as_u64(), places(at));
-        if let Some(seen) = &self.seen[at] {
-            let counted = (seen.epoch == place.epoch).then(|| place.offset.wrapping_sub(seen.offset));
-            assert_eq!(missed, counted, "missed between {seen} and {place}");
-        }
-        self.skip(model, at, &place);
-        at
-    }
-
-    fn hear_message(&mut self, model: &mut Model, way: Way, name: &str, data: &str, places: &[Place], earliest: bool) -> usize {
-        if way.envelope {
-            let envelope: Value = serde_json::from_str(data).expect("an envelope is JSON");
-            let at = self.take_envelope(model, &envelope, earliest);
-            assert_eq!(envelope["id"], places[at].to_string().as_str());
-            assert_eq!(envelope.get("event").map_or("", |event| event.as_str().expect("text")), name);
-            return at;
-        }
-        let channel = model.channel_of(Seen::Line(data));
-        let at = self.index_of(model, &model.channels[channel]);
-        self.advance(model, at, &places[at], earliest);
-        model.saw(self.channels[at], &places[at], Seen::Line(data), name);
-        at
-    }
-
-    /// A batch as JSON.
-    fn take_json(&mut self, model: &mut Model, asked: &Asked, head: &Head) {
-        let script = asked.way.transport == Transport::Jsonp;
-        let json = if script { decode::jsonp(&asked.body, CALLBACK) } else { &asked.body };
-        let batch: Value = serde_json::from_slice(json).expect("a batch is JSON");
-        let cursor = batch["cursor"].as_str().expect("a cursor").to_owned();
-        assert_eq!(head.field("ETag"), (!script).then(|| format!("\"{cursor}\"")).as_deref());
-        let messages = batch["messages"].as_array().expect("messages");
-        let gap = batch["gap"].as_bool().expect("whether there is a gap");
-        self.take_batch(model, &cursor, gap, messages.len(), asked.earliest, |at, model, reader| {
-            let envelope = &messages[at];
-            let channel = reader.index_of(model, envelope["channel"].as_str().expect("a channel"));
-            (channel, Place::parse(envelope["id"].as_str().expect("an id")))
-        });
-        for envelope in messages {
-            let channel = self.index_of(model, envelope["channel"].as_str().expect("a channel"));
-            let place = Place::parse(envelope["id"].as_str().expect("an id"));
-            let event = envelope.get("event").map_or("", |event| event.as_str().expect("text"));
-            model.saw(self.channels[channel], &place, Seen::Envelope(envelope), event);
-        }
-    }
-
-    /// One message, or none, under its own type.
-    fn take_raw(&mut self, model: &mut Model, asked: &Asked, head: &Head) {
-        let cursor = head.field("ETag").expect("a tag").trim_matches('"').to_owned();
-        let gap = head.field("Encke-Gap").is_some();
-        let places = Place::parse_all(&cursor);
-        let Some(channel) = head.field("Encke-Channel") else {
-            assert!(asked.body.is_empty() && head.status != 200);
-            return self.take_batch(model, &cursor, gap, 0, asked.earliest, |_, _, _| unreachable!("no messages"));
-        };
-        let at = self.index_of(model, &decode(channel));
-        let event = decode(head.field("Encke-Event").unwrap_or(""));
-        if let (Some(missed), [only], Some(seen)) = (head.field("Encke-Gap"), &places[..], &self.seen[0]) {
-            let counted = only.offset.wrapping_sub(seen.offset + 1);
-            let counted = if only.epoch == seen.epoch { counted.to_string() } else { "unknown".into() };
-            assert_eq!(missed, counted, "missed between {seen} and {only}");
-        }
-        self.take_batch(model, &cursor, gap, 1, asked.earliest, |_, _, _| (at, places[at].clone()));
-        model.saw(self.channels[at], &places[at], Seen::Raw(&asked.body), &event);
-    }
-
-    fn take_unchanged(&mut self, asked: &Asked, head: &Head) {
-        assert!(asked.way.conditional && self.cursor.is_some(), "304 to who did not ask for it");
-        let cursor = head.field("ETag").expect("a tag").trim_matches('"');
-        for (place, seen) in Place::parse_all(cursor).iter().zip(&mut self.seen) {
-            assert!(seen.as_ref().is_none_or(|seen| seen == place), "304 moved the cursor to {cursor}");
-            *seen = Some(place.clone());
-        }
-        self.cursor = Some(cursor.to_owned());
-    }
-
-    /// Some messages came at once, in order within each channel, and `cursor` is where that leads.
-    fn take_batch(
-        &mut self,
-        model: &mut Model,
-        cursor: &str,
-        gap: bool,
-        count: usize,
-        earliest: bool,
-        message: impl Fn(usize, &Model, &Reader) -> (usize, Place),
-    ) {
-        let places = Place::parse_all(cursor);
-        assert_eq!(places.len(), self.channels.len());
-        let messages: Vec<(usize, Place)> = (0..count).map(|which| message(which, model, self)).collect();
-        let mut gaps = 0;
-        for (at, end) in places.iter().enumerate() {
-            let mut of_channel = messages.iter().filter(|(channel, _)| *channel == at).map(|(_, place)| place).peekable();
-            let start = match of_channel.peek() {
-                Some(first) => Place { offset: first.offset - 1, ..(*first).clone() },
-                None => end.clone(),
-            };
-            match &self.seen[at] {
-                Some(seen) if *seen != start => {
-                    assert!(gap, "reader {} goes from {seen} to {start} without being told", self.number);
-                    gaps += 1;
-                    self.skip(model, at, &start);
-                }
-                Some(_) => {}
-                None => {
-                    // Whether it missed anything it cannot know.
-                    gaps += usize::from(gap);
-                    self.stays(model, at, &start, earliest && !gap);
-                }
-            }
-            for place in of_channel {
-                self.advance(model, at, place, earliest);
-            }
-            assert_eq!(self.seen[at].as_ref(), Some(end), "the cursor is not where the messages end");
-        }
-        assert!(gaps > 0 || !gap, "reader {} is told of a gap at {cursor} and there is none", self.number);
-        self.cursor = Some(cursor.to_owned());
-    }
-
-    fn take_envelope(&mut self, model: &mut Model, envelope: &Value, earliest: bool) -> usize {
-        let at = self.index_of(model, envelope["channel"].as_str().expect("a channel"));
-        let place = Place::parse(envelope["id"].as_str().expect("an id"));
-        let event = envelope.get("event").map_or("", |event| event.as_str().expect("text"));
-        self.advance(model, at, &place, earliest);
-        model.saw(self.channels[at], &place, Seen::Envelope(envelope), event);
-        at
-    }
-
-    // Where it is.
-
-    /// The next message of a channel is at `place`.
-    fn advance(&mut self, model: &mut Model, at: usize, place: &Place, earliest: bool) {
-        match &self.seen[at] {
-            Some(seen) => {
-                let next = Place { offset: seen.offset + 1, ..seen.clone() };
-                assert_eq!(*place, next, "reader {} gets this after {seen}", self.number);
-            }
-            None => self.stays(model, at, &Place { offset: place.offset - 1, ..place.clone() }, earliest),
-        }
-        self.seen[at] = Some(place.clone());
-    }
-
-    /// It was told that it is at `place`, and that it missed what lies between.
-    fn skip(&mut self, model: &mut Model, at: usize, place: &Place) {
-        let channel = self.channels[at];
-        if let Some(seen) = &self.seen[at] {
-            assert!(seen.epoch != place.epoch || seen.offset < place.offset, "a gap leads from {seen} to {place}");
-        }
-        if place.offset > 0 {
-            model.must_be_droppable(channel, place);
-        }
-        model.knows(channel, place);
-        self.seen[at] = Some(place.clone());
-    }
-
-    /// It was told that it is at `place` where nothing has happened.
-    fn stays(&mut self, model: &mut Model, at: usize, place: &Place, earliest: bool) {
-        match &self.seen[at] {
-            Some(seen) if seen == place => {}
-            // Its place is lost; what comes next from this channel must say so.
-            Some(seen) if place.offset == 0 && seen.epoch != place.epoch => {}
-            Some(seen) => panic!("reader {} moves from {seen} to {place} without being told anything", self.number),
-            None => {
-                if earliest && place.offset > 0 {
-                    model.must_be_droppable(self.channels[at], place);
-                }
-                self.seen[at] = Some(place.clone());
-            }
-        }
-    }
-
-    fn index_of(&self, model: &Model, name: &str) -> usize {
-        let found = self.channels.iter().position(|&channel| model.channels[channel] == name);
-        found.unwrap_or_else(|| panic!("reader {} has not subscribed to {name:?}", self.number))
+        self.deliveries[way.transport as usize] += self.memory.got - got;
     }
 }
 
 impl Asked {
     fn streams(&self) -> bool {
-        self.way.transport.streams() && self.head.as_ref().is_some_and(|head| head.status == 200)
+        self.way.transport.streams() && self.head.as_ref().is_some_and(|head| matches!(head.status, 101 | 200))
     }
-}
-
-impl Way {
-    fn decoder(&self, head: &Head) -> Decoder {
-        match self.transport {
-            Transport::Sse => Decoder::Sse(Events::new(false)),
-            Transport::Dom => Decoder::Sse(Events::new(true)),
-            Transport::Stream => Decoder::stream(self.separator, self.raw),
-            Transport::Iframe => Decoder::iframe(),
-            Transport::Parts => Decoder::parts(head.field("Content-Type").expect("a type")),
-            Transport::LongPoll | Transport::Jsonp | Transport::Poll | Transport::Pull => Decoder::Nothing,
-        }
-    }
-}
-
-fn join<'a>(places: impl Iterator<Item = &'a Place>) -> String {
-    places.map(Place::to_string).collect::<Vec<_>>().join(".")
-}
-
-fn line_socket(line: &Option<Line>) -> usize {
-    line.as_ref().expect("what was just read from").socket
-}
-
-/// Percent-encodes all but letters, digits and slashes.
-pub fn encode(name: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'/' | b'0'..=b'9' | b'a'..=b'z' => char::from(byte).to_string(),
-        _ => format!("%{byte:02x}"),
-    };
-    name.bytes().map(encode).collect()
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digits = [rest.next().expect("a digit"), rest.next().expect("a digit")];
-                let digits = std::str::from_utf8(&digits).expect("digits").to_owned();
-                u8::from_str_radix(&digits, 16).expect("digits")
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).expect("text")
 }
 
 fn show(piece: &Piece) -> String {

@@ -80,7 +80,12 @@ impl Responses {
             Expect::Head => {
                 let Some(text) = self.until(b"\r\n\r\n") else { return false };
                 let head = parse_head(&text);
-                self.expect = if head.status >= 200 { body_of(&head) } else { Expect::Head };
+                self.expect = match head.status {
+                    // What follows is another protocol's.
+                    101 => Expect::UntilEnd,
+                    100..200 => Expect::Head,
+                    _ => body_of(&head),
+                };
                 let bodiless = self.expect == Expect::Head && head.status >= 200;
                 pieces.push(Piece::Head(head));
                 pieces.extend(bodiless.then_some(Piece::End));
