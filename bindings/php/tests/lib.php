@@ -217,3 +217,25 @@ function by_long_poll(string $address, string $channel, int $count): array
     }
     return $data;
 }
+
+/** The `encke` command as a server with a control socket, in a process of its own. */
+final class Served
+{
+    public readonly Program $program;
+    public readonly string $address;
+
+    public function __construct(public readonly string $control, string ...$options)
+    {
+        $binary = getenv('ENCKE_BINARY') ?: throw new Exception('ENCKE_BINARY names no program');
+        $this->program = new Program([
+            $binary, 'serve', '--listen', '127.0.0.1:0', '--private', 'off', '--control', $control,
+            '--history-messages', '1000000', '--history-bytes', '128MiB', ...$options,
+        ]);
+        $this->address = $this->program->says('#subscribe at http://([^/,\s]+)#')[1];
+    }
+
+    public function publisher(float $timeout = 5.0): Encke\Publisher
+    {
+        return Encke\Publisher::connect("unix:{$this->control}", $timeout);
+    }
+}
