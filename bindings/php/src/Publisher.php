@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Encke;
 
+use function count;
 use function is_string;
 use function strlen;
 
@@ -107,7 +108,10 @@ abstract class Publisher
             }
             if (++$count === self::BATCH_MESSAGES || isset($frames[self::BATCH_BYTES])) {
                 yield $count => $frames;
-                [$frames, $count, $starts] = ['', 0, []];
+                [$frames, $count] = ['', 0];
+                if (count($starts) > self::BATCH_MESSAGES) {
+                    $starts = [];
+                }
             }
         }
         if ($count > 0) {
