@@ -47,8 +47,11 @@ final class SocketPublisher extends Publisher
     /** Whether the stream stands between two frames, and can be written to. */
     private bool $ready = false;
 
-    /** How many messages are in the write that is under way. Later it means that the write was left by an exception. */
-    private int $underWay = 0;
+    /**
+     * While a write or a read is under way, how many messages are in it. Still there when the next begins, it means that an
+     * exception (a signal's, an error handler's) left the last one somewhere in the middle.
+     */
+    private ?int $underWay = null;
 
     /** The end of a frame that the server has yet to make room for. */
     private string $rest = '';
@@ -116,9 +119,14 @@ final class SocketPublisher extends Publisher
 
     public function flush(float $seconds = 5.0): void
     {
-        $this->settle();
-        if ($this->unconfirmed > 0) {
-            $this->confirm(microtime(true) + $seconds);
+        try {
+            $this->allow($seconds);
+            $this->settle();
+            if ($this->unconfirmed > 0) {
+                $this->confirm(microtime(true) + $seconds);
+            }
+        } finally {
+            $this->allow($this->timeout);
         }
         [$refused, $doubtful, $refusal] = [$this->refused, $this->doubtful, $this->refusal];
         [$this->refused, $this->doubtful, $this->refusal] = [0, 0, []];
@@ -163,24 +171,26 @@ final class SocketPublisher extends Publisher
         $this->underWay = $count;
         // PHP goes on until all is written, nothing has moved for the time allowed, or the connection is broken.
         $written = @fwrite($this->stream, $frames);
-        $this->underWay = 0;
         if ($written === strlen($frames)) {
+            $this->underWay = null;
             $this->ready = true;
             $this->unconfirmed += $count;
             return $count;
         }
-        [$whole, $end] = Frame::whole($frames, (int) $written);
+        $written = (int) $written;
+        [$whole, $end] = Frame::whole($frames, $written);
         if (!$this->isAlive()) {
-            $this->unconfirmed += $whole;
+            $this->underWay = $whole;
             $this->abandon();
             return $whole;
         }
-        if ($end < (int) $written) {
+        if ($end < $written) {
             $whole++;
             $this->rest = substr($frames, $written, $end + Frame::length($frames, $end) - $written);
         }
-        $this->ready = $this->rest === '';
         $this->unconfirmed += $whole;
+        $this->underWay = null;
+        $this->ready = $this->rest === '';
         return $whole;
     }
 
@@ -197,53 +207,52 @@ final class SocketPublisher extends Publisher
     /** Ends what must not go on: another process's connection, a write that was left, a frame that waits for room. */
     private function settle(): void
     {
-        if ($this->stream === null) {
-            return;
-        }
         if (getmypid() !== $this->process) {
             $this->forget();
-        } elseif ($this->underWay > 0) {
+        } elseif ($this->underWay !== null) {
             $this->abandon();
         } elseif ($this->rest !== '') {
-            $written = (int) @fwrite($this->stream, $this->rest);
-            $this->rest = substr($this->rest, $written);
-            $this->ready = $this->rest === '';
-            if (!$this->ready && !$this->isAlive()) {
+            $this->underWay = 0;
+            $this->rest = substr($this->rest, (int) @fwrite($this->stream, $this->rest));
+            if ($this->rest !== '' && !$this->isAlive()) {
                 $this->abandon();
+                return;
             }
+            $this->underWay = null;
+            $this->ready = $this->rest === '';
         }
     }
 
     /** Asks whether all was taken, and waits for the answer. A connection that breaks instead leaves doubts. */
     private function confirm(float $deadline): void
     {
-        $asked = 0;
-        if ($this->ready) {
-            $asked = $this->write(Frame::flush('confirm?'), 1);
-            $this->unconfirmed -= $asked;
-            $this->awaited += $asked;
-        }
-        while ($this->stream !== null && ($this->awaited > 0 || $asked === 0)) {
+        // Written like a message, and counted like one until here.
+        $asked = $this->ready ? $this->write(Frame::flush('confirm?'), 1) : 0;
+        $this->unconfirmed -= $asked;
+        $this->awaited += $asked;
+        while ($this->stream !== null && ($asked === 0 || $this->awaited > 0)) {
             $left = $deadline - microtime(true);
-            if ($left <= 0 || $asked === 0 || $this->rest !== '') {
+            if ($asked === 0 || $this->rest !== '' || $left <= 0) {
                 throw new TimedOut("{$this->address} has not confirmed {$this->unconfirmed} messages in time", Error::TIMED_OUT);
             }
-            $this->read($left);
+            $this->allow($left);
+            $this->read();
         }
         $this->unconfirmed = 0;
     }
 
-    /** Reads answers, and waits a while for the first. */
-    private function read(float $seconds): void
+    /** Reads answers, and waits for the first. */
+    private function read(): void
     {
-        $this->allow($seconds);
+        $this->ready = false;
+        $this->underWay = 0;
         $bytes = @fread($this->stream, 8192);
-        $this->allow($this->timeout);
         if ($bytes === '' || $bytes === false) {
             if (!$this->isAlive()) {
                 $this->abandon();
+                return;
             }
-            return;
+            $bytes = '';
         }
         $this->inbox .= $bytes;
         while (strlen($this->inbox) >= Frame::HEAD && strlen($this->inbox) >= $length = Frame::length($this->inbox, 0)) {
@@ -253,6 +262,8 @@ final class SocketPublisher extends Publisher
             $this->refused += unpack('V', $answer, 8)[1];
             $this->refusal = $this->refusal ?: json_decode(substr($answer, 12), true) ?? [];
         }
+        $this->underWay = null;
+        $this->ready = true;
     }
 
     /** Connects, or takes the process's persistent connection over if it was handed back whole. */
@@ -304,13 +315,15 @@ final class SocketPublisher extends Publisher
     /** How long a write or a read may wait for the other end. */
     private function allow(float $seconds): void
     {
-        stream_set_timeout($this->stream, (int) $seconds, (int) (fmod($seconds, 1) * 1e6) + 1);
+        if ($this->stream !== null) {
+            stream_set_timeout($this->stream, (int) $seconds, (int) (fmod($seconds, 1) * 1e6));
+        }
     }
 
     /** Ends a connection that broke, or that stands in the middle of a frame. */
     private function abandon(): void
     {
-        $this->doubtful += $this->unconfirmed + $this->underWay;
+        $this->doubtful += $this->unconfirmed + ($this->underWay ?? 0);
         $this->end();
     }
 
@@ -327,7 +340,7 @@ final class SocketPublisher extends Publisher
         if ($this->stream === null) {
             return;
         }
-        if ($this->persistent && $this->ready && $this->unconfirmed === 0) {
+        if ($this->persistent && $this->ready && $this->underWay === null && $this->unconfirmed === 0) {
             stream_set_chunk_size($this->stream, self::MARK_WHOLE);
             $this->stream = null;
         }
@@ -340,6 +353,6 @@ final class SocketPublisher extends Publisher
             fclose($this->stream);
         }
         [$this->stream, $this->ready, $this->rest, $this->inbox] = [null, false, '', ''];
-        [$this->underWay, $this->unconfirmed, $this->awaited] = [0, 0, 0];
+        [$this->underWay, $this->unconfirmed, $this->awaited] = [null, 0, 0];
     }
 }

@@ -65,7 +65,7 @@ test('with a control socket the same object publishes from a child', function ()
 });
 
 test("a connection of the library's own publishes from parent and child", function () {
-    $server = new Server(['listen' => '127.0.0.1:0', 'control' => $control = directory() . '/control']);
+    $server = new Server(['listen' => '127.0.0.1:0', 'control' => $control = directory() . '/control', 'channels_max' => 2, 'reactors' => 1]);
     $publisher = new Encke\LibraryPublisher("unix:$control");
     $publisher->publish('/a', 'parent');
     $publisher->flush();
@@ -74,8 +74,10 @@ test("a connection of the library's own publishes from parent and child", functi
         $publisher->flush();
         return 'sent';
     }), 'the child');
-    $publisher->publish('no/slash', 'x');
+    throws(Encke\Invalid::class, fn() => $publisher->publish('no/slash', 'x'));
+    $publisher->publishPairs([['/b', 'x'], ['/c', 'x'], ['/d', 'x']]);
     throws(Encke\Invalid::class, fn() => $publisher->flush());
+    $publisher->flush();
     $publisher->publish('/a', ['parent']);
     $publisher->close();
     same(['parent', 'child', 'child', '["parent"]'], by_sse($server->address(), '/a', 4), 'in order');

@@ -148,6 +148,28 @@ test('a large message that a dying server cut off is sent whole to the next, onc
     same([900_000], array_map('strlen', by_sse($served->address, '/a', 1)), 'what the new server has');
 });
 
+test('an exception in the middle of a write leaves doubts, and no half frame', function () {
+    $served = new Served(directory() . '/control');
+    $publisher = $served->publisher(1.5);
+    $publisher->publish('/a', 'first');
+    $publisher->flush();
+    $served->program->signal(SIGSTOP);
+    pcntl_async_signals(true);
+    pcntl_signal(SIGALRM, fn() => throw new LogicException('interrupted'));
+    pcntl_alarm(1);
+    try {
+        throws(LogicException::class, fn() => $publisher->publish('/a', str_repeat('x', 900_000)));
+    } finally {
+        pcntl_signal(SIGALRM, SIG_DFL);
+        pcntl_async_signals(false);
+        $served->program->signal(SIGCONT);
+    }
+    $publisher->publish('/a', 'next');
+    $doubts = throws(Encke\Incomplete::class, fn() => $publisher->flush());
+    same([1, 0], [$doubts->doubtful, $doubts->refused], 'the doubts');
+    same(['first', 'next'], by_sse($served->address, '/a', 2), 'what was written whole');
+});
+
 test('what the server refuses is told by the flush, and by none after it', function () {
     $served = new Served(directory() . '/control', '--channels-max', '2');
     $publisher = $served->publisher();
