@@ -16,7 +16,6 @@ const RUDE = ['blast', 'bother'];
 $server = new Encke\Server([
     'listen' => $argv[2] ?? '127.0.0.1:8080',
     'host_channels' => '/say/*',
-    'events' => ['gone'],
 ]);
 $pages = stream_socket_server('tcp://' . ($argv[1] ?? '127.0.0.1:8000'));
 echo 'http://', stream_socket_get_name($pages, false), " for people, http://{$server->address()} for their messages\n";
@@ -37,26 +36,20 @@ while (true) {
     }
 }
 
-/** Publishes what somebody said, if it is something, and mild. */
+/** Publishes what somebody said, if it is anything, and milder if it must be. */
 function hear(Encke\Server $server, Encke\Event $event): void
 {
     $said = json_decode($event->data, true);
-    $name = trim((string) ($said['name'] ?? ''));
-    $text = trim((string) ($said['text'] ?? ''));
-    if ($name === '' || $text === '') {
-        return;
+    [$name, $text] = [word($said['name'] ?? null, 40), word($said['text'] ?? null, 1000)];
+    if ($name !== '' && $text !== '') {
+        $server->publish('/chat/' . basename($event->channel), ['name' => $name, 'text' => str_ireplace(RUDE, '***', $text)]);
     }
-    $server->publish('/chat/' . basename($event->channel), [
-        'name' => cut($name, 40),
-        'text' => cut(str_ireplace(RUDE, '***', $text), 1000),
-        'client' => $event->client,
-    ]);
 }
 
-/** At most so many letters. */
-function cut(string $text, int $letters): string
+/** What a stranger sent, if it is text: at most so many letters of it. */
+function word(mixed $sent, int $letters): string
 {
-    return preg_match("/^.{0,$letters}/us", $text, $start) ? $start[0] : '';
+    return is_string($sent) && preg_match("/^.{0,$letters}/us", trim($sent), $start) ? $start[0] : '';
 }
 
 /** Gives the page to whoever asks; it tells the page where Encke is. */

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Encke;
 
+use function count;
 use function is_string;
 use function strlen;
 
@@ -19,6 +20,10 @@ abstract class Handle extends Publisher
 {
     /** What `encke_stats` and `encke_address` at most need. */
     private const TEXT_BYTES = 4096;
+
+    /** How many texts go joined, and how long they are together at most: a copy of them is made. */
+    private const TEXTS = 1024;
+    private const TEXTS_BYTES = 1 << 20;
 
     protected readonly \FFI $ffi;
     protected readonly \FFI\CData $handle;
@@ -50,6 +55,32 @@ abstract class Handle extends Publisher
         if ($code < 0) {
             throw $this->error($code);
         }
+    }
+
+    final public function publishMany(string $channel, iterable $messages): int
+    {
+        if (!is_array($messages)) {
+            return parent::publishMany($channel, $messages);
+        }
+        $taken = 0;
+        try {
+            foreach (array_chunk($messages, self::TEXTS) as $batch) {
+                $part = $this->takeTexts($channel, $batch);
+                $taken += $part;
+                $rest = count($batch) - $part;
+                if ($rest > 0) {
+                    $part = parent::publishMany($channel, array_slice($batch, $part));
+                    $taken += $part;
+                    if ($part < $rest) {
+                        break;
+                    }
+                }
+            }
+        } catch (Error $error) {
+            $error->taken += $taken;
+            throw $error;
+        }
+        return $taken;
     }
 
     final public function flush(float $seconds = 5.0): void
@@ -89,6 +120,30 @@ abstract class Handle extends Publisher
             $frames = Frame::after($frames, max($part, 0));
             $this->awaitRoom($left);
         }
+    }
+
+    /**
+     * Publishes a batch of texts as one, joined by line feeds: a third less work than a frame for each. For what cannot go
+     * that way, frames remain: so this says how many were taken, none perhaps, and never why not more.
+     */
+    private function takeTexts(string $channel, array $batch): int
+    {
+        $size = 0;
+        foreach ($batch as $text) {
+            if (!is_string($text)) {
+                return 0;
+            }
+            $size += strlen($text);
+        }
+        if ($size > self::TEXTS_BYTES) {
+            return 0;
+        }
+        $joined = implode("\n", $batch);
+        if (substr_count($joined, "\n") !== count($batch) - 1) {
+            return 0;
+        }
+        $taken = $this->ffi->encke_publish_split($this->handle, $channel, strlen($channel), $joined, strlen($joined), 10);
+        return max($taken, 0);
     }
 
     /** Ends it: true if all was done within the time. The handle is gone in any case; a second call does nothing. */

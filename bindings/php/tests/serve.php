@@ -72,6 +72,25 @@ test('a batch without room says how much of it was taken', function () {
     same($taken, $server->stats()['published'], 'and it says how many are');
 });
 
+test('texts in a batch come out as they went in, whatever they hold', function () {
+    $server = new Server(['listen' => '127.0.0.1:0', 'history_messages' => 100_000]);
+    $batches = [
+        ['a'], [''], ['', ''], ['', 'a', '', 'b', ''], ["\n"], ['a', "b\nc", 'd'], ['a', "\n", ''], ['a', 'b', 7, 'c'], [],
+        ['key' => 'a', 'other' => 'b'], array_fill(0, 1500, ''), array_fill(0, 3000, 'x'), array_fill(0, 4, str_repeat('x', 300_000)),
+    ];
+    foreach ($batches as $number => $batch) {
+        same(count($batch), $server->publishMany("/$number", $batch), "how many were taken of batch $number");
+        same(count($batch), $server->publishMany("/$number/generated", (fn() => yield from array_values($batch))()), 'the same, generated');
+    }
+    $server->flush();
+    foreach ($batches as $number => $batch) {
+        foreach (["/$number", "/$number/generated"] as $channel) {
+            $got = $batch === [] ? [] : by_long_poll($server->address(), $channel, count($batch));
+            check($got === array_values($batch), "batch $number");
+        }
+    }
+});
+
 test('wrong use is an exception, and nothing is taken', function () {
     $server = new Server(['listen' => '127.0.0.1:0']);
     $circle = new stdClass();
