@@ -141,7 +141,8 @@ test('workers are killed in the middle and come back: what was confirmed arrived
     $start = microtime(true);
     [$killed, $clients, $confirmed] = [0, [], []];
     for ($number = 0; $number < 8; $number++) {
-        $clients[] = curl('--parallel', '--parallel-max', '2', '--write-out', '\nstatus %{http_code} %{url_effective}\n', "$site->url/page.php?count=40&size=8000&name=$number.[0-39]");
+        $options = ['--parallel', '--parallel-max', '2', '--write-out', '\nstatus %{http_code} %{url_effective}\n'];
+        $clients[] = curl(...$options, ...["$site->url/page.php?count=40&size=8000&name=$number.[0-39]"]);
     }
     // Each killing waits for pages of the worker's successors, so that no worker dies before it did anything.
     while ($killed < 12) {

@@ -94,11 +94,11 @@ final class Program
     private readonly int $owner;
 
     /** @param list<string> $command */
-    public function __construct(private readonly array $command, array $environment = [])
+    public function __construct(private readonly array $command)
     {
         $this->owner = getmypid();
         $descriptors = [['pipe', 'r'], ['pipe', 'w'], ['redirect', 1]];
-        $this->process = proc_open($command, $descriptors, $this->pipes, null, $environment + getenv());
+        $this->process = proc_open($command, $descriptors, $this->pipes);
         $this->pid = proc_get_status($this->process)['pid'];
         stream_set_blocking($this->pipes[1], false);
     }
@@ -147,12 +147,6 @@ final class Program
     public function signal(int $signal): void
     {
         posix_kill($this->pid, $signal);
-    }
-
-    /** Closes its standard input. */
-    public function closeInput(): void
-    {
-        fclose($this->pipes[0]);
     }
 }
 

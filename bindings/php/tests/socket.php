@@ -206,7 +206,8 @@ test('what was published and not asked about is told at the end of the script', 
     $served = new Served($control);
     $autoload = var_export(__DIR__ . '/../autoload.php', true);
     $address = var_export("unix:$control", true);
-    $run = fn(string $code) => (new Program([PHP_BINARY, '-d', 'display_errors=stderr', '-r', "require $autoload; \$publisher = Encke\\Publisher::connect($address); $code"]))->ends();
+    $start = "require $autoload; \$publisher = Encke\\Publisher::connect($address);";
+    $run = fn(string $code) => (new Program([PHP_BINARY, '-d', 'display_errors=stderr', '-r', "$start $code"]))->ends();
     same('', $run('$publisher->publish("/a", "x");'), 'all was well');
     check(str_contains($run('$publisher->publish("a", "x");'), 'Warning: Encke: not all messages were taken: the server refused 1'), 'a warning');
     same(['x'], by_sse($served->address, '/a', 1), 'what was taken');
