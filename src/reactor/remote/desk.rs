@@ -77,13 +77,14 @@ impl Desk {
         if self.stopped {
             return Err(Error::Closed);
         }
-        if self.asked != Some(self.given) {
+        if self.is_unsettled() && self.asked != Some(self.given) {
             self.asked = Some(self.given);
             frame::write_flush(&mut self.bytes, self.given.to_le_bytes());
         }
         self.tickets += 1;
         self.waiting.push(Waiting { ticket: self.tickets, count: self.given, outcome: None });
-        if self.doubtful > 0 {
+        // With nothing left open there is nobody to ask, and perhaps no server any more.
+        if self.doubtful > 0 || !self.is_unsettled() {
             self.tell(|_| true);
         }
         Ok(self.tickets)
@@ -142,17 +143,16 @@ impl Desk {
         self.tell(|waiting| waiting.count <= count);
     }
 
-    /// The connection broke, and `unwritten` messages are with the writer that the next one will be given. Returns the
-    /// count of a flush to be asked there first, for those whose question may be lost.
-    pub(super) fn broken(&mut self, unwritten: usize) -> Option<u64> {
+    /// The connection broke, and `unwritten` messages are with the writer that the next one will be given. Whoever
+    /// asked about others hears now that they are in doubt, so nothing needs to be asked again.
+    pub(super) fn broken(&mut self, unwritten: usize) {
         let written = self.given - (self.count + unwritten) as u64;
         self.doubtful += written.saturating_sub(self.settled);
         self.settled = self.settled.max(written);
         if self.doubtful > 0 {
             self.tell(|_| true);
         }
-        let asked = self.waiting.iter().filter(|waiting| waiting.outcome.is_none());
-        asked.map(|waiting| waiting.count).filter(|&count| count <= written).max()
+        debug_assert!(self.waiting.iter().all(|waiting| waiting.outcome.is_some() || waiting.count > written));
     }
 
     /// Nothing is taken or told any more.
@@ -236,7 +236,7 @@ mod tests {
         give(&mut desk, 5, b"x").expect("room");
         answer(&mut desk, 2, 1);
         assert_eq!(desk.take(&mut Vec::new(), false), 5);
-        assert_eq!(desk.broken(1), None, "nobody asked");
+        desk.broken(1);
         let ticket = desk.ask().expect("open");
         let Some(Outcome::Lost(text)) = desk.outcome(ticket) else { panic!("two of five are in doubt") };
         assert!(text.contains(" 2 messages"), "{text}");
@@ -250,18 +250,33 @@ mod tests {
     }
 
     #[test]
-    fn a_question_that_may_be_lost_is_asked_again_unless_there_is_doubt() {
+    fn a_question_about_what_is_known_is_answered_at_once() {
         let mut desk = Desk::default();
+        let first = desk.ask().expect("open");
+        assert_eq!(desk.outcome(first), Some(Outcome::Taken), "there was nothing to take");
         give(&mut desk, 2, b"x").expect("room");
         desk.take(&mut Vec::new(), false);
         answer(&mut desk, 2, 0);
-        let waits = desk.ask().expect("open");
-        assert_eq!(desk.broken(0), Some(2));
-        assert_eq!(desk.outcome(waits), None);
-        give(&mut desk, 1, b"x").expect("room");
+        desk.broken(0);
+        let settled = desk.ask().expect("open");
+        assert_eq!(desk.outcome(settled), Some(Outcome::Taken), "that connection had told");
+        assert!(desk.bytes.is_empty(), "and nobody is asked");
+    }
+
+    #[test]
+    fn a_question_that_may_be_lost_is_answered_with_doubt_and_one_on_its_way_stays() {
+        let mut desk = Desk::default();
+        give(&mut desk, 2, b"x").expect("room");
+        let lost = desk.ask().expect("open");
         desk.take(&mut Vec::new(), false);
-        assert_eq!(desk.broken(0), None);
-        assert!(matches!(desk.outcome(waits), Some(Outcome::Lost(_))));
+        give(&mut desk, 1, b"x").expect("room");
+        let stays = desk.ask().expect("open");
+        desk.broken(0);
+        assert!(matches!(desk.outcome(lost), Some(Outcome::Lost(_))));
+        assert!(matches!(desk.outcome(stays), Some(Outcome::Lost(_))), "it counts them too");
+        let next = desk.ask().expect("open");
+        desk.broken(1);
+        assert_eq!(desk.outcome(next), None, "its message is kept");
     }
 
     #[test]
@@ -278,6 +293,7 @@ mod tests {
     #[test]
     fn after_the_end_nothing_is_taken_and_nobody_waits() {
         let mut desk = Desk::default();
+        give(&mut desk, 1, b"x").expect("room");
         let ticket = desk.ask().expect("open");
         desk.stop();
         assert_eq!(desk.outcome(ticket), Some(Outcome::Closed));

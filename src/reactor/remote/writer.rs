@@ -69,8 +69,6 @@ pub(super) struct Writer {
     delay_ms: u64,
     /// When to ask for a confirmation next.
     confirm_at: Tick,
-    /// A flush to be asked first.
-    ask_again: Option<u64>,
 }
 
 /// A connection.
@@ -128,7 +126,6 @@ impl Writer {
             retry_at: Tick(0),
             delay_ms: DELAY_MS_MIN,
             confirm_at: Tick(CONFIRM_MS),
-            ask_again: None,
         };
         writer.adopt(Tick(0), socket)?;
         Ok((writer, shared))
@@ -272,7 +269,7 @@ impl Writer {
         // A forked child may hold the socket too, and keep it among those that are watched.
         let _ = self.poll.registry().deregister(&mut SourceFd(&link.socket.as_raw_fd()));
         self.batch.rewind();
-        self.ask_again = self.shared.desk().broken(self.batch.count);
+        self.shared.desk().broken(self.batch.count);
         self.shared.told.notify_all();
         if now.since(link.since) >= GOOD_MS {
             self.delay_ms = DELAY_MS_MIN;
@@ -299,10 +296,7 @@ impl Writer {
     fn adopt(&mut self, now: Tick, socket: Socket) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), SOCKET, both)?;
-        let mut opening = PREFACE.to_vec();
-        if let Some(count) = self.ask_again.take() {
-            frame::write_flush(&mut opening, count.to_le_bytes());
-        }
+        let opening = PREFACE.to_vec();
         self.link = Some(Link { socket, since: now, opening, opening_sent: 0, full: false, inbox: Vec::new() });
         Ok(())
     }
