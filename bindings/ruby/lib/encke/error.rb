@@ -67,18 +67,8 @@ module Encke
   class NoLibrary < Error
   end
 
-  # A flush found messages that were refused, or that may or may not have arrived.
+  # A flush found messages that were refused, or that may or may not have arrived. The text says how many, and why.
   class Undelivered < Error
-    # How many messages the server refused.
-    attr_reader :refused
-    # How many messages were under way on a connection that broke: each arrived once or not at all.
-    attr_reader :doubtful
-
-    def initialize(refused:, doubtful:, detail: nil)
-      super("#{refused} messages were refused#{detail && " (#{detail})"}, #{doubtful} are doubtful")
-      @refused = refused
-      @doubtful = doubtful
-    end
   end
 
   class Error

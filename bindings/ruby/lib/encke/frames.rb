@@ -25,8 +25,8 @@ module Encke
       check_size(data.bytesize)
       if event || content_type
         check(channel)
-        event = label(event)
-        content_type = label(content_type)
+        event = label(event, Encoding::UTF_8)
+        content_type = label(content_type, Encoding::US_ASCII)
         [channel.bytesize, content_type.bytesize, event.bytesize, data.bytesize, channel, content_type, event, data].pack("vCCVa*a*a*a*")
       else
         check(channel)
@@ -39,8 +39,8 @@ module Encke
       return many(messages.map { |data| frame(channel, data, event, content_type) }) unless messages.all?(String)
 
       check(channel)
-      event = label(event)
-      content_type = label(content_type)
+      event = label(event, Encoding::UTF_8)
+      content_type = label(content_type, Encoding::US_ASCII)
       heads = heads(channel, event, content_type)
       # Heads of one length are equal, so most are made once. A join beats an append a message.
       parts = []
@@ -55,10 +55,13 @@ module Encke
 
     # Messages for one channel with line feeds between them, or nil where this would not give the same messages back.
     def lines(messages)
-      return unless messages.all?(String) && messages.none?(&:empty?)
+      return unless messages.all?(String)
 
       text = messages.join("\n")
-      text if text.count("\n") == messages.size - 1
+      return unless text.count("\n") == messages.size - 1
+
+      # Nothing behind the last line feed is no message.
+      messages.last.empty? ? text << "\n" : text
     rescue Encoding::CompatibilityError
       nil
     end
@@ -117,9 +120,11 @@ module Encke
     NAME = %r{\A(?:/[^/\p{Cc}\u2028\u2029]+)+\z}
     # No segment is "." or "..", "*" or "**".
     DOTS_OR_STARS = %r{/(?:\.\.?|\*\*?)(?=/|\z)}
+    # Control characters; no label has any.
+    CONTROLS = /[\x00-\x1f\x7f]/n
     KNOWN_MAX = 4096
     KNOWN = {}
-    private_constant :NAME, :DOTS_OR_STARS, :KNOWN_MAX, :KNOWN
+    private_constant :NAME, :DOTS_OR_STARS, :CONTROLS, :KNOWN_MAX, :KNOWN
 
     # Heads by size of the data. They hold any bytes, yet say UTF-8, as most messages do: a join takes them as they are.
     def heads(channel, event, content_type)
@@ -137,12 +142,14 @@ module Encke
       parts.map(&:b).join
     end
 
-    # An event name or content type as it is sent.
-    def label(text)
-      text = text.to_s
-      return text if text.bytesize <= LABEL_BYTES_MAX && !text.b.match?(/[\x00-\x1f\x7f]/n)
+    # An event name or content type as it is sent: "" for none.
+    def label(text, encoding)
+      return "" unless text
 
-      raise Invalid, "event names and content types are one line of at most #{LABEL_BYTES_MAX} bytes"
+      bytes = text.b
+      return bytes if bytes.bytesize <= LABEL_BYTES_MAX && !CONTROLS.match?(bytes) && text.dup.force_encoding(encoding).valid_encoding?
+
+      raise Invalid, "an event name is one line of UTF-8, a content type one of ASCII, of at most #{LABEL_BYTES_MAX} bytes: #{text.inspect}"
     end
 
     def check_size(size)

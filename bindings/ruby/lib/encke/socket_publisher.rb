@@ -8,8 +8,8 @@ require_relative "stream"
 module Encke
   # A publisher in Ruby alone: writes frames to the control socket and waits for no reply. See Publisher.
   #
-  # - It connects when there is something to send, and again when the stream broke. Until then, and while the server is too
-  #   busy to read, messages wait in a bounded buffer that a thread empties; no room there is Full.
+  # - It connects anew when the stream broke. Until it can, and while the server is too busy to read, messages wait in a
+  #   bounded buffer that a thread empties; no room there is Full.
   # - A message that went into a stream which broke before a `flush` confirmed it is doubtful. It is not sent again, since it
   #   may have arrived: `flush` reports how many there are.
   # - In a forked process it starts anew, with a connection of its own. What waits is the parent's to send.
@@ -31,12 +31,15 @@ module Encke
     Ask = Struct.new(:mark, :state)
     private_constant :Ask
 
-    # `address` is "unix:" and a path; `buffer_bytes` bounds what may wait.
+    # `address` is "unix:" and a path; `buffer_bytes` bounds what may wait. Raises SystemFailure if nobody listens there.
     def initialize(address, buffer_bytes: BUFFER_BYTES)
       @path = address[/\Aunix:(.+)\z/m, 1] or raise Invalid, "an address is unix: and a path, not #{address.inspect}"
       @buffer_bytes = buffer_bytes
       @closed = false
       start_anew
+      refused = @stream.failure unless @stream.open?
+      raise SystemFailure, "#{@path}: #{refused.message}" if refused && !(Errno::EAGAIN === refused)
+
       OPEN[self] = true
     rescue ArgumentError => error
       raise Invalid, error.message
@@ -188,7 +191,7 @@ module Encke
         return if ask.state == :answered
 
         rest = deadline - now
-        raise TimedOut, "no answer from #{@path}#{@stream.failure && ": #{@stream.failure}"}" if rest <= 0
+        raise TimedOut, "no answer from #{@path}#{@stream.failure && ": #{@stream.failure.message}"}" if rest <= 0
 
         @stream.wait(rest, writable: !@outbox.empty?)
       end
@@ -231,7 +234,8 @@ module Encke
       end
       return true if refused.zero? && doubtful.zero?
 
-      raise Undelivered.new(refused: refused, doubtful: doubtful, detail: refusal)
+      because = refusal && " (the first: #{refusal})"
+      raise Undelivered, "#{refused} messages were refused#{because}, #{doubtful} may or may not have arrived"
     end
 
     def idle?

@@ -14,7 +14,7 @@ module Encke
     # How long a wait may be blind to what other threads do with the connection.
     LOOK_SECONDS = 0.25
 
-    # Why it broke or could not be made, last time; nil if that never happened.
+    # Why it broke or could not be made, last time: an exception; nil if that never happened.
     attr_reader :failure
 
     def initialize(path)
@@ -51,7 +51,7 @@ module Encke
       return "" if bytes == :wait_readable
       return bytes if bytes
 
-      failed("the server closed the connection")
+      failed(EOFError.new("the server closed the connection"))
     rescue SystemCallError => error
       failed(error)
     end
@@ -102,7 +102,7 @@ module Encke
     end
 
     def failed(error)
-      @failure = error.to_s
+      @failure = error
       @pause = @socket && now - @connected_at > PAUSE_MAX ? 0 : (@pause * 2).clamp(PAUSE_MIN, PAUSE_MAX)
       @connect_after = now + @pause
       close
