@@ -50,8 +50,8 @@ module Support
   end
 
   # A subscription by server-sent events, with curl, from the oldest message on. Yields a source for `data`.
-  def sse(address, channel, since: "earliest", &block)
-    program("curl", "-sN", "http://#{address}/sub#{channel}?transport=sse&since=#{since}", &block)
+  def sse(address, channel, query = "", &block)
+    program("curl", "-sN", "http://#{address}/sub#{channel}?transport=sse&since=earliest#{query}", &block)
   end
 
   # The data of the next `count` messages.

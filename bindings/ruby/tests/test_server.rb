@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "support"
+require "support"
 
 # A server in this process, through each way to call the library.
 module ServerTests
