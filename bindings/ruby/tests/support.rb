@@ -5,6 +5,7 @@
 require "json"
 require "minitest/autorun"
 require "rbconfig"
+require "fileutils"
 require "timeout"
 require "tmpdir"
 require "encke"

@@ -41,8 +41,8 @@ module Encke
       check(channel)
       event = label(event, Encoding::UTF_8)
       content_type = label(content_type, Encoding::US_ASCII)
+      # A join of all parts beats an append a message, and heads of one length are equal: most are made once.
       heads = heads(channel, event, content_type)
-      # Heads of one length are equal, so most are made once. A join beats an append a message.
       parts = []
       messages.each { |data| parts << heads[data.bytesize] << data }
       many(parts)
@@ -50,7 +50,15 @@ module Encke
 
     # Pairs of channel and data, as one text of frames.
     def pairs(pairs)
-      many(pairs.map { |channel, data| frame(channel, data) })
+      heads = Hash.new do |all, channel|
+        check(channel)
+        all[channel] = heads(channel, "", "")
+      end
+      parts = []
+      pairs.each do |channel, data|
+        String === data ? parts << heads[channel][data.bytesize] << data : parts << frame(channel, data)
+      end
+      many(parts)
     end
 
     # Messages for one channel with line feeds between them, or nil where this would not give the same messages back.
