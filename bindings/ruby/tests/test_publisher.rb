@@ -166,7 +166,7 @@ module PublisherTests
   end
 
   def test_a_refusal_is_reported
-    serve(channels_max: 1) do |_, address|
+    serve(channels_max: 1, reactors: 1) do |_, address|
       connect do |publisher|
         publisher.publish("/a", "1")
         publisher.flush

@@ -28,27 +28,31 @@ class PumaTest < Minitest::Test
   # Publishes over HTTP; the worker that did it, or nil if there was no answer.
   def post(address, body)
     Net::HTTP.start(*address.split(":"), read_timeout: SECONDS) do |http|
-      response = http.post("/", body)
+      response = http.post("/", body, "Content-Type" => "text/plain")
       JSON.parse(response.body)["worker"] if response.code == "200"
     end
   rescue SystemCallError, EOFError, Net::HTTPBadResponse
     nil
   end
 
-  def test_each_worker_publishes
-    puma do |puma, encke, master|
-      workers = {}
-      sent = 0
-      eventually { workers[post(puma, (sent += 1).to_s)] = true; workers.size == 2 }
-      refute_includes workers, master
-      refute_includes workers, nil
-      sse(encke, "/chat") { |io| assert_equal (1..sent).map(&:to_s), data(io, sent) }
+  VIAS.each do |via|
+    define_method("test_each_worker_publishes_by_#{via}") do
+      puma("ENCKE_VIA" => via.to_s) do |puma, encke, master|
+        workers = {}
+        sent = 0
+        eventually { workers[post(puma, (sent += 1).to_s)] = true; workers.size == 2 }
+        refute_includes workers, master
+        refute_includes workers, nil
+        sse(encke, "/chat") { |io| assert_equal (1..sent).map(&:to_s), data(io, sent) }
+      end
     end
+
+    define_method("test_workers_are_killed_and_nothing_hangs_or_doubles_by_#{via}") { kill_workers(via) }
   end
 
   # A message that was answered for is there, once. One whose worker was killed under way is there once or not at all.
-  def test_workers_are_killed_and_nothing_hangs_or_doubles
-    puma do |puma, encke, _|
+  def kill_workers(via)
+    puma("ENCKE_VIA" => via.to_s) do |puma, encke, _|
       answered = Queue.new
       killed = []
       clients = Array.new(4) do |client|

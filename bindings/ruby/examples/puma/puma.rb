@@ -30,7 +30,8 @@ end
 on_restart { server&.stop }
 
 # In each worker, also in one that takes the place of another.
-on_worker_boot { Chat.publisher = Encke::Publisher.connect("unix:#{control}") }
+via = ENV.fetch("ENCKE_VIA", "auto").to_sym
+on_worker_boot { Chat.publisher = Encke::Publisher.connect("unix:#{control}", via: via) }
 
 # Sends what is left.
 on_worker_shutdown { Chat.publisher.close }

@@ -145,7 +145,7 @@ module Encke
 
     # All parts in a row, whatever their encodings are.
     def many(parts)
-      parts.join
+      parts.join.force_encoding(Encoding::BINARY)
     rescue Encoding::CompatibilityError
       parts.map(&:b).join
     end

@@ -9,28 +9,33 @@ module Encke
   #   accepted = confirmed + under way + waiting
   #
   # under way: handed to the kernel as a whole or in part; waiting: still here as a whole.
+  #
+  # The bytes stand in pieces of whole frames. The first one is sent from; the last one takes further frames until it is full or
+  # was offered, so that nothing is copied that may yet grow.
   class Outbox
-    # A piece of the buffer that is offered to the kernel at once.
-    PIECE_BYTES = 256 * 1024
+    # How large a piece grows. It is also how much is worth asking the kernel again.
+    PIECE_BYTES = 64 * 1024
 
     # How many messages were accepted, ever.
     attr_reader :accepted
 
     def initialize(bytes_max)
       @bytes_max = bytes_max
-      @buffer = String.new
+      @pieces = []
+      @growing = nil
       @sent = 0
+      @bytes = 0
       @accepted = 0
       @confirmed = 0
     end
 
     def empty?
-      @buffer.empty?
+      @pieces.empty?
     end
 
     # Whether `count` messages of `size` bytes may wait here. A single one has room in an empty box, whatever its size.
     def room?(size, count)
-      @buffer.bytesize - @sent + size <= @bytes_max || (count == 1 && @buffer.empty?)
+      @bytes + size <= @bytes_max || (count == 1 && @pieces.empty?)
     end
 
     # Takes `count` messages as whole frames, of which the kernel has got the first `sent` bytes already.
@@ -38,22 +43,32 @@ module Encke
       @accepted += count
       return if sent == frames.bytesize
 
-      compact if @sent > @bytes_max
-      @sent += sent if @buffer.empty?
-      @buffer << (frames.encoding == Encoding::BINARY ? frames : frames.b)
+      @bytes += frames.bytesize - sent
+      return begin_with(frames, sent) if sent.positive?
+
+      @pieces << (@growing = String.new) if @growing.nil? || full?
+      @growing << frames
+    end
+
+    # Whether a piece has become full since one was offered.
+    def full?
+      @growing ? @growing.bytesize >= PIECE_BYTES : false
     end
 
     # The bytes to send next.
-    def piece
-      @buffer.byteslice(@sent, PIECE_BYTES)
+    def offer
+      piece = @pieces.first
+      @growing = nil if piece.equal?(@growing)
+      @sent.zero? ? piece : piece.byteslice(@sent..)
     end
 
-    # The kernel has taken `bytes` of them.
+    # The kernel has taken `bytes` of what was offered.
     def sent(bytes)
       @sent += bytes
-      return if @sent < @buffer.bytesize
+      @bytes -= bytes
+      return if @sent < @pieces.first.bytesize
 
-      @buffer = String.new
+      @pieces.shift
       @sent = 0
     end
 
@@ -70,16 +85,15 @@ module Encke
     # The stream broke: keeps the messages that it got nothing of, for the next one. Returns how many are doubtful. One that
     # was cut off counts as doubtful too, although the server drops it: it may be why the stream broke, and would break the next.
     def broken
-      kept = String.new
       waiting = 0
-      Frames.each(@buffer) do |offset, size, message|
-        next if offset < @sent || !message
-
-        kept << @buffer.byteslice(offset, size)
-        waiting += 1
+      @pieces = @pieces.each_with_index.filter_map do |piece, index|
+        kept, count = unsent(piece, index.zero? ? @sent : 0)
+        waiting += count
+        kept unless kept.empty?
       end
-      @buffer = kept
+      @growing = nil
       @sent = 0
+      @bytes = @pieces.sum(&:bytesize)
       doubtful = @accepted - waiting - @confirmed
       @confirmed = @accepted - waiting
       doubtful
@@ -87,16 +101,23 @@ module Encke
 
     private
 
-    # Forgets the frames that were sent as a whole.
-    def compact
-      start = 0
-      Frames.each(@buffer) do |offset, _size, _message|
-        break if offset > @sent
+    # Nothing waited, and a part of `frames` is sent already.
+    def begin_with(frames, sent)
+      @pieces << frames
+      @sent = sent
+    end
 
-        start = offset
+    # The messages of `piece` that begin behind its first `sent` bytes, and how many they are.
+    def unsent(piece, sent)
+      kept = String.new
+      count = 0
+      Frames.each(piece) do |offset, size, message|
+        next if offset < sent || !message
+
+        kept << piece.byteslice(offset, size)
+        count += 1
       end
-      @buffer = @buffer.byteslice(start..)
-      @sent -= start
+      [kept, count]
     end
   end
 end

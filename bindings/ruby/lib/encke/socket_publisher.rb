@@ -128,7 +128,7 @@ module Encke
         lost unless sent
         @outbox.put(frames, count, sent || 0)
         unless @outbox.empty?
-          send_waiting
+          send_waiting if sent.nil? || @outbox.full?
           @sender ||= Thread.new { send_later }
         end
         true
@@ -149,7 +149,7 @@ module Encke
     # Gives the kernel what it takes of what waits. Holds @lock, like all below that touch the stream.
     def send_waiting
       until @outbox.empty?
-        sent = @stream.write(@outbox.piece)
+        sent = @stream.write(@outbox.offer)
         return lost unless sent
         return if sent.zero?
 
