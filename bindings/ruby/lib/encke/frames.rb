@@ -17,6 +17,16 @@ module Encke
     FLUSH = 1
     JSON_TYPE = "application/json"
 
+    # 1*( "/" segment ), without control characters and line separators.
+    NAME = %r{\A(?:/[^/\p{Cc}\u2028\u2029]+)+\z}
+    # No segment is "." or "..", "*" or "**".
+    DOTS_OR_STARS = %r{/(?:\.\.?|\*\*?)(?=/|\z)}
+    # Control characters; no label has any.
+    CONTROLS = /[\x00-\x1f\x7f]/n
+    KNOWN_MAX = 4096
+    KNOWN = {}
+    private_constant :NAME, :DOTS_OR_STARS, :CONTROLS, :KNOWN_MAX, :KNOWN
+
     module_function
 
     # One message as a frame. What is not a String is sent as JSON.
@@ -123,16 +133,6 @@ module Encke
     def json(data, content_type)
       [JSON.generate(data), content_type || JSON_TYPE]
     end
-
-    # 1*( "/" segment ), without control characters and line separators.
-    NAME = %r{\A(?:/[^/\p{Cc}\u2028\u2029]+)+\z}
-    # No segment is "." or "..", "*" or "**".
-    DOTS_OR_STARS = %r{/(?:\.\.?|\*\*?)(?=/|\z)}
-    # Control characters; no label has any.
-    CONTROLS = /[\x00-\x1f\x7f]/n
-    KNOWN_MAX = 4096
-    KNOWN = {}
-    private_constant :NAME, :DOTS_OR_STARS, :CONTROLS, :KNOWN_MAX, :KNOWN
 
     # Heads by size of the data. They hold any bytes, yet say UTF-8, as most messages do: a join takes them as they are.
     def heads(channel, event, content_type)
