@@ -180,7 +180,8 @@ module PublisherTests
 
   def test_wrong_use_raises
     assert_raises(Encke::SystemFailure) { connect }
-    ["http://127.0.0.1", "unix:", "/run/encke.sock", "unix:/#{"x" * 200}"].each do |address|
+    assert_raises(Encke::SystemFailure) { Encke::Publisher.connect("unix:/#{"x" * 200}", via: self.class::VIA) }
+    ["http://127.0.0.1", "unix:", "/run/encke.sock"].each do |address|
       assert_raises(Encke::Invalid, address) { Encke::Publisher.connect(address, via: self.class::VIA) }
     end
     serve do

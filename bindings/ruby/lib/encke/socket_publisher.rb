@@ -42,7 +42,8 @@ module Encke
 
       OPEN[self] = true
     rescue ArgumentError => error
-      raise Invalid, error.message
+      # The path is longer than the system takes.
+      raise SystemFailure, error.message
     end
 
     # Publishes `data` on `channel`: a String as it is, anything else as JSON. Returns true, or raises.
