@@ -20,18 +20,19 @@ class PumaTest < Minitest::Test
         2.times { line(io, /Worker (\d) .*booted/) }
         drain = Thread.new { IO.copy_stream(io, File::NULL) }
         yield listens, encke, io.pid
-        drain.kill
+      ensure
+        drain&.kill&.join
       end
     end
   end
 
-  # Publishes over HTTP; the worker that did it, or nil if there was no answer.
+  # Publishes over HTTP; the worker that did it, or nil if there was no answer, or none that was whole.
   def post(address, body)
     Net::HTTP.start(*address.split(":"), read_timeout: SECONDS) do |http|
       response = http.post("/", body, "Content-Type" => "text/plain")
       JSON.parse(response.body)["worker"] if response.code == "200"
     end
-  rescue SystemCallError, EOFError, Net::HTTPBadResponse
+  rescue SystemCallError, EOFError, Net::HTTPBadResponse, JSON::ParserError
     nil
   end
 
