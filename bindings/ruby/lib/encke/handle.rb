@@ -19,9 +19,10 @@ module Encke
 
     # Publishes `data` on `channel`: a String as it is, anything else as JSON. Returns true, or raises.
     def publish(channel, data, event: nil, content_type: nil)
-      if String === channel && String === data && !event && !content_type
+      # The common case is kept short: what is checked here costs as much as the call.
+      if !event && !content_type && String === data
         code = @library.publish(@handle, channel, channel.bytesize, data, data.bytesize)
-        return true if code.zero?
+        return true if code == 0
       else
         frame = Frames.frame(channel, data, event, content_type)
         code = @library.publish_packed(@handle, frame, frame.bytesize)
@@ -30,6 +31,10 @@ module Encke
         code = Full::CODE if code.zero?
       end
       raise failure(code)
+    rescue NoMethodError
+      # Of a channel that is no String; the check says so.
+      Frames.check(channel)
+      raise
     end
 
     # Publishes all `messages` on `channel`, in order. Returns how many were taken, from the front: fewer than there are
