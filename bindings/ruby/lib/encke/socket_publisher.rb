@@ -14,7 +14,7 @@ module Encke
   #   may have arrived: `flush` reports how many there are.
   # - In a forked process it starts anew, with a connection of its own. What waits is the parent's to send.
   #
-  # Threads: @lock guards all state. @flushing is held by the one thread that flushes, and taken before @lock.
+  # Threads: @lock guards all state, see `alone`. @flushing is held by the one thread that flushes, and taken before @lock.
   class SocketPublisher
     BUFFER_BYTES = 8 << 20
     # How many messages `publish_many` hands over at once.
@@ -79,10 +79,8 @@ module Encke
       flush(timeout) unless @closed || idle?
       nil
     ensure
-      @lock.synchronize do
-        @closed = true
-        @stream.close
-      end
+      @closed = true
+      alone { give_up }
     end
 
     # At the end of the process: sends what is left, and says so if that fails.
@@ -96,6 +94,7 @@ module Encke
 
     def start_anew
       @lock = Mutex.new
+      @cut = false
       @flushing = Mutex.new
       @outbox = Outbox.new(@buffer_bytes)
       @stream = Stream.new(@path)
@@ -117,11 +116,29 @@ module Encke
       end
     end
 
+    # Runs the block with all state to itself. Another thread may cut in with an exception at any place (Timeout does), also
+    # between a write and its being noted: then nobody knows where in a frame the stream stands, and it is given up.
+    def alone
+      @lock.synchronize do
+        give_up if @cut
+        @cut = true
+        result = yield
+        @cut = false
+        result
+      end
+    end
+
+    def give_up
+      @stream.close
+      lost
+    end
+
     # Takes `frames` of `count` messages: true, or false if there is no room.
     def take(frames, count)
       after_fork if Process.pid != @pid
-      @lock.synchronize do
-        raise Closed, "closed" if @closed
+      raise Closed, "closed" if @closed
+
+      alone do
         next false unless @outbox.room?(frames.bytesize, count)
 
         # Where nothing waits, they go past the buffer in one system call.
@@ -130,7 +147,7 @@ module Encke
         @outbox.put(frames, count, sent || 0)
         unless @outbox.empty?
           send_waiting if sent.nil? || @outbox.full?
-          @sender ||= Thread.new { send_later }
+          @sender = Thread.new { send_later } unless @sender&.alive?
         end
         true
       end
@@ -169,12 +186,17 @@ module Encke
 
     # The thread that sends what waits, while something does.
     def send_later
-      loop do
-        @lock.synchronize do
-          send_waiting
-          return @sender = nil if @outbox.empty? || @closed
-        end
+      until done_sending?
         @stream.wait(Float::INFINITY, writable: true)
+      end
+    end
+
+    def done_sending?
+      alone do
+        send_waiting
+        done = @outbox.empty? || @closed
+        @sender = nil if done
+        done
       end
     end
 
@@ -182,9 +204,9 @@ module Encke
     def await_answer(deadline)
       ask = nil
       loop do
-        @lock.synchronize do
-          raise Closed, "closed" if @closed
+        raise Closed, "closed" if @closed
 
+        alone do
           ask = current_ask if ask.nil? || ask.state == :lost
           send_waiting
           read_replies
@@ -227,7 +249,7 @@ module Encke
 
     # Raises if messages were refused or became doubtful since the last report.
     def report
-      refused, doubtful, refusal = @lock.synchronize do
+      refused, doubtful, refusal = alone do
         [@refused, @doubtful, @refusal].tap do
           @refused = @doubtful = 0
           @refusal = nil
@@ -240,7 +262,7 @@ module Encke
     end
 
     def idle?
-      @lock.synchronize { @outbox.confirmed? && @doubtful.zero? && @refused.zero? }
+      alone { @outbox.confirmed? && @doubtful.zero? && @refused.zero? }
     end
 
     def now
