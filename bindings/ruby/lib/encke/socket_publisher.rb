@@ -21,9 +21,10 @@ module Encke
     BATCH_MESSAGES = 256
     # How long the end of the process waits for the server to take what is left.
     EXIT_SECONDS = 2
+    UNINTERRUPTED = { Object => :never }.freeze
     FORKED = Mutex.new
     OPEN = ObjectSpace::WeakMap.new
-    private_constant :FORKED, :OPEN
+    private_constant :UNINTERRUPTED, :FORKED, :OPEN
 
     at_exit { OPEN.each_key { |publisher| publisher.finish(EXIT_SECONDS) } }
 
@@ -80,7 +81,10 @@ module Encke
       nil
     ensure
       @closed = true
-      alone { give_up }
+      alone do
+        @stream.close
+        lost
+      end
     end
 
     # At the end of the process: sends what is left, and says so if that fails.
@@ -94,7 +98,6 @@ module Encke
 
     def start_anew
       @lock = Mutex.new
-      @cut = false
       @flushing = Mutex.new
       @outbox = Outbox.new(@buffer_bytes)
       @stream = Stream.new(@path)
@@ -116,21 +119,10 @@ module Encke
       end
     end
 
-    # Runs the block with all state to itself. Another thread may cut in with an exception at any place (Timeout does), also
-    # between a write and its being noted: then nobody knows where in a frame the stream stands, and it is given up.
-    def alone
-      @lock.synchronize do
-        give_up if @cut
-        @cut = true
-        result = yield
-        @cut = false
-        result
-      end
-    end
-
-    def give_up
-      @stream.close
-      lost
+    # Runs the block with all state to itself. No other thread's exception may cut in (Timeout raises anywhere): between a write
+    # and its being noted, nobody would know where in a frame the stream stands.
+    def alone(&block)
+      Thread.handle_interrupt(UNINTERRUPTED) { @lock.synchronize(&block) }
     end
 
     # Takes `frames` of `count` messages: true, or false if there is no room.
@@ -147,7 +139,7 @@ module Encke
         @outbox.put(frames, count, sent || 0)
         unless @outbox.empty?
           send_waiting if sent.nil? || @outbox.full?
-          @sender = Thread.new { send_later } unless @sender&.alive?
+          start_sender unless @sender&.alive?
         end
         true
       end
@@ -184,7 +176,12 @@ module Encke
       @replies = String.new
     end
 
-    # The thread that sends what waits, while something does.
+    # A thread takes over what is masked where it is made: this one has to end when the process does.
+    def start_sender
+      @sender = Thread.new { Thread.handle_interrupt(Object => :immediate) { send_later } }
+    end
+
+    # What the thread does: it sends what waits, while something does.
     def send_later
       until done_sending?
         @stream.wait(Float::INFINITY, writable: true)
