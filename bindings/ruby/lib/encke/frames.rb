@@ -31,17 +31,11 @@ module Encke
 
     # One message as a frame. What is not a String is sent as JSON.
     def frame(channel, data, event = nil, content_type = nil)
-      data, content_type = json(data, content_type) unless String === data
+      return labelled(channel, data, event, content_type) if event || content_type || !(String === data)
+
+      check(channel) unless KNOWN.key?(channel)
       check_size(data.bytesize)
-      if event || content_type
-        check(channel)
-        event = label(event, Encoding::UTF_8)
-        content_type = label(content_type, Encoding::US_ASCII)
-        [channel.bytesize, content_type.bytesize, event.bytesize, data.bytesize, channel, content_type, event, data].pack("vCCVa*a*a*a*")
-      else
-        check(channel)
-        [channel.bytesize, data.bytesize, channel, data].pack("VVa*a*")
-      end
+      [channel.bytesize, data.bytesize, channel, data].pack("VVa*a*")
     end
 
     # Messages for one channel, as one text of frames.
@@ -134,6 +128,15 @@ module Encke
       [JSON.generate(data), content_type || JSON_TYPE]
     end
 
+    def labelled(channel, data, event, content_type)
+      data, content_type = json(data, content_type) unless String === data
+      check(channel)
+      check_size(data.bytesize)
+      event = label(event, Encoding::UTF_8)
+      content_type = label(content_type, Encoding::US_ASCII)
+      [channel.bytesize, content_type.bytesize, event.bytesize, data.bytesize, channel, content_type, event, data].pack("vCCVa*a*a*a*")
+    end
+
     # Heads by size of the data. They hold any bytes, yet say UTF-8, as most messages do: a join takes them as they are.
     def heads(channel, event, content_type)
       Hash.new do |heads, size|
@@ -164,6 +167,6 @@ module Encke
       raise Invalid, "a message is at most #{DATA_BYTES_MAX} bytes" if size > DATA_BYTES_MAX
     end
 
-    private_class_method :heads, :many, :label, :check_size
+    private_class_method :labelled, :json, :heads, :many, :label, :check_size
   end
 end

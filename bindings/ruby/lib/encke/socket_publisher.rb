@@ -121,8 +121,8 @@ module Encke
 
     # Runs the block with all state to itself. No other thread's exception may cut in (Timeout raises anywhere): between a write
     # and its being noted, nobody would know where in a frame the stream stands.
-    def alone(&block)
-      Thread.handle_interrupt(UNINTERRUPTED) { @lock.synchronize(&block) }
+    def alone
+      Thread.handle_interrupt(UNINTERRUPTED) { @lock.synchronize { yield } }
     end
 
     # Takes `frames` of `count` messages: true, or false if there is no room.
