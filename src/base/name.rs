@@ -62,14 +62,24 @@ impl Name {
 fn is_plain(segments: &[u8]) -> bool {
     let mut before = b'/';
     for &byte in segments {
-        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || byte == b'/' && before != b'/';
-        if !plain {
+        if !PLAIN[usize::from(byte)] && (byte != b'/' || before == b'/') {
             return false;
         }
         before = byte;
     }
     before != b'/'
 }
+
+/// Letters, digits, `-` and `_`.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_');
+        byte += 1;
+    }
+    plain
+};
 
 impl Deref for Name {
     type Target = str;

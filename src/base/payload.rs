@@ -11,7 +11,7 @@ use std::sync::Arc;
 const HEADER_BYTES: usize = 17;
 
 /// Messages up to this are put together on the stack.
-const SMALL_BYTES: usize = 512;
+const SMALL_BYTES: usize = 256;
 
 /// The longest event name and content type that fit the header's length bytes.
 pub const LABEL_BYTES_MAX: usize = 255;
@@ -59,7 +59,7 @@ impl Parts<'_> {
         if self.data.len() > u32::MAX as usize {
             return Err("a message is at most 4 GiB");
         }
-        if is_json(self.content_type) {
+        if !self.content_type.is_empty() && is_json(self.content_type) {
             return match serde_json::from_slice::<&serde_json::value::RawValue>(self.data) {
                 Ok(_) => Ok(Kind::Json),
                 Err(_) => Err("the content type is JSON and the body is not"),

@@ -181,6 +181,9 @@ impl Engine {
 
     /// The home shard of a channel.
     pub fn home_of(seed: Seed, shards: u16, channel: &str) -> u16 {
+        if shards == 1 {
+            return 0;
+        }
         (keyed_hash(seed, channel.as_bytes()) % u64::from(shards)) as u16
     }
 
