@@ -16,13 +16,33 @@ step() {
     "$@" || failed+=("$name")
 }
 
-step 'what the tests need: chromium, playwright-core' browser
+# What compiles and reads the C header.
+readers() {
+    packaged cc gcc libc6-dev && packaged c++ g++ && packaged php php-cli && packaged python3 python3 python3-pip || return
+    python3 -c 'import cffi' 2>/dev/null || python3 -m pip install --quiet --break-system-packages cffi
+}
+
+# The shared library and the command, as users build them.
+release() {
+    cargo rustc --locked --release --lib --crate-type cdylib --features library &&
+        cargo build --locked --release --bin encke || return
+    ENCKE_LIBRARY=$(realpath "${CARGO_TARGET_DIR:-target}/release/libencke.so")
+    ENCKE_BINARY=$(realpath "${CARGO_TARGET_DIR:-target}/release/encke")
+    export ENCKE_LIBRARY ENCKE_BINARY
+}
+
+step 'what the tests need: chromium, playwright-core, compilers, php, cffi' eval 'browser && readers'
 step 'format: cargo fmt --check' cargo fmt --check
 step 'lints: cargo clippy' cargo clippy --locked --all-targets -- -D warnings
 step 'tests: cargo test --all-targets' cargo test --locked --all-targets
 step 'WebSocket: cases of Autobahn, without compressed messages of 64 KiB and more' \
     tests/autobahn/run.sh --small
 step 'examples in the docs: cargo test --doc' cargo test --locked --doc
+step 'the shared library and the command: cargo build --release' release
+step 'C: installed, under valgrind and ThreadSanitizer, for ten million messages' tests/ffi/run.sh
+step 'Python' env -u ENCKE_LIBRARY bindings/python/tests/run.sh
+step 'PHP' bindings/php/tests/run.sh
+step 'Ruby' bindings/ruby/tests/run.sh
 
 if [ ${#failed[@]} -gt 0 ]; then
     printf '\nFAILED: %s' "${failed[@]}" >&2
