@@ -2,7 +2,7 @@
 //!
 //! A handle is a number that looks like a pointer and is never followed. The table says what it stands for; each
 //! thread remembers the one it used last, so that a publish takes no lock and counts no reference. The price: a
-//! thread keeps the emptied mailbox of a stopped server until it uses another handle, or ends.
+//! thread keeps the emptied mailbox and the event descriptor of a stopped server until it uses another handle, or ends.
 //!
 //! ```text
 //! Open --panic--> Poisoned --stop--> Stopped
@@ -13,7 +13,7 @@
 
 use super::code::{Failure, encke_code};
 use super::event::HostSide;
-use super::{fork, guard};
+use super::{fork, guard, signals};
 use crate::base::error::Error;
 use crate::base::payload::Parts;
 use crate::reactor::{Publisher, Remote, Server};
@@ -237,7 +237,7 @@ fn successor(parents: &Backend) -> Result<Remote, Failure> {
             "the server of this handle runs in the parent of this process; with the option control its children publish too";
         return Err(Failure::new(encke_code::ENCKE_ECHILD, detail));
     };
-    Ok(Remote::connect(address)?)
+    Ok(signals::kept_off(|| Remote::connect(address))?)
 }
 
 fn unknown(id: usize, made: usize) -> Failure {

@@ -7,6 +7,7 @@
 //!   with a code. A thread remembers the handle it used last, which saves it the table and its lock.
 //! - **Panics** stop at the guard (`guard`): the handle is poisoned, the host lives.
 //! - **Forks** are noticed by a generation (`fork`): a child's call never touches what its parent's threads own.
+//! - **Signals** stay with the host's threads (`signals`).
 //! - **The host's bytes** are lent for the call (`lent`); ours are lent until `encke_event_free`.
 //!
 //! Read `handle` and `guard` first, then `server`, `publish` and `event`, which are the functions themselves.
@@ -23,4 +24,5 @@ mod log;
 mod options;
 mod publish;
 mod server;
+mod signals;
 mod text;

@@ -4,7 +4,7 @@ use super::code::{Failure, encke_code};
 use super::event::HostSide;
 use super::handle::{self, Here, encke};
 use super::options::{self, OPTIONS_BYTES_MAX};
-use super::{guard, lent};
+use super::{guard, lent, signals};
 use crate::reactor::{Addresses, Remote, Server};
 use serde_json::Value;
 use std::ffi::c_char;
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn encke_start(options: *const c_char, options_len: usize,
 
 fn start(options: &str) -> Result<Here, Failure> {
     let config = options::read(options)?;
-    let (server, events) = Server::start_hosted(config.clone())?;
+    let (server, events) = signals::kept_off(|| Server::start_hosted(config.clone()))?;
     let address = address_text(server.addresses());
     let host = HostSide::new(&config, &server, events);
     Ok(Here::new(server, host, address))
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn encke_connect(address: *const c_char, address_len: usiz
         check_out(out)?;
         // SAFETY: lent by the caller for this call.
         let address = unsafe { lent::text(address, address_len, ADDRESS_BYTES_MAX, "address") }?;
-        let handle = handle::add(Remote::connect(address)?);
+        let handle = handle::add(signals::kept_off(|| Remote::connect(address))?);
         // SAFETY: not null, and the caller's to be written.
         unsafe { out.write(handle) };
         Ok(0)

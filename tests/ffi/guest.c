@@ -5,16 +5,16 @@
 
 static int handled;
 
-static void on_pipe(int signal)
+static void on_signal(int signal)
 {
-    handled += signal == SIGPIPE;
+    handled += signal > 0;
 }
 
 int main(void)
 {
     struct sigaction before[65] = { 0 };
     setlocale(LC_ALL, "C");
-    MUST(signal(SIGUSR1, on_pipe) != SIG_ERR);
+    MUST(signal(SIGUSR1, on_signal) != SIG_ERR);
     for (int number = 1; number < 65; number++)
         sigaction(number, NULL, &before[number]);
     sigset_t mask, same;
@@ -40,6 +40,17 @@ int main(void)
         encke_publish(server, TEXT("/a"), large, sizeof large);
         IS(encke_flush(server, PATIENCE_MS), ENCKE_OK);
     }
+    /* A signal to the process stays with the threads of the host, here one that does not take it. */
+    sigset_t usr1, pending;
+    sigemptyset(&usr1), sigaddset(&usr1, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+    kill(getpid(), SIGUSR1);
+    IS(encke_publish(server, TEXT("/a"), TEXT("x")), ENCKE_OK);
+    IS(encke_flush(server, PATIENCE_MS), ENCKE_OK);
+    MUST(sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1) && handled == 0);
+    signal(SIGUSR1, SIG_IGN); /* which forgets it */
+    pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
+    signal(SIGUSR1, on_signal);
     IS(encke_stop(server, PATIENCE_MS), ENCKE_OK);
 
     MUST(dup2(saved, STDOUT_FILENO) >= 0 && close(saved) == 0 && close(out[1]) == 0);
