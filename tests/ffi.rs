@@ -64,6 +64,17 @@ fn a_child_is_told_or_goes_over_to_the_control_socket() {
 }
 
 #[test]
+fn a_hundred_thousand_messages_of_threads_and_of_processes_come_in_order() {
+    run("tests/ffi/order.c", &[], &[]);
+}
+
+#[test]
+fn a_host_that_never_answers_has_its_default_told() {
+    run("tests/ffi/silent_host.c", &[], &[]);
+    run("tests/ffi/silent_host.c", ADDRESS, &[]);
+}
+
+#[test]
 fn the_host_is_as_before() {
     run("tests/ffi/guest.c", &[], &[]);
     run("tests/ffi/guest.c", ADDRESS, &[]);

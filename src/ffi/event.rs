@@ -187,6 +187,7 @@ pub unsafe extern "C" fn encke_event_free(event: *mut encke_event) {
 }
 
 /// Answers a question of an event, from any thread. Never blocks. An answer that comes too late, or twice, changes nothing.
+/// Whoever is allowed is a subscriber a moment later: greet it when ENCKE_EVENT_SUBSCRIBED comes.
 ///
 /// verdict: an encke_verdict.
 ///

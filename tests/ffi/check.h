@@ -2,6 +2,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
+#define _GNU_SOURCE
 #include "encke.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
