@@ -73,13 +73,7 @@ class Server(_native.Handle):
 
     def stop(self, timeout: Seconds = 10.0) -> None:
         """Stops the server; it answers what is under way first. Whatever this raises, the server is gone after it."""
-        with self._closing:
-            farewell, self._farewell = self._farewell, None
-            if farewell is not None:
-                reader, writer = farewell
-                os.write(writer, b"\0")
-                os.close(reader)
-                os.close(writer)
+        self._wake_waiters()
         self._stop(milliseconds(timeout))
 
     def __enter__(self) -> "Server":
@@ -90,8 +84,9 @@ class Server(_native.Handle):
 
     def __del__(self) -> None:
         if self._is_open:
+            # The handle ends itself as it is freed.
             warnings.warn(f"{self!r} was never stopped", ResourceWarning, source=self)
-            self.stop(0)
+            self._wake_waiters()
 
     def __repr__(self) -> str:
         return f"<encke.Server {'running' if self._is_open else 'stopped'} at {id(self):#x}>"
@@ -150,6 +145,16 @@ class Server(_native.Handle):
                 in_a_row += 1
                 if in_a_row % _EVENTS_A_TURN == 0:
                     await asyncio.sleep(0)
+
+    def _wake_waiters(self) -> None:
+        """Tells whoever waits for events that there will be none; their duplicates stay readable."""
+        with self._closing:
+            farewell, self._farewell = self._farewell, None
+            if farewell is not None:
+                reader, writer = farewell
+                os.write(writer, b"\0")
+                os.close(reader)
+                os.close(writer)
 
     @contextlib.contextmanager
     def _descriptors(self) -> Iterator[Tuple[int, ...]]:
