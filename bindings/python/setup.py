@@ -72,11 +72,11 @@ class BuildWithLibrary(build_ext):
         super().build_extension(extension)
 
 
-VERSION = re.search(r'VERSION = "(.+)"', (HERE / "encke" / "version.py").read_text()).group(1)
+VERSION = re.search(r'VERSION = "(.+)"', (HERE / "src" / "encke" / "version.py").read_text()).group(1)
 LIBRARY = find_library()
 NATIVE = Extension(
     "encke._encke",
-    sources=["encke/_encke.c"],
+    sources=["src/encke/_encke.c"],
     depends=[str(ROOT / "include" / "encke.h")],
     include_dirs=[str(ROOT / "include")],
     define_macros=[("ENCKE_BINDING_VERSION", f'"{VERSION}"')],

@@ -54,16 +54,19 @@ class Server(_native.Handle):
     @property
     def address(self) -> str:
         """Where the public connects: `127.0.0.1:8080`; the first, if there are several."""
-        return self.addresses["public"][0]
+        first: str = self.addresses["public"][0]
+        return first
 
     @property
     def addresses(self) -> Dict[str, Any]:
         """All addresses: `public` and `private` are lists, `control` is a path or None."""
-        return json.loads(self._address())
+        addresses: Dict[str, Any] = json.loads(self._address())
+        return addresses
 
-    def stats(self) -> Dict[str, Any]:
+    def stats(self) -> Dict[str, int]:
         """Counters, by name."""
-        return json.loads(self._stats())
+        counters: Dict[str, int] = json.loads(self._stats())
+        return counters
 
     # ---- waiting and ending
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Iterator, NamedTuple, Optional
+from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 from .errors import Invalid
 from .values import JSON, to_json
@@ -56,7 +56,7 @@ def message(channel: str, data: Any, event: Optional[str], content_type: Optiona
     return b"".join((_pack_head(len(name), len(kind), len(title), len(data)), name, kind, title, data))
 
 
-def _payload(data: Any) -> tuple:
+def _payload(data: Any) -> Tuple[bytes, bool]:
     try:
         return bytes(memoryview(data)), False
     except TypeError:

@@ -58,7 +58,8 @@ class Event:
     @property
     def request(self) -> Dict[str, Any]:
         """Who asks, of a `SUBSCRIBE` or a `PUBLISH`: `address`, `transport`, `query`, `headers`. Else empty."""
-        return json.loads(self._request) if self._request else {}
+        request: Dict[str, Any] = json.loads(self._request or b"{}")
+        return request
 
     @property
     def text(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import timedelta
-from typing import Any, Dict, Iterable, Optional, Union
+from typing import Any, Dict, Iterable, List, Union
 
 JSON = "application/json"
 
@@ -44,7 +44,7 @@ def options_json(options: Dict[str, OptionValue]) -> bytes:
     return to_json({name: _option(name, value) for name, value in options.items() if value is not None})
 
 
-def _option(name: str, value: OptionValue) -> Union[str, int, bool, list]:
+def _option(name: str, value: OptionValue) -> Union[str, int, bool, List[str]]:
     if isinstance(value, timedelta):
         return f"{milliseconds(value)}ms"
     if isinstance(value, (str, int)):

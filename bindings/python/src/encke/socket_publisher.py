@@ -229,10 +229,11 @@ class SocketPublisher:
     def _push(self) -> None:
         """Hands the kernel what it takes of the waiting frames."""
         while self._waiting:
-            if self._socket is None and not self._connect():
+            connection = self._socket or self._connect()
+            if connection is None:
                 return
             try:
-                sent = self._socket.send(self._chunk(), _SEND_FLAGS)
+                sent = connection.send(self._chunk(), _SEND_FLAGS)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -311,11 +312,11 @@ class SocketPublisher:
 
     # ---- connecting
 
-    def _connect(self) -> bool:
-        """Connects if it is time to try; a Unix socket answers at once."""
+    def _connect(self) -> Optional[socket.socket]:
+        """The new connection, if it is time to try and succeeds. A Unix socket answers at once."""
         now = time.monotonic()
         if now < self._retry_at:
-            return False
+            return None
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.setblocking(False)
@@ -326,12 +327,12 @@ class SocketPublisher:
             self._trouble = f"{self._path}: {error}"
             self._retry_at = now + self._retry_after
             self._retry_after = min(2 * self._retry_after, _RETRY_SECONDS_MAX)
-            return False
+            return None
         self._socket = connection
         self._connected_at = now
         self._retry_after = _RETRY_SECONDS_MIN
         self._trouble = ""
-        return True
+        return connection
 
     def _broke(self, why: str) -> None:
         """Accounts for a connection that broke: what the kernel had taken and no answer confirmed is in doubt."""

@@ -9,19 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from ._encke import Handle, library_version
+    from ._encke import Handle as Handle
 
     AVAILABLE = True
 else:
     try:
-        from ._encke import Handle, library_version
+        from ._encke import Handle
 
         AVAILABLE = True
     except ModuleNotFoundError as error:
         if error.name != f"{__package__}._encke":
             raise
         AVAILABLE = False
-        library_version = None
 
         class Handle:
             """Stands where the native handle would."""
