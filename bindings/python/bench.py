@@ -9,6 +9,7 @@ messages have 100 bytes, the channel's name has 9.
 from __future__ import annotations
 
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import time
 from typing import Any, Callable, List
 
 import encke
-from encke import _encke
+from encke import _encke, frames
 
 ROUNDS = 9
 CHANNEL = "/chat/all"
@@ -61,6 +62,15 @@ def publisher_rows(name: str, publisher: Any, count: int) -> None:
     row(f"{name}: publish_pairs, str", lambda: batches(count, publisher.publish_pairs, pairs), publisher.flush)
 
 
+def socket_floor(path: str, count: int) -> None:
+    """What no publisher over the socket can be cheaper than: the system call, which also wakes the server."""
+    frame = frames.message(CHANNEL, TEXT, None, None, 1 << 20)
+    with socket.socket(socket.AF_UNIX) as plain:
+        plain.connect(path)
+        plain.sendall(frames.PREFACE)
+        row("send of a frame on the control socket, nothing else", lambda: calls(count, plain.sendall, frame), lambda: None)
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
     print(f"| {count} messages of 100 bytes a round; ns a message {'':<10} | median |   best |")
@@ -79,6 +89,7 @@ def main() -> None:
         host = subprocess.Popen([sys.executable, "-c", HOST, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         with host:
             assert host.stdout is not None and host.stdout.readline() == b"ready\n"
+            socket_floor(path, count)
             for kind in (encke.NativePublisher, encke.SocketPublisher):
                 with kind(f"unix:{path}") as publisher:
                     publisher_rows(kind.__name__, publisher, count)

@@ -29,4 +29,4 @@ export ENCKE_BINARY
 "$ENVIRONMENT/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps "./$PACKAGE"
 
 "$ENVIRONMENT/bin/mypy" --strict --package encke
-"$ENVIRONMENT/bin/python" -W error::ResourceWarning -m pytest --rootdir "$PACKAGE" "$PACKAGE/tests" -p no:cacheprovider "$@"
+"$ENVIRONMENT/bin/python" -m pytest --rootdir "$PACKAGE" "$PACKAGE/tests" -p no:cacheprovider "$@"

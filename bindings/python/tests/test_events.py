@@ -93,9 +93,9 @@ def test_a_host_that_never_answers_is_answered_for(default, status):
 
 
 def test_an_answer_from_another_thread_and_much_later_counts():
-    with ThreadPoolExecutor() as pool:
-        with judged(lambda event: pool.submit(by_user, event)) as server:
-            many = [pool.submit(poll, server, "/private/plans", f"user={user}") for user in ["ann", "bob"] * 8]
+    with ThreadPoolExecutor(2) as deciders, ThreadPoolExecutor(16) as clients:
+        with judged(lambda event: deciders.submit(by_user, event)) as server:
+            many = [clients.submit(poll, server, "/private/plans", f"user={user}") for user in ["ann", "bob"] * 8]
             assert [each.result()[0] for each in many] == [200, 403] * 8
 
 

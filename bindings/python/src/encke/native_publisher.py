@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 from . import _native
 from .errors import Closed, Invalid, Unconfirmed
 from .values import Seconds, milliseconds
@@ -23,23 +25,24 @@ class NativePublisher(_native.Handle):
         Raises `Unconfirmed` if it refused any of it, or if a connection broke while messages were on their way, and
         `TimedOut` if no answer came in time.
         """
+        self._settle(self._flush, timeout)
+
+    def close(self, timeout: Seconds = 5.0) -> None:
+        """Flushes and disconnects. Whatever this raises, the publisher is closed after it."""
+        if self._is_open:
+            self._settle(self._stop, timeout)
+
+    def _settle(self, wait: Callable[[int], None], timeout: Seconds) -> None:
+        """Tells what a connection could not do from what its caller did wrong."""
+        was_open = self._is_open
         try:
-            self._flush(milliseconds(timeout))
+            wait(milliseconds(timeout))
         except (Closed, Invalid) as error:
-            if not self._is_open:
+            if not was_open:
                 raise
             unconfirmed = Unconfirmed(error.message)
             unconfirmed.code = error.code
             raise unconfirmed from None
-
-    def close(self, timeout: Seconds = 5.0) -> None:
-        """Flushes and disconnects. Whatever this raises, the publisher is closed after it."""
-        if not self._is_open:
-            return
-        try:
-            self.flush(timeout)
-        finally:
-            self._stop(0)
 
     def __enter__(self) -> "NativePublisher":
         return self
