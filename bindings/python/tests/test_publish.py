@@ -74,6 +74,7 @@ WRONG = [
     (encke.Invalid, "slash", ("news", "x"), {}),
     (encke.Invalid, "surrogate", ("/a", "\ud800"), {}),
     (encke.Invalid, "surrogate", ("/\udfff", "x"), {}),
+    (encke.Invalid, "surrogate", ("/a", {"text": "\ud800"}), {}),
     (encke.Invalid, "surrogate", ("/a", "x"), {"event": "\ud800"}),
     (encke.Invalid, "at most 255", ("/" + "a" * 255, "x"), {}),
     (encke.Invalid, "1048576", ("/a", b"x" * (1 << 21)), {}),

@@ -61,6 +61,7 @@ def test_wrong_use_raises_and_sends_nothing(peer, publisher):
     for error, call in [
         (encke.Invalid, lambda: publisher.publish("/a", "\ud800")),
         (encke.Invalid, lambda: publisher.publish("/\ud800", "x")),
+        (encke.Invalid, lambda: publisher.publish("/a", ["\ud800"])),
         (encke.Invalid, lambda: publisher.publish("", "x")),
         (encke.Invalid, lambda: publisher.publish("/" + "a" * 255, "x")),
         (encke.Invalid, lambda: publisher.publish("/a", b"x" * (1 << 21))),

@@ -20,7 +20,7 @@ from .values import JSON, to_json
 PREFACE = b"\0encke1\n"
 
 _HEAD = struct.Struct("<HBBI")
-_pack_head = _HEAD.pack
+_pack_plain_head = struct.Struct("<II").pack
 _FLUSH = struct.Struct("<HBBIQ")
 _ANSWER = struct.Struct("<QI")
 
@@ -41,19 +41,27 @@ def message(channel: str, data: Any, event: Optional[str], content_type: Optiona
             data, is_json = _payload(data)
             if is_json and content_type is None:
                 content_type = JSON
-        kind = b"" if content_type is None else content_type.encode()
-        title = b"" if event is None else event.encode()
+        if not 0 < len(name) <= CHANNEL_BYTES_MAX:
+            raise Invalid(f"a channel name is 1 to {CHANNEL_BYTES_MAX} bytes long")
+        if len(data) > bytes_max:
+            raise Invalid(f"the message has {len(data)} bytes, and the longest allowed here has {bytes_max}")
+        if event is None and content_type is None:
+            # The usual case: without labels the head is two numbers.
+            frame: bytes = _pack_plain_head(len(name), len(data)) + name + data
+            return frame
+        kind, title = _label(content_type), _label(event)
+        return b"".join((_HEAD.pack(len(name), len(kind), len(title), len(data)), name, kind, title, data))
     except UnicodeEncodeError:
         raise Invalid("text with a lone surrogate has no UTF-8") from None
     except AttributeError:
         raise TypeError("channel, event and content type must be str") from None
-    if not 0 < len(name) <= CHANNEL_BYTES_MAX:
-        raise Invalid(f"a channel name is 1 to {CHANNEL_BYTES_MAX} bytes long")
-    if len(kind) > _LABEL_BYTES_MAX or len(title) > _LABEL_BYTES_MAX:
+
+
+def _label(text: Optional[str]) -> bytes:
+    label = b"" if text is None else text.encode()
+    if len(label) > _LABEL_BYTES_MAX:
         raise Invalid(f"a content type and an event name are at most {_LABEL_BYTES_MAX} bytes long")
-    if len(data) > bytes_max:
-        raise Invalid(f"the message has {len(data)} bytes, and the longest allowed here has {bytes_max}")
-    return b"".join((_pack_head(len(name), len(kind), len(title), len(data)), name, kind, title, data))
+    return label
 
 
 def _payload(data: Any) -> Tuple[bytes, bool]:

@@ -10,6 +10,8 @@ import os
 from datetime import timedelta
 from typing import Any, Dict, Iterable, List, Union
 
+from .errors import Invalid
+
 JSON = "application/json"
 
 Seconds = Union[int, float, timedelta]
@@ -23,7 +25,10 @@ _MILLISECONDS_MAX = 0xFFFF_FFFF
 
 def to_json(value: Any) -> bytes:
     """One line of JSON. What has no JSON form raises `TypeError` (an object), or `ValueError` (not a number)."""
-    return _encode(value).encode()
+    try:
+        return _encode(value).encode()
+    except UnicodeEncodeError:
+        raise Invalid("text with a lone surrogate has no UTF-8") from None
 
 
 def seconds(time: Seconds) -> float:
