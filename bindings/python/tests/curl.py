@@ -8,7 +8,7 @@ from typing import Iterator, List, Optional, Tuple
 
 from conditions import SECONDS
 
-_CURL = ["curl", "--silent", "--show-error", "--no-buffer", "--max-time", "120"]
+_CURL = ["curl", "--silent", "--show-error", "--no-buffer", "--max-time", "60"]
 
 
 class Sse:
