@@ -68,7 +68,11 @@ def socket_floor(path: str, count: int) -> None:
     with socket.socket(socket.AF_UNIX) as plain:
         plain.connect(path)
         plain.sendall(frames.PREFACE)
-        row("send of a frame on the control socket, nothing else", lambda: calls(count, plain.sendall, frame), lambda: None)
+        row(
+            "send of a frame on the control socket, nothing else",
+            lambda: calls(count, plain.sendall, frame),
+            lambda: None,
+        )
 
 
 def main() -> None:
@@ -83,7 +87,11 @@ def main() -> None:
             lambda: calls(count, lambda: server.publish(CHANNEL, TEXT, event="tick", content_type="text/plain")),
             server.flush,
         )
-        row("Server: publish, dict of two, as JSON", lambda: calls(count, server.publish, CHANNEL, {"a": 1, "b": TEXT}), server.flush)
+        row(
+            "Server: publish, dict of two, as JSON",
+            lambda: calls(count, server.publish, CHANNEL, {"a": 1, "b": TEXT}),
+            server.flush,
+        )
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "encke.sock")
         host = subprocess.Popen([sys.executable, "-c", HOST, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

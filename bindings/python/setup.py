@@ -51,7 +51,9 @@ def soname(library):
     """The name that whoever links with the library will ask the loader for."""
     if sys.platform == "darwin":
         return library.name
-    told = subprocess.run(["readelf", "-d", library], check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    told = subprocess.run(
+        ["readelf", "-d", library], check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
+    )
     found = re.search(r"SONAME.*\[(.+)\]", told.stdout)
     return found.group(1) if found else library.name
 

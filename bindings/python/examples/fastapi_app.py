@@ -4,6 +4,7 @@
 
 One process, then: with `--workers`, run `encke serve --control` beside it, and publish through that socket.
 """
+
 import asyncio
 import contextlib
 import logging

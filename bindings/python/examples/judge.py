@@ -1,4 +1,5 @@
 """The host decides who may read `/private/…`: ann may, nobody else. Whoever has come in is welcomed."""
+
 import sys
 from urllib.parse import parse_qs
 

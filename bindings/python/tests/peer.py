@@ -1,4 +1,4 @@
-"""A server of the framed stream that does what no real one can be made to do: it stops reading, or breaks in mid-frame."""
+"""A server of the framed stream that does what no real one can be made to do: it stops reading, or breaks off."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import select
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -192,7 +193,7 @@ def test_a_busy_host_does_not_make_its_event_loop_spin():
 
     async def main():
         with encke.Server("127.0.0.1:0", host_channels="/up/*") as server:
-            publish = lambda: get(f"http://{server.address}/pub/up/a", "-d", "x")
+            url = f"http://{server.address}/pub/up/a"
             taken = []
             begin = asyncio.Event()
 
@@ -206,7 +207,7 @@ def test_a_busy_host_does_not_make_its_event_loop_spin():
 
             task = asyncio.create_task(host())
             for _ in range(3):
-                assert (await asyncio.to_thread(publish))[0] == 202
+                assert (await asyncio.to_thread(get, url, "-d", "x"))[0] == 202
             await begin.wait()
             cpu = time.thread_time()
             await task
@@ -216,8 +217,6 @@ def test_a_busy_host_does_not_make_its_event_loop_spin():
 
 
 def test_a_selector_can_watch_the_descriptor():
-    import select
-
     with encke.Server("127.0.0.1:0", host_channels="/up/*") as server:
         assert select.select([server], [], [], 0) == ([], [], [])
         assert get(f"http://{server.address}/pub/up/a", "-d", "x")[0] == 202

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -55,14 +56,26 @@ def run_with(path, script):
 def test_without_a_native_library_the_publisher_works_and_the_server_says_what_is_missing(tmp_path):
     site, source = tmp_path / "site", tmp_path / "source"
     shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "tests", "examples"))
-    build = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", site, source]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        site,
+        source,
+    ]
     environment = {name: value for name, value in os.environ.items() if name != "ENCKE_LIBRARY"}
     subprocess.run(build, check=True, timeout=SECONDS * 4, env={**environment, "ENCKE_LIBRARY": "none"})
     assert not list(site.glob("encke/*.so*"))
     with Peer(str(tmp_path / "peer.sock")) as peer:
         done = run_with(
             site,
-            f"import encke; assert encke.__file__.startswith({str(site)!r}); assert encke.Publisher is encke.SocketPublisher\n"
+            f"import encke; assert encke.__file__.startswith({str(site)!r})\n"
+            "assert encke.Publisher is encke.SocketPublisher\n"
             f"with encke.Publisher({peer.address!r}) as publisher: publisher.publish('/a', 'x')\n"
             "for kind in (encke.Server, encke.NativePublisher):\n"
             "    try: kind('unix:x')\n"
@@ -89,12 +102,10 @@ def test_a_library_that_does_not_fit_is_refused_at_import(tmp_path, abi, version
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", bundled, f"-Wl,-soname,{bundled.name}", stub], check=True)
     done = run_with(site, "import encke")
     assert done.returncode == 1
-    assert f"ImportError: libencke" in done.stderr and complaint in done.stderr
+    assert "ImportError: libencke" in done.stderr and complaint in done.stderr
 
 
 def test_errors_can_be_pickled():
-    import pickle
-
     error = encke.Unconfirmed("text", 1, 2)
     again = pickle.loads(pickle.dumps(error))
     assert (again.message, again.refused, again.doubtful, again.code) == ("text", 1, 2, error.code)

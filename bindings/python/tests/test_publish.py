@@ -22,7 +22,10 @@ def messages(server, channel):
     server.flush()
     status, body = get(f"http://{server.address}/sub{channel}?transport=poll&since=earliest")
     assert status == 200, body
-    return [{key: message[key] for key in message if key not in ("id", "channel")} for message in json.loads(body)["messages"]]
+    return [
+        {key: message[key] for key in message if key not in ("id", "channel")}
+        for message in json.loads(body)["messages"]
+    ]
 
 
 class Text(str):
@@ -118,6 +121,21 @@ def test_a_list_that_changes_while_it_is_published_harms_nothing(server):
     taken = server.publish_many("/a", batch)
     assert taken == 51
     assert len(messages(server, "/a")) == 51
+
+
+def test_a_server_that_is_stopped_by_the_data_itself_raises_closed():
+    class Stopping(dict):
+        def items(self):
+            server.stop()
+            return super().items()
+
+    for publish in (
+        lambda: server.publish("/a", Stopping(a=1)),
+        lambda: server.publish_many("/a", ["x", Stopping(a=1), "x"]),
+    ):
+        server = encke.Server("127.0.0.1:0")
+        with pytest.raises(encke.Closed):
+            publish()
 
 
 def test_a_full_mailbox_raises_or_is_told_and_nothing_is_lost():

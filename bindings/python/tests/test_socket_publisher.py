@@ -189,7 +189,9 @@ def test_threads_keep_their_order(peer, publisher):
         thread.join()
     publisher.flush(SECONDS)
     for name in range(4):
-        assert [data for channel, _, _, data in peer.messages if channel == f"/{name}"] == [b"%d" % n for n in range(5000)]
+        assert [data for channel, _, _, data in peer.messages if channel == f"/{name}"] == [
+            b"%d" % n for n in range(5000)
+        ]
 
 
 def test_a_forked_child_has_a_connection_of_its_own_and_repeats_nothing(peer, publisher):

@@ -1,4 +1,5 @@
 """The site's publisher: one a process, shared by its threads."""
+
 from django.apps import AppConfig, apps
 from django.conf import settings
 

@@ -1,4 +1,5 @@
 """A site that publishes to a server of its own process: `encke serve --control /tmp/encke.sock`."""
+
 import os
 
 SECRET_KEY = "only for the example"

@@ -1,4 +1,5 @@
 """One view: what is posted to /orders/<id>/<state> is pushed to who watches that order."""
+
 from django.http import JsonResponse
 from django.urls import path
 from push import publish

@@ -1,4 +1,5 @@
 """gunicorn --workers 2 wsgi:application"""
+
 import os
 
 from django.core.wsgi import get_wsgi_application

@@ -1,4 +1,5 @@
 """A chat: what is posted to /say/<room> goes to all who read /chat/<room>."""
+
 import functools
 import os
 
@@ -9,7 +10,7 @@ import encke
 app = Flask(__name__)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def publisher():
     """Each worker's own: opened when it is first needed, and that is after the fork."""
     return encke.Publisher("unix:" + os.environ["ENCKE_CONTROL"])

@@ -4,6 +4,7 @@
 
 The master starts the server once, before it forks; workers may come and go. They publish through the control socket.
 """
+
 import os
 
 import encke

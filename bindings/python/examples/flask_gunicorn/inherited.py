@@ -4,6 +4,7 @@
 
 With --preload this file is read once, in the master. In a worker, the handle publishes through the control socket.
 """
+
 import os
 
 from flask import Flask, request

@@ -1,10 +1,10 @@
 """Encke, a Comet server, inside a Python process; or, in another process, a publisher to it.
 
-    import encke
-    with encke.Server("127.0.0.1:8080") as server:
-        server.publish("/chat/rome", "hello")
+import encke
+with encke.Server("127.0.0.1:8080") as server:
+    server.publish("/chat/rome", "hello")
 
-    encke.Publisher("unix:/run/encke.sock").publish("/chat/rome", {"text": "hello"})
+encke.Publisher("unix:/run/encke.sock").publish("/chat/rome", {"text": "hello"})
 """
 
 from ._native import AVAILABLE as _NATIVE_IS_THERE
@@ -46,4 +46,5 @@ __all__ = [
     "SystemFailure",
     "TimedOut",
     "Unconfirmed",
+    "__version__",
 ]

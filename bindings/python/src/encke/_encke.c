@@ -1,8 +1,8 @@
 /* The bridge to libencke: bytes in, codes out.
  *
- * It owns one type, Handle, around one `encke *`, and turns codes into the exceptions of `encke.errors`. It never keeps a
- * pointer into a Python object after a call, and never decides anything: options, events and time are the business
- * of the Python files beside it.
+ * It owns one type, Handle, around one `encke *`, and turns codes into the exceptions of `encke.errors`. It never
+ * keeps a pointer into a Python object after a call, and never decides anything: options, events and time are the
+ * business of the Python files beside it.
  *
  * The GIL: publishing never blocks, so it keeps the GIL, which is several times cheaper than handing it over. The two
  * calls that block, flush and stop, and the two that open sockets, start and connect, release it.
@@ -222,10 +222,13 @@ static PyObject *handle_publish(PyObject *object, PyObject *const *args, Py_ssiz
     if (payload == NULL)
         return NULL;
     PyObject *done = NULL;
-    if (lend_payload(payload, &data) == 0) {
+    if (self->handle == NULL) {
+        /* Making JSON ran Python code, which has stopped us. */
+        raise_closed();
+    } else if (lend_payload(payload, &data) == 0) {
         encke_message message;
         describe(&message, channel, data, &labels, is_json);
-        done = none_or_raise(self->handle == NULL ? ENCKE_ECLOSED : encke_publish_with(self->handle, &message));
+        done = none_or_raise(encke_publish_with(self->handle, &message));
     }
     Py_DECREF(payload);
     return done;
@@ -283,8 +286,8 @@ static int item_describe(const Item *item, Lent channel, const Labels *labels, e
 
 /* Hands up to BATCH messages to the library. Returns how many it took; `*failed` is set, with an exception, if the one
  * behind those can never be taken. */
-static Py_ssize_t publish_batch(Handle *self, PyObject *list, Py_ssize_t from, const Lent *channel, const Labels *labels,
-                                int *failed)
+static Py_ssize_t publish_batch(Handle *self, PyObject *list, Py_ssize_t from, const Lent *channel,
+                                const Labels *labels, int *failed)
 {
     static const Lent nowhere = {"", 0};
     Item items[BATCH];
@@ -299,7 +302,13 @@ static Py_ssize_t publish_batch(Handle *self, PyObject *list, Py_ssize_t from, c
             break;
         held++;
     }
-    while (described < held) {
+    /* Making JSON runs Python code, which may have stopped us. */
+    if (self->handle == NULL) {
+        PyErr_Clear();
+        raise_closed();
+        *failed = -1;
+    }
+    while (self->handle != NULL && described < held) {
         if (item_describe(&items[described], channel == NULL ? nowhere : *channel, labels, &messages[described])) {
             *failed = -1;
             break;
@@ -307,7 +316,7 @@ static Py_ssize_t publish_batch(Handle *self, PyObject *list, Py_ssize_t from, c
         described++;
     }
     if (described > 0) {
-        ptrdiff_t answer = self->handle == NULL ? ENCKE_ECLOSED : encke_publish_many(self->handle, messages, (size_t)described);
+        ptrdiff_t answer = encke_publish_many(self->handle, messages, (size_t)described);
         taken = answer > 0 ? (Py_ssize_t)answer : 0;
         if (taken < described) {
             /* The first that was not taken comes before any that cannot be read. */
@@ -457,14 +466,23 @@ static PyObject *handle_event_fd(PyObject *object, PyObject *unused)
     return fd < 0 ? raise_code(fd) : PyLong_FromLong(fd);
 }
 
+static PyObject *text_of(const char *bytes, size_t len)
+{
+    return PyUnicode_DecodeUTF8(len ? bytes : "", (Py_ssize_t)len, "replace");
+}
+
+static PyObject *bytes_of(const char *bytes, size_t len)
+{
+    return PyBytes_FromStringAndSize(len ? bytes : "", (Py_ssize_t)len);
+}
+
 /* kind, client, question, channel, data, content type, request. */
 static PyObject *event_tuple(const encke_event *event)
 {
-    return Py_BuildValue("(IKKs#y#s#y#)", (unsigned)event->kind, (unsigned long long)event->client,
-                         (unsigned long long)event->question, event->channel_len ? event->channel : "",
-                         (Py_ssize_t)event->channel_len, event->data_len ? event->data : "", (Py_ssize_t)event->data_len,
-                         event->content_type_len ? event->content_type : "", (Py_ssize_t)event->content_type_len,
-                         event->request_len ? event->request : "", (Py_ssize_t)event->request_len);
+    return Py_BuildValue("(IKKNNNN)", (unsigned)event->kind, (unsigned long long)event->client,
+                         (unsigned long long)event->question, text_of(event->channel, event->channel_len),
+                         bytes_of(event->data, event->data_len), text_of(event->content_type, event->content_type_len),
+                         bytes_of(event->request, event->request_len));
 }
 
 static PyObject *handle_next_event(PyObject *object, PyObject *unused)
@@ -552,13 +570,13 @@ static void handle_dealloc(PyObject *object)
 static PyMethodDef handle_methods[] = {
     {"publish", FAST(handle_publish), METH_FASTCALL | METH_KEYWORDS,
      "publish(channel, data, *, event=None, content_type=None)\n\n"
-     "Publishes one message: str, bytes-like, or whatever has a JSON form. Never blocks; raises Full if there is no room."},
+     "Publishes one message: str, bytes-like, or whatever has a JSON form. Never blocks; may raise Full."},
     {"publish_many", FAST(handle_publish_many), METH_FASTCALL | METH_KEYWORDS,
      "publish_many(channel, messages, *, event=None, content_type=None)\n\n"
-     "Publishes a list of messages to one channel. Never blocks; returns how many, from the front, were taken."},
+     "Publishes a list of messages to one channel. Never blocks; returns how many, from the front, it took."},
     {"publish_pairs", FAST(handle_publish_pairs), METH_FASTCALL | METH_KEYWORDS,
      "publish_pairs(pairs, *, event=None, content_type=None)\n\n"
-     "Publishes a list of pairs of channel and message. Never blocks; returns how many, from the front, were taken."},
+     "Publishes a list of pairs of channel and message. Never blocks; returns how many, from the front, it took."},
     {"_start", handle_start, METH_O, NULL},
     {"_connect", handle_connect, METH_O, NULL},
     {"_flush", handle_flush, METH_O, NULL},
@@ -613,13 +631,14 @@ static int check_library(void)
 {
     int32_t abi = encke_abi_version();
     if (abi != ENCKE_ABI_VERSION) {
-        PyErr_Format(PyExc_ImportError, "libencke has ABI version %d, but this package was built for %d: install it anew",
-                     (int)abi, (int)ENCKE_ABI_VERSION);
+        PyErr_Format(PyExc_ImportError,
+                     "libencke has ABI version %d, but this package was built for %d: install it anew", (int)abi,
+                     (int)ENCKE_ABI_VERSION);
         return -1;
     }
     if (strcmp(encke_version(), ENCKE_BINDING_VERSION) != 0) {
-        PyErr_Format(PyExc_ImportError, "libencke is version %s, but this package is %s: install it anew", encke_version(),
-                     ENCKE_BINDING_VERSION);
+        PyErr_Format(PyExc_ImportError, "libencke is version %s, but this package is %s: install it anew",
+                     encke_version(), ENCKE_BINDING_VERSION);
         return -1;
     }
     return 0;

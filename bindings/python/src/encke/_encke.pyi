@@ -11,7 +11,13 @@ class Handle:
         self, channel: str, data: Any, /, *, event: Optional[str] = None, content_type: Optional[str] = None
     ) -> None: ...
     def publish_many(
-        self, channel: str, messages: Iterable[Any], /, *, event: Optional[str] = None, content_type: Optional[str] = None
+        self,
+        channel: str,
+        messages: Iterable[Any],
+        /,
+        *,
+        event: Optional[str] = None,
+        content_type: Optional[str] = None,
     ) -> int: ...
     def publish_pairs(
         self, pairs: Iterable[Tuple[str, Any]], /, *, event: Optional[str] = None, content_type: Optional[str] = None

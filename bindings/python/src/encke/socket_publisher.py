@@ -32,8 +32,8 @@ class SocketPublisher:
 
     Connects at the first message, and again whenever the connection broke. Publishing never blocks: while the server
     cannot be reached or does not keep up, messages wait in a buffer of `buffer_bytes`, and when that is full,
-    `publish` raises `Full`. `flush` is the barrier, and reports what did not arrive. Any thread may use a publisher, and
-    so may a forked child, which opens a connection of its own.
+    `publish` raises `Full`. `flush` is the barrier, and reports what did not arrive. Any thread may use a publisher,
+    and so may a forked child, which opens a connection of its own.
 
     `message_bytes_max` should be the server's `body_bytes_max`: it ends a connection that sends more.
     """
@@ -56,8 +56,10 @@ class SocketPublisher:
 
     # ---- publishing
 
-    def publish(self, channel: str, data: Any, *, event: Optional[str] = None, content_type: Optional[str] = None) -> None:
-        """Publishes one message: str, bytes-like, or whatever has a JSON form. Never blocks; raises `Full` without room."""
+    def publish(
+        self, channel: str, data: Any, *, event: Optional[str] = None, content_type: Optional[str] = None
+    ) -> None:
+        """Publishes one message: str, bytes-like, or whatever has a JSON form. Never blocks; may raise `Full`."""
         frame = frames.message(channel, data, event, content_type, self._message_bytes_max)
         with self._lock:
             stream = self._stream
@@ -76,13 +78,13 @@ class SocketPublisher:
         event: Optional[str] = None,
         content_type: Optional[str] = None,
     ) -> int:
-        """Publishes a list of messages to one channel. Never blocks; returns how many, from the front, were taken."""
+        """Publishes a list of messages to one channel. Never blocks; returns how many, from the front, it took."""
         return self.publish_pairs(((channel, data) for data in messages), event=event, content_type=content_type)
 
     def publish_pairs(
         self, pairs: Iterable[Tuple[str, Any]], *, event: Optional[str] = None, content_type: Optional[str] = None
     ) -> int:
-        """Publishes a list of pairs of channel and message. Never blocks; returns how many, from the front, were taken."""
+        """Publishes a list of pairs of channel and message. Never blocks; returns how many, from the front, it took."""
         ready: List[bytes] = []
         for pair in pairs:
             try:

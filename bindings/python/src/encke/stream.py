@@ -4,8 +4,8 @@
 take -> [waiting: whole frames, bounded] -> kernel's buffer -> server
            ^ kept when a connection breaks    ^ in doubt when it breaks, unless an answer confirmed it
 ```
-Messages are numbered as they are taken, and leave in that order. A number sent as a flush comes back once the server has
-taken all messages up to it. So three counts tell where each message is: confirmed <= sent <= taken.
+Messages are numbered as they are taken, and leave in that order. A number sent as a flush comes back once the server
+has taken all messages up to it. So three counts tell where each message is: confirmed <= sent <= taken.
 
 Never blocks, and knows neither threads nor forks: who uses it holds a lock.
 
@@ -29,7 +29,7 @@ from .errors import Unconfirmed
 
 #: How much is handed to the kernel in one call.
 _CHUNK_BYTES = 256 * 1024
-#: After so many messages the server is asked to confirm them, which bounds how many a broken connection leaves in doubt.
+#: After so many messages the server is asked to confirm them: it bounds what a broken connection leaves in doubt.
 _UNASKED_MAX = 1024
 #: How long to wait before connecting again: at first, and after many failures.
 _RETRY_SECONDS_MIN, _RETRY_SECONDS_MAX = 0.02, 1.0

@@ -58,4 +58,6 @@ def _option(name: str, value: OptionValue) -> Union[str, int, bool, List[str]]:
         return os.fspath(value)
     if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
         return [str(each) for each in value]
-    raise TypeError(f"{name}: an option is text, a whole number, False, a timedelta or a list, not {type(value).__name__}")
+    raise TypeError(
+        f"{name}: an option is text, a whole number, False, a timedelta or a list, not {type(value).__name__}"
+    )
