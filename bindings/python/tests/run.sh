@@ -20,7 +20,7 @@ python3 -c "$can_build" 2>/dev/null || {
 
 if [ -z "${ENCKE_BINARY:-}" ]; then
     cargo build --locked --release --bin encke
-    ENCKE_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/release/encke
+    ENCKE_BINARY=$(realpath "${CARGO_TARGET_DIR:-target}/release/encke")
 fi
 export ENCKE_BINARY
 
