@@ -67,8 +67,14 @@ class Peer:
                 self._read(connection)
 
     def _readable(self, what: socket.socket) -> bool:
-        self.reading.wait()
-        return self._stopped not in select.select([what, self._stopped], [], [])[0]
+        """Waits until there is something to read, and it may be read. False: it is to stop."""
+        while True:
+            self.reading.wait()
+            ready = select.select([what, self._stopped], [], [])[0]
+            if self._stopped in ready:
+                return False
+            if self.reading.is_set():
+                return True
 
     def _read(self, connection: socket.socket) -> None:
         stream, self._refused, total = bytearray(), 0, 0

@@ -67,6 +67,8 @@ def test_publishing_keeps_the_interpreter_and_flushing_releases_it(nobody_is_int
 def test_a_flush_that_waits_lets_other_threads_run(tmp_path):
     with Peer(str(tmp_path / "peer.sock")) as peer, Ticker() as ticker:
         publisher = encke.NativePublisher(peer.address)
+        publisher.publish("/a", "x")
+        publisher.flush()
         peer.reading.clear()
         publisher.publish("/a", "x")
         before = ticker.ticks
