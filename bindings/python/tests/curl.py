@@ -18,8 +18,10 @@ class Sse:
         url = f"http://{address}/sub{channel}?transport=sse&{query}"
         self._curl = subprocess.Popen([*_CURL, url], stdout=subprocess.PIPE, text=True)
         self._events = self._read()
-        # The greeting: from here on the server knows this reader.
-        assert next(self._events)[0] == "", "a stream begins with a greeting"
+        # Once it has greeted, the server knows this reader.
+        if next(self._events, None) != ("", None):
+            self.close()
+            raise AssertionError("a stream begins with a greeting")
 
     def _read(self) -> Iterator[Tuple[str, Optional[str]]]:
         name, data, id = "", [], None
