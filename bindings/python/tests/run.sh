@@ -28,5 +28,5 @@ export ENCKE_BINARY
 "$ENVIRONMENT/bin/pip" install --quiet --disable-pip-version-check --requirement "$PACKAGE/tests/requirements.txt"
 "$ENVIRONMENT/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps "./$PACKAGE"
 
-"$ENVIRONMENT/bin/mypy" --strict --package encke
+"$ENVIRONMENT/bin/mypy" --cache-dir target/python/mypy --strict --package encke
 "$ENVIRONMENT/bin/python" -m pytest --rootdir "$PACKAGE" "$PACKAGE/tests" -p no:cacheprovider "$@"
