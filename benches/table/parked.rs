@@ -77,7 +77,7 @@ fn measure(channel: impl Fn(usize) -> String, subscribers_of_first: usize) -> Ou
 
 fn publish(engine: &mut Engine, now: Now, channel: &str, subscribers: usize) -> Outcome<()> {
     let parts = Parts { channel, content_type: "text/plain", event: "", data: PAYLOAD, unix_ms: now.unix_ms };
-    engine.handle(now, Input::Publish(Message::new(&parts)?));
+    engine.handle(now, Input::Publish(&mut vec![Message::new(&parts)?]));
     let mut deliveries = turn(engine, now, PAYLOAD)?;
     while engine.busy() {
         deliveries += turn(engine, now, PAYLOAD)?;

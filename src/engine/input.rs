@@ -22,8 +22,8 @@ pub enum Input<'a> {
     Failed { token: Token },
     /// A message from another shard.
     Peer(PeerMessage),
-    /// A message published in this process; this shard is its channel's home.
-    Publish(Message),
+    /// Messages published in this process; this shard is the home of their channels. All are taken out.
+    Publish(&'a mut Vec<Message>),
     /// The host program's answer to one of this shard's questions.
     Verdict { question: u64, allow: bool },
     /// Nothing but time has passed.

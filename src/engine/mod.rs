@@ -228,12 +228,7 @@ impl Engine {
                 }
             }
             Input::Peer(message) => self.heard(now, message),
-            Input::Publish(mut message) => {
-                message.stamp(now.unix_ms);
-                if self.keep(now, message).is_none() {
-                    self.counters.unkept += 1;
-                }
-            }
+            Input::Publish(messages) => self.keep_all(now, messages),
             Input::Verdict { question, allow } => self.verdict(now, question, allow),
             Input::Time => self.passed(now),
         }

@@ -60,21 +60,61 @@ impl Engine {
     /// This shard is the message's home: keeps it, and sends it on its way to all readers. `None`: there are
     /// as many channels as there may be.
     pub(super) fn keep(&mut self, now: Now, message: Message) -> Option<Answer> {
-        let key = match self.hub.find_bytes(message.channel_bytes()) {
-            Some(key) => key,
-            None if self.hub.len() >= self.limits.channels => return None,
-            None => self.make_channel(now.tick, message.channel().into()),
-        };
+        let key = self.channel_to_publish(now, &message)?;
+        let offset = self.append(now, key, message);
+        self.appended(now, key);
+        let channel = &self.hub[key];
+        Some(Answer::Published { id: MessageId { epoch: channel.epoch, offset }, subscribers: channel.audience() })
+    }
+
+    /// The same for messages that nobody waits to hear of, and that come in runs to one channel: what is to be done for
+    /// a channel is done once a run.
+    pub(super) fn keep_all(&mut self, now: Now, messages: &mut Vec<Message>) {
+        // They were written on another core: looked at one after the other here, they are fetched side by side.
+        if messages.iter().filter(|message| message.unix_ms() == 0).count() > 0 {
+            messages.iter_mut().for_each(|message| message.stamp(now.unix_ms));
+        }
+        let mut run = None;
+        for message in messages.drain(..) {
+            let goes_on = |key: &u32| self.hub[*key].name.as_bytes() == message.channel_bytes();
+            if !run.as_ref().is_some_and(goes_on) {
+                if let Some(key) = run {
+                    self.appended(now, key);
+                }
+                run = self.channel_to_publish(now, &message);
+            }
+            match run {
+                Some(key) => _ = self.append(now, key, message),
+                None => self.counters.unkept += 1,
+            }
+        }
+        if let Some(key) = run {
+            self.appended(now, key);
+        }
+    }
+
+    fn channel_to_publish(&mut self, now: Now, message: &Message) -> Option<u32> {
+        match self.hub.find_bytes(message.channel_bytes()) {
+            Some(key) => Some(key),
+            None if self.hub.len() >= self.limits.channels => None,
+            None => Some(self.make_channel(now.tick, message.channel().into())),
+        }
+    }
+
+    fn append(&mut self, now: Now, key: u32, message: Message) -> u64 {
         let keep = self.bounds_of(key);
         let offset = self.hub.change_history(key, |history| history.append(now.tick, message, &keep));
-        self.hub.touch(key, now.tick);
         self.forward(key);
+        self.counters.published += 1;
+        offset
+    }
+
+    /// The channel has news.
+    fn appended(&mut self, now: Now, key: u32) {
+        self.hub.touch(key, now.tick);
         self.start_wave(key);
         self.keep_to_budget();
         self.schedule_channel(now.tick, key);
-        self.counters.published += 1;
-        let channel = &self.hub[key];
-        Some(Answer::Published { id: MessageId { epoch: channel.epoch, offset }, subscribers: channel.audience() })
     }
 
     /// The bounds of a channel's history: wider while a wave has yet to bring its news to those who are there.

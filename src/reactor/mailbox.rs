@@ -61,6 +61,20 @@ pub(super) enum Rare {
 
 const _: () = assert!(size_of::<Mail>() == size_of::<Message>(), "what is rare costs a message nothing");
 
+/// Messages taken out at once.
+pub(super) const RUN_MAX: usize = 64;
+
+/// Why a run of messages is no longer.
+#[derive(Debug)]
+pub(super) enum End {
+    /// There is no more mail.
+    Empty,
+    /// It is as long as a run may be.
+    Full,
+    /// Something else comes next.
+    Rare(Box<Rare>),
+}
+
 /// What one reactor sends another.
 #[derive(Debug)]
 pub(super) enum Parcel {
@@ -76,7 +90,8 @@ pub(super) fn mailbox(capacity: usize, waker: Waker) -> (Mailbox, Inbox) {
     let (mail_in, mail) = bounded(capacity);
     let (parcel_in, parcels) = bounded(capacity);
     let bells = Arc::new(Bells { publishers: Bell::silent(), peers: Bell::silent(), waker });
-    let inbox = Inbox { mail, parcels, bells: bells.clone(), armed: false, pace: Pace::default() };
+    let inbox =
+        Inbox { mail, run: Vec::with_capacity(RUN_MAX), parcels, bells: bells.clone(), armed: false, pace: Pace::default() };
     (Mailbox { mail: mail_in, parcels: parcel_in, bells }, inbox)
 }
 
@@ -144,6 +159,8 @@ impl Mailbox {
 #[derive(Debug)]
 pub(super) struct Inbox {
     mail: Receiver<Mail>,
+    /// Messages on their way out.
+    run: Vec<Message>,
     parcels: Receiver<Parcel>,
     bells: Arc<Bells>,
     /// Whether the publishers' bell was armed when the reactor went to sleep.
@@ -152,11 +169,23 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// The next mail of this process.
-    pub(super) fn mail(&mut self, now: Tick) -> Option<Mail> {
-        let mail = self.mail.try_recv().ok()?;
-        self.pace.last_mail = now;
-        Some(mail)
+    /// The next messages of this process, to be taken out, and what ended their run.
+    pub(super) fn mail(&mut self, now: Tick) -> (&mut Vec<Message>, End) {
+        debug_assert!(self.run.is_empty(), "the last run was taken out");
+        let end = loop {
+            if self.run.len() == RUN_MAX {
+                break End::Full;
+            }
+            match self.mail.try_recv() {
+                Ok(Mail::Message(message)) => self.run.push(message),
+                Ok(Mail::Rare(rare)) => break End::Rare(rare),
+                Err(_) => break End::Empty,
+            }
+        };
+        if !(self.run.is_empty() && matches!(end, End::Empty)) {
+            self.pace.last_mail = now;
+        }
+        (&mut self.run, end)
     }
 
     /// The next parcel from another reactor.
@@ -283,12 +312,18 @@ mod tests {
         Message::new(&parts).expect("good parts")
     }
 
-    /// The next message, where nothing else is sent.
-    fn next_message(inbox: &mut Inbox, now: Tick) -> Option<Message> {
-        inbox.mail(now).map(|mail| match mail {
-            Mail::Message(message) => message,
-            other => panic!("{other:?}"),
-        })
+    /// Takes out all messages, where nothing else is sent.
+    fn messages(inbox: &mut Inbox, now: Tick) -> Vec<Message> {
+        let mut all = Vec::new();
+        loop {
+            let (run, end) = inbox.mail(now);
+            all.append(run);
+            match end {
+                End::Empty => return all,
+                End::Full => {}
+                End::Rare(rare) => panic!("{rare:?}"),
+            }
+        }
     }
 
     fn numbered(sender: u32, number: u32) -> Message {
@@ -319,11 +354,11 @@ mod tests {
         assert!(mailbox.publish(message(b"1")).is_ok());
         assert!(mailbox.publish(message(b"2")).is_ok());
         assert!(matches!(mailbox.publish(message(b"3")), Err(Error::Full)));
-        assert_eq!(next_message(&mut inbox, Tick(0)).expect("the first").data(), b"1");
+        let taken: Vec<Vec<u8>> = messages(&mut inbox, Tick(0)).iter().map(|message| message.data().to_vec()).collect();
+        assert_eq!(taken, [b"1", b"2"]);
         assert!(mailbox.publish(message(b"4")).is_ok());
-        assert_eq!(next_message(&mut inbox, Tick(0)).expect("the second").data(), b"2");
-        assert_eq!(next_message(&mut inbox, Tick(0)).expect("the fourth").data(), b"4");
-        assert!(next_message(&mut inbox, Tick(0)).is_none());
+        assert_eq!(messages(&mut inbox, Tick(0)).len(), 1);
+        assert!(messages(&mut inbox, Tick(0)).is_empty());
     }
 
     #[test]
@@ -332,8 +367,8 @@ mod tests {
         mailbox.publish(message(b"1")).expect("room");
         mailbox.post(Mail::Rare(Box::new(Rare::Verdict { question: 7, allow: true }))).expect("room");
         assert!(matches!(mailbox.post(Mail::Rare(Box::new(Rare::Verdict { question: 8, allow: false }))), Err(Error::Full)));
-        assert!(next_message(&mut inbox, Tick(0)).is_some());
-        let Some(Mail::Rare(rare)) = inbox.mail(Tick(0)) else { panic!("the verdict") };
+        let (run, End::Rare(rare)) = inbox.mail(Tick(0)) else { panic!("the verdict") };
+        assert_eq!(run.drain(..).count(), 1);
         assert!(matches!(*rare, Rare::Verdict { question: 7, allow: true }));
     }
 
@@ -365,7 +400,7 @@ mod tests {
         mailbox.publish(message(b"up")).expect("room");
         assert!(!is_woken(&mut poll), "the reactor is up");
         assert_eq!(inbox.settle(Tick(0)), Some(Duration::ZERO), "there is a message");
-        assert!(next_message(&mut inbox, Tick(0)).is_some());
+        assert_eq!(messages(&mut inbox, Tick(0)).len(), 1);
         assert_eq!(inbox.settle(Tick(0)), None);
         mailbox.publish(message(b"first")).expect("room");
         assert!(is_woken(&mut poll));
@@ -383,7 +418,7 @@ mod tests {
             mailbox.publish(message(b"")).expect("room");
             assert!(is_woken(&mut poll));
             inbox.rise(Tick(5));
-            assert!(next_message(&mut inbox, Tick(5)).is_some());
+            assert_eq!(messages(&mut inbox, Tick(5)).len(), 1);
         }
         assert_eq!(inbox.settle(Tick(6)), Some(TICK));
         mailbox.publish(message(b"")).expect("room");
@@ -391,7 +426,7 @@ mod tests {
         mailbox.knock();
         assert!(is_woken(&mut poll), "a peer need not wait for the tick");
         inbox.rise(Tick(7));
-        assert!(next_message(&mut inbox, Tick(7)).is_some());
+        assert_eq!(messages(&mut inbox, Tick(7)).len(), 1);
         assert_eq!(inbox.settle(Tick(8)), Some(TICK));
         assert_eq!(inbox.settle(Tick(9)), None);
     }
@@ -404,7 +439,7 @@ mod tests {
             mailbox.publish(message(b"")).expect("room");
             assert!(is_woken(&mut poll), "at {ms} ms");
             inbox.rise(Tick(ms));
-            assert!(next_message(&mut inbox, Tick(ms)).is_some());
+            assert_eq!(messages(&mut inbox, Tick(ms)).len(), 1);
         }
     }
 
@@ -420,7 +455,7 @@ mod tests {
             assert!(timeout.is_some() || !events.is_empty(), "asleep with {taken} of {count} taken");
             now = now + pace_ms;
             inbox.rise(now);
-            while let Some(message) = next_message(inbox, now) {
+            for message in messages(inbox, now) {
                 taken += 1;
                 each(&message);
             }
@@ -445,7 +480,7 @@ mod tests {
                 taken.fetch_add(1, Ordering::Release);
             });
         });
-        assert!(next_message(&mut inbox, Tick(0)).is_none());
+        assert!(messages(&mut inbox, Tick(0)).is_empty());
     }
 
     #[test]

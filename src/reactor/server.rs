@@ -363,7 +363,7 @@ mod tests {
     use super::*;
     use crate::base::event::{Event, EventKind};
     use crate::base::time::Tick;
-    use crate::reactor::mailbox::{Inbox, mailbox};
+    use crate::reactor::mailbox::{End, Inbox, mailbox};
     use mio::{Events, Poll, Token, Waker};
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpStream;
@@ -423,7 +423,7 @@ mod tests {
         assert!(matches!(judge.answer(1 << 48, true), Err(Error::Invalid(_))), "there is one shard");
         assert!(judge.answer(7, true).is_ok());
         assert!(matches!(judge.answer(8, true), Err(Error::Full)));
-        let Some(Mail::Rare(rare)) = inbox.mail(Tick(0)) else { panic!("the verdict") };
+        let (_, End::Rare(rare)) = inbox.mail(Tick(0)) else { panic!("the verdict") };
         assert!(matches!(*rare, Rare::Verdict { question: 7, allow: true }));
         shared.stop();
         assert!(matches!(judge.answer(9, true), Err(Error::Closed)));

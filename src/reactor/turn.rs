@@ -17,7 +17,7 @@
 
 use super::clock::Clock;
 use super::listener::Listener;
-use super::mailbox::{Inbox, Mail, Mailbox, Parcel, Rare, mailbox};
+use super::mailbox::{End, Inbox, Mailbox, Parcel, RUN_MAX, Rare, mailbox};
 use super::server::{Attendance, Shared};
 use super::socket::{self, Mark, Sockets};
 use crate::base::door::Door;
@@ -306,11 +306,15 @@ impl Turn {
                 Some(Parcel::Socket { socket, door }) => self.open(now, socket, door),
             }
         }
-        for _ in 0..MAIL_MAX {
-            match self.inbox.mail(now.tick) {
-                None => break,
-                Some(Mail::Message(message)) => self.engine.handle(now, Input::Publish(message)),
-                Some(Mail::Rare(rare)) => self.open_rare(now, *rare),
+        for _ in 0..MAIL_MAX / RUN_MAX {
+            let (run, end) = self.inbox.mail(now.tick);
+            if !run.is_empty() {
+                self.engine.handle(now, Input::Publish(run));
+            }
+            match end {
+                End::Empty => break,
+                End::Full => {}
+                End::Rare(rare) => self.open_rare(now, *rare),
             }
         }
     }

@@ -169,7 +169,7 @@ impl World {
     pub fn publish(&mut self, parts: &Parts<'_>) {
         let home = Engine::home_of(SEED, self.engines.len() as u16, parts.channel);
         let message = Message::new(parts).expect("the transcript's message is one");
-        self.handle(usize::from(home), Input::Publish(message));
+        self.handle(usize::from(home), Input::Publish(&mut vec![message]));
         self.settle();
     }
 

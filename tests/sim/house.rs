@@ -206,7 +206,7 @@ impl House {
     pub fn publish(&mut self, message: Message) -> bool {
         let home = usize::from(self.home_of(message.channel()));
         let unkept = self.engines[home].counters().unkept;
-        self.tell(home, Input::Publish(message));
+        self.tell(home, Input::Publish(&mut vec![message]));
         self.engines[home].counters().unkept == unkept
     }
 
