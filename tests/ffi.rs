@@ -93,6 +93,11 @@ fn it_is_started_and_stopped_a_hundred_times() {
 }
 
 #[test]
+fn what_is_published_right_before_a_stop_is_delivered() {
+    run("tests/ffi/last_words.c", &[], &["100"]);
+}
+
+#[test]
 fn memory_comes_back() {
     run("tests/ffi/leak.c", &[], &["500000", "1000"]);
 }

@@ -152,7 +152,10 @@ impl Server {
     /// whatever this returns; [`Error::TimedOut`]: with messages that were not taken.
     pub fn finish(self, limit: Duration) -> Result<(), Error> {
         let begun = Instant::now();
-        let flushed = self.publisher().flush(limit);
+        let publisher = self.publisher();
+        // The first brings it to all shards, the second to the subscribers there: those that wait are to get it before they
+        // are told that the server stops.
+        let flushed = publisher.flush(limit).and_then(|()| publisher.flush(limit.saturating_sub(begun.elapsed())));
         let left = limit.saturating_sub(begun.elapsed()).as_millis();
         let left = u64::try_from(left).unwrap_or(u64::MAX).min(DURATION_MS_MAX);
         self.shared.drain_timeout_ms.store(left, Ordering::Release);

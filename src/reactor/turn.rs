@@ -24,6 +24,7 @@ use crate::base::door::Door;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
 use crate::engine::{Engine, Input, Output};
+use crossbeam_channel::Sender;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
@@ -101,6 +102,8 @@ pub(super) struct Turn {
     /// Whose turn it is to get a connection that is dealt out.
     deal: usize,
     stage: Stage,
+    /// Dropped at the end of the turn that came upon them.
+    barriers: Vec<Sender<()>>,
     /// Given back once this reactor has no connection left to drain.
     attendance: Option<Attendance>,
 }
@@ -131,6 +134,7 @@ impl Turn {
             shared: attendance.shared().clone(),
             deal: shard,
             stage: Stage::Serving,
+            barriers: Vec::new(),
             attendance: Some(attendance),
         }
     }
@@ -149,6 +153,8 @@ impl Turn {
             self.write(now);
             self.peers();
             self.shared.tallies[self.shard].write(&self.engine);
+            // Not before: what was taken is counted, and is with the sockets of this shard and in the mailboxes of the others.
+            self.barriers.clear();
             if self.is_over(now) {
                 return Ok(());
             }
@@ -322,11 +328,7 @@ impl Turn {
     fn open_rare(&mut self, now: Now, rare: Rare) {
         match rare {
             Rare::Verdict { question, allow } => self.engine.handle(now, Input::Verdict { question, allow }),
-            Rare::Barrier(barrier) => {
-                // Whoever waits for it may count what it has published.
-                self.shared.tallies[self.shard].write(&self.engine);
-                drop(barrier);
-            }
+            Rare::Barrier(barrier) => self.barriers.push(barrier),
         }
     }
 
