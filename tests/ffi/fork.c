@@ -7,6 +7,7 @@ static int child_of(void (*life)(encke *), encke *server)
     pid_t child = fork();
     MUST(child >= 0);
     if (child == 0) {
+        end_in_time();
         life(server);
         _exit(0);
     }
@@ -66,6 +67,7 @@ int main(void)
     pid_t child = fork();
     MUST(child >= 0);
     if (child == 0) {
+        end_in_time();
         dup2(told[0], STDIN_FILENO), close(told[0]), close(told[1]);
         lives_until_told(server);
         _exit(0);
