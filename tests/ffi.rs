@@ -30,8 +30,9 @@ fn compile(source: &str, flags: &[&str]) -> PathBuf {
     let _ = std::os::unix::fs::symlink(library_folder().join("libencke.so"), &soname);
     let stem = Path::new(source).file_stem().expect("a file").to_string_lossy();
     let program = folder.join(format!("{stem}{}", if flags.is_empty() { "" } else { "-checked" }));
-    let output = Command::new("cc")
-        .args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread"])
+    let (compiler, standard) = if source.ends_with(".cpp") { ("c++", "-std=c++17") } else { ("cc", "-std=gnu11") };
+    let output = Command::new(compiler)
+        .args([standard, "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread"])
         .args(flags)
         .arg("-I")
         .arg(root().join("include"))
@@ -41,7 +42,7 @@ fn compile(source: &str, flags: &[&str]) -> PathBuf {
         .arg("-o")
         .arg(&program)
         .output()
-        .expect("a C compiler");
+        .expect("a compiler for C and C++");
     assert!(output.status.success(), "{source}: {}", String::from_utf8_lossy(&output.stderr));
     program
 }
@@ -176,6 +177,19 @@ fn the_example_that_judges_allows_one_and_denies_another() {
     read_until(&mut example.get("/sub/private/news?transport=sse&word=please"), "text/event-stream");
     assert_eq!(example.line(), "allowed /private/news\n");
     read_until(&mut example.get("/sub/public/news?transport=sse"), "text/event-stream");
+}
+
+#[test]
+fn the_example_in_cpp_greets_by_name() {
+    let mut example = Running::start("bindings/c/hello.cpp");
+    let mut stream = example.get("/sub/hello?transport=sse");
+    read_until(&mut stream, "text/event-stream");
+    let mut input = example.child.stdin.take().expect("piped");
+    writeln!(input, "Ann").expect("it reads");
+    read_until(&mut stream, "data: Hello, Ann!");
+    drop(input);
+    stream.read_to_end(&mut Vec::new()).expect("an end, not a reset");
+    assert!(example.child.wait().expect("it ends").success());
 }
 
 #[test]

@@ -123,6 +123,14 @@ const CONSTANTS: &[(&str, i32)] = &[
     ("ENCKE_ALLOW", 1),
 ];
 
+#[test]
+fn the_table_of_errors_in_the_readme_has_each_code() {
+    let readme = std::fs::read_to_string(root().join("bindings/c/README.md")).expect("the README");
+    for (name, value) in CONSTANTS.iter().filter(|(_, value)| *value < 0) {
+        assert!(readme.contains(&format!("| `{name}` | {value} |")), "{name}");
+    }
+}
+
 /// Runs `program` on `input`; what it prints. Panics with what it complains of.
 fn run(program: &mut Command, input: &str) -> String {
     use std::io::Write;
