@@ -19,3 +19,18 @@ browser() {
     packaged chromium chromium && packaged npm nodejs npm || return
     [ -d target/node/node_modules/playwright-core ] || npm install --silent --no-save --prefix target/node "$PLAYWRIGHT"
 }
+
+# Compilers for C and C++ and what they are used with, checkers of memory, and the languages that read the C header.
+c_tools() {
+    packaged gcc gcc libc6-dev || return
+    packaged g++ g++ || return
+    packaged make make || return
+    packaged nm binutils || return
+    packaged cmake cmake || return
+    packaged pkg-config pkg-config || return
+    packaged valgrind valgrind || return
+    packaged curl curl || return
+    packaged php php-cli || return
+    packaged python3 python3 python3-pip || return
+    python3 -c 'import cffi' 2>/dev/null || python3 -m pip install --quiet cffi
+}

@@ -16,12 +16,6 @@ step() {
     "$@" || failed+=("$name")
 }
 
-# What compiles and reads the C header.
-readers() {
-    packaged cc gcc libc6-dev && packaged c++ g++ && packaged php php-cli && packaged python3 python3 python3-pip || return
-    python3 -c 'import cffi' 2>/dev/null || python3 -m pip install --quiet --break-system-packages cffi
-}
-
 # The shared library and the command, as users build them.
 release() {
     cargo rustc --locked --release --lib --crate-type cdylib --features library &&
@@ -31,12 +25,14 @@ release() {
     export ENCKE_LIBRARY ENCKE_BINARY
 }
 
-step 'what the tests need: chromium, playwright-core, compilers, php, cffi' eval 'browser && readers'
+step 'what the tests need: chromium, playwright-core' browser
+step 'what the tests need: compilers for C, valgrind, php, cffi' c_tools
 step 'format: cargo fmt --check' cargo fmt --check
 step 'lints: cargo clippy' cargo clippy --locked --all-targets -- -D warnings
 step 'tests: cargo test --all-targets' cargo test --locked --all-targets
 step 'WebSocket: cases of Autobahn, without compressed messages of 64 KiB and more' \
     tests/autobahn/run.sh --small
+step 'the C library: installed, for leaks, for races' tests/ffi/run.sh
 step 'examples in the docs: cargo test --doc' cargo test --locked --doc
 step 'the shared library and the command: cargo build --release' release
 step 'C: installed, under valgrind and ThreadSanitizer, for ten million messages' tests/ffi/run.sh
