@@ -32,5 +32,7 @@ c_tools() {
     packaged curl curl || return
     packaged php php-cli || return
     packaged python3 python3 python3-pip || return
-    python3 -c 'import cffi' 2>/dev/null || python3 -m pip install --quiet cffi
+    # Debian's own Python asks for the flag, others may not know it.
+    python3 -c 'import cffi' 2>/dev/null || python3 -m pip install --quiet cffi 2>/dev/null ||
+        python3 -m pip install --quiet --break-system-packages cffi
 }
