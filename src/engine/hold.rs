@@ -31,17 +31,12 @@ impl Engine {
             self.leave(now, index);
             return self.answered(now, index);
         }
-        self.slots[index].state = State::Joining;
-        let mut waiting = 0;
-        for name in &hold.channels {
-            match self.join(now, index, name, &hold.since) {
-                Some(more) => waiting += more,
-                None => {
-                    self.leave(now, index);
-                    return self.refuse(now, index, &reply::too_many_channels(), false);
-                }
-            }
+        if !self.has_room_for(&hold.channels) {
+            self.leave(now, index);
+            return self.refuse(now, index, &reply::too_many_channels(), false);
         }
+        self.slots[index].state = State::Joining;
+        let waiting = hold.channels.iter().map(|name| self.join(now, index, name, &hold.since)).sum();
         // Not before: what cannot be held is refused by HTTP.
         if let Some(socket) = &hold.socket {
             let connection = &mut self.slots[index];
@@ -59,46 +54,50 @@ impl Engine {
         self.end_state_after(now.tick, index, self.durations.stall);
     }
 
-    /// Makes a connection a subscriber of the channel `name`, unless it is one. Returns for how many answers of
-    /// other shards it has to wait; `None` if there are as many channels as there may be.
+    /// Whether those of these channels that are unknown here could be made. Looked at before the first is joined: who
+    /// is refused must not be half subscribed, nor be sent answers that a later wish would take for its own.
+    pub(super) fn has_room_for(&self, channels: &[Name]) -> bool {
+        let unknown = channels.iter().filter(|name| self.hub.find(name).is_none()).count();
+        self.hub.len() + unknown <= self.limits.channels
+    }
+
+    /// Makes a connection a subscriber of the channel `name`, unless it is one; there is room for it. Returns for how
+    /// many answers of other shards it has to wait.
     ///
     /// A cursor of another epoch than a mirror's may be of a newer one, which is on its way here: the home's
     /// answer to any question comes behind it.
-    pub(super) fn join(&mut self, now: Now, index: u32, name: &Name, since: &Since) -> Option<u32> {
-        let key = self.channel_to_read(now.tick, name)?;
+    pub(super) fn join(&mut self, now: Now, index: u32, name: &Name, since: &Since) -> u32 {
+        let key = self.channel_to_read(now.tick, name);
         if self.slots[index].subscriptions().iter().any(|subscription| subscription.channel == key) {
-            return Some(0);
+            return 0;
         }
         self.subscribe(now.tick, index, key);
         let channel = &self.hub[key];
         if channel.role == Role::Waiting {
-            return Some(1);
+            return 1;
         }
         if !may_be_ahead(since, channel) {
-            return Some(0);
+            return 0;
         }
         let home = Engine::home_of(self.seed, self.shards, name);
         let asker = self.asker(index, 0);
         self.peers.post(home, PeerMessage::Inspect { name: name.shared().clone(), asker });
-        Some(1)
+        1
     }
 
     /// The channel called `name` as this shard knows it: its home, or a mirror that is asked for if need be.
-    /// `None`: there are as many channels as there may be.
-    fn channel_to_read(&mut self, now: Tick, name: &Name) -> Option<u32> {
+    fn channel_to_read(&mut self, now: Tick, name: &Name) -> u32 {
         if let Some(key) = self.hub.find(name) {
-            return Some(key);
+            return key;
         }
-        if self.hub.len() >= self.limits.channels {
-            return None;
-        }
+        debug_assert!(self.hub.len() < self.limits.channels, "room was looked for");
         let home = Engine::home_of(self.seed, self.shards, name);
         if home == self.shard {
-            return Some(self.make_channel(now, name.shared().clone()));
+            return self.make_channel(now, name.shared().clone());
         }
         let nothing_known = Epoch::new(name, 0);
         self.peers.attach(home, self.shard, name.shared());
-        Some(self.hub.insert(now, name.shared().clone(), nothing_known, Role::Waiting))
+        self.hub.insert(now, name.shared().clone(), nothing_known, Role::Waiting)
     }
 
     /// Makes a channel whose home is here.

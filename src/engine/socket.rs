@@ -135,15 +135,10 @@ impl Engine {
     /// Nobody objects to these channels.
     pub(super) fn subscribe_more(&mut self, now: Now, index: u32, more: More) {
         let More { channels, since, reference } = more;
-        // All or none: whoever is refused must not be half subscribed.
-        let unknown = channels.iter().filter(|name| self.hub.find(name).is_none()).count();
-        if self.hub.len() + unknown > self.limits.channels {
+        if !self.has_room_for(&channels) {
             return self.say_refused(now, index, &reply::too_many_channels(), &reference);
         }
-        let mut waiting = 0;
-        for name in &channels {
-            waiting += self.join(now, index, name, &since).expect("there is room for all of them");
-        }
+        let waiting = channels.iter().map(|name| self.join(now, index, name, &since)).sum();
         self.slots[index].rest().wished = Some((channels, reference));
         if waiting == 0 {
             return self.joined(now, index, &since);
