@@ -231,8 +231,8 @@ fn a_remote_publisher_finds_the_server_that_comes_after() {
     remote.flush(DEADLINE).expect("it was taken");
     first.process.signal("KILL");
     first.process.wait();
-    // Confirmed before it broke: there is no doubt about anything.
-    assert!(matches!(remote.flush(Duration::from_millis(50)), Err(Error::TimedOut)));
+    // Confirmed before it broke: there is no doubt about anything, and nobody needs to be asked.
+    remote.flush(Duration::from_millis(50)).expect("nothing is open");
     for _ in 0..1_000 {
         remote.publish("/a", b"meanwhile").expect("room");
     }
