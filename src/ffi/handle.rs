@@ -66,7 +66,9 @@ pub(super) struct Here {
 
 impl Here {
     pub(super) fn new(server: Server, host: HostSide, address: String) -> Here {
-        let control = server.addresses().control.as_ref().map(|path| format!("unix:{}", path.display()));
+        // A child may have gone elsewhere by the time it connects.
+        let control = server.addresses().control.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        let control = control.map(|path| format!("unix:{}", path.display()));
         Here { publisher: server.publisher(), host, server: Mutex::new(Some(server)), address, control }
     }
 
