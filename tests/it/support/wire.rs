@@ -105,6 +105,8 @@ impl Wire {
                 Ok(0) => panic!("a response was cut off"),
                 Ok(count) => self.decoder.feed(&buffer[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Err(End::Reset),
+                // A socket with a time limit may be interrupted by nothing in particular.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("no answer: {error}"),
             }
         }
