@@ -117,7 +117,13 @@ impl Connection {
     fn fill_or_end(&mut self) -> io::Result<bool> {
         let taken = self.received.len();
         self.received.resize(taken + READ_BYTES, 0);
-        let outcome = self.stream.read(&mut self.received[taken..]);
+        let outcome = loop {
+            match self.stream.read(&mut self.received[taken..]) {
+                // A socket with a time limit may be interrupted by nothing in particular.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => break outcome,
+            }
+        };
         self.received.truncate(taken + *outcome.as_ref().unwrap_or(&0));
         outcome.map(|count| count > 0)
     }

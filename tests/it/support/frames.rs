@@ -80,10 +80,13 @@ impl Frames {
 
     /// Waits for the server's end; nothing may come before that.
     pub fn end(&mut self) {
-        match self.stream.read(&mut [0; 1]) {
-            Ok(0) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
-            other => panic!("no end but {other:?}"),
+        loop {
+            match self.stream.read(&mut [0; 1]) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(0) => break,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+                other => panic!("no end but {other:?}"),
+            }
         }
     }
 }
