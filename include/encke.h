@@ -187,7 +187,8 @@ int32_t encke_start(const char *options,
 /**
  * Connects to a server of another process, to publish there.
  *
- * address: "unix:" and the path of the server's control socket, address_len bytes.
+ * address: "unix:" and the path of the server's control socket, or "http://" and host and port of its private listener,
+ * address_len bytes.
  * out: the handle, to be ended with encke_stop. All calls that publish, and encke_flush, are the same as for a server in
  * this process. It connects anew when the connection breaks, keeps what was not yet sent, and says with the
  * next encke_flush if something may be lost. It works in a child after fork.

@@ -18,6 +18,8 @@ pub struct Reject {
     pub detail: Cow<'static, str>,
     /// Methods for an `Allow` header; set with 405 only.
     pub allow: Option<&'static str>,
+    /// The protocol for an `Upgrade` header; set with 426 only.
+    pub upgrade: Option<&'static str>,
 }
 
 /// A refusal on the wire.
@@ -30,7 +32,12 @@ struct Wire<'a> {
 impl Reject {
     /// A refusal with `status`, for programs `code`, for people `detail`.
     pub fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Reject {
-        Reject { status, code, detail: detail.into(), allow: None }
+        Reject { status, code, detail: detail.into(), allow: None, upgrade: None }
+    }
+
+    /// 426, naming the protocol that must be asked for.
+    pub fn upgrade(protocol: &'static str, code: &'static str, detail: &'static str) -> Reject {
+        Reject { upgrade: Some(protocol), ..Reject::new(426, code, detail) }
     }
 
     /// As it goes over the wire.

@@ -7,7 +7,8 @@
 //! flush   = control of kind 1, 8 bytes of the client's choice
 //! flushed = control of kind 1, the same 8 bytes | refused u32 | JSON of the first refusal, if there is one
 //! ```
-//! Numbers are little-endian; a frame with neither type nor event is `u32 channel_len | u32 data_len | channel |
+//! On the control socket a stream begins with the first byte; on a private listener behind the answer to `GET /frames`
+//! with `Upgrade: encke1`. Numbers are little-endian; a frame with neither type nor event is `u32 channel_len | u32 data_len | channel |
 //! data`. A frame here is a borrowed view and judges nothing but its own shape: what its bytes mean is for whoever
 //! reads them. "Not yet" is `None`, and how the bytes were cut never matters.
 

@@ -157,7 +157,7 @@ impl Ask {
 }
 
 fn needs_upgrade() -> Reject {
-    Reject::new(426, "upgrade_required", "this is a WebSocket: ask with Upgrade: websocket")
+    Reject::upgrade("websocket", "upgrade_required", "this is a WebSocket: ask with Upgrade: websocket")
 }
 
 /// The WebSocket that a request asks for, if it does.

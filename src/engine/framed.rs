@@ -17,7 +17,7 @@ use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::conn::{Flags, Framed, State};
 use crate::protocol::framed::{self, Said};
-use crate::protocol::plain::reply::too_many_channels;
+use crate::protocol::plain::{self, reply::too_many_channels};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes of answers collected before a publisher has to take some of them.
@@ -81,6 +81,14 @@ impl Engine {
         connection.state = State::Framed;
         connection.rest().framed = Some(Box::new(Framed::new(shards)));
         self.end_state_after(now.tick, index, self.durations.head);
+    }
+
+    /// A request asks to become a framed stream, and may.
+    pub(super) fn accept_frames(&mut self, now: Now, index: u32) {
+        let date = self.calendar.date(now);
+        plain::reply::frames_follow(self.slots[index].out(), date);
+        self.enqueue(index);
+        self.begin_framed(now, index);
     }
 
     /// Whether what this connection has sent is taken even when it can be told nothing any more.

@@ -241,6 +241,7 @@ impl Engine {
             Command::Publish(publish) => self.publish(now, index, publish, body),
             Command::Inspect(name) => self.inspect(now, index, name),
             Command::Delete(name) => self.delete(now, index, name),
+            Command::Frames => self.accept_frames(now, index),
             Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
             Command::Subscribe(_) | Command::Socket | Command::Preflight(_) => {
                 unreachable!("these are asked in ways of their own")

@@ -57,6 +57,12 @@ impl<'b> Request<'_, 'b> {
         self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
+    /// Whether the comma-separated lists of the headers called `name` have `token` in them, in whatever case.
+    pub fn lists(&self, name: &str, token: &str) -> bool {
+        let mut tokens = self.headers(name).flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+        tokens.any(|candidate| candidate.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
     /// Host and port that the peer believes to speak to: from an absolute target, else from `Host`.
     pub fn host(&self) -> Option<&'b str> {
         self.host

@@ -119,11 +119,14 @@ pub fn refusal(out: &mut Vec<u8>, reject: &Reject, date: &str, head_only: bool, 
     if let Some(methods) = reject.allow {
         field(out, "Allow", methods);
     }
-    if reject.status == 426 {
-        // There is one protocol to upgrade to, in one version (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
-        field(out, "Upgrade", "websocket");
+    if let Some(protocol) = reject.upgrade {
+        // RFC 9110 section 15.5.22.
+        field(out, "Upgrade", protocol);
         field(out, "Connection", "Upgrade");
-        field(out, "Sec-WebSocket-Version", "13");
+        if protocol == "websocket" {
+            // There is one version (RFC 6455 section 4.4).
+            field(out, "Sec-WebSocket-Version", "13");
+        }
     }
     if reject.status == 503 {
         field(out, "Retry-After", "1");
@@ -243,7 +246,7 @@ mod tests {
         let answer = written(|out| refusal(out, &Reject::new(503, "draining", "the server is stopping"), DATE, false, true));
         assert!(answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
 
-        let answer = written(|out| refusal(out, &Reject::new(426, "unknown_version", "only 13"), DATE, false, false));
+        let answer = written(|out| refusal(out, &Reject::upgrade("websocket", "unknown_version", "only 13"), DATE, false, false));
         let fields = "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
         assert!(answer.contains(fields), "{answer}");
     }

@@ -244,6 +244,20 @@ fn a_remote_publisher_finds_the_server_that_comes_after() {
 }
 
 #[test]
+fn a_remote_publisher_comes_by_the_private_listener_too() {
+    let server = serve(config(2));
+    let remote = Remote::connect(&format!("http://{}", server.addresses().private[0])).expect("a server");
+    for _ in 0..1_000 {
+        remote.publish("/a", b"by http").expect("room");
+    }
+    remote.flush(DEADLINE).expect("it was taken");
+    let mut inspector = Wire::connect(server.addresses().private[0]);
+    assert_eq!(kept(&mut inspector, "/a"), 1_000);
+    let refused = Remote::connect(&format!("http://{}", server.addresses().public[0]));
+    assert!(matches!(refused, Err(Error::Io(..))), "{refused:?}");
+}
+
+#[test]
 fn what_the_system_had_taken_and_no_server_has_is_told() {
     let scratch = Scratch::new();
     let path = scratch.path("control");
@@ -298,7 +312,7 @@ fn who_listens_nowhere_is_not_connected_to() {
     let scratch = Scratch::new();
     let nobody = format!("unix:{}", text_of(&scratch.path("nobody")));
     assert!(matches!(Remote::connect(&nobody), Err(Error::Io(..))));
-    for wrong in ["", "unix:", "http://127.0.0.1:8081", "/run/encke.sock"] {
+    for wrong in ["", "unix:", "http://127.0.0.1", "/run/encke.sock"] {
         let Err(Error::Invalid(text)) = Remote::connect(wrong) else { panic!("{wrong} is no address") };
         assert!(text.contains("unix:/run/encke.sock"), "{text}");
     }

@@ -4,13 +4,14 @@
 //! GET  /sub/<channel>     subscribe           GET    /channels/<channel>  inspect
 //! POST /pub/<channel>     publish             DELETE /channels/<channel>  drop
 //! GET  / /transports /healthz  pages          OPTIONS anything            CORS preflight
+//! GET  /frames, Upgrade: encke1  a framed stream of messages, as on the control socket
 //! ```
 
 use super::gate;
 use crate::base::door::Door;
 use crate::base::error::Reject;
 use crate::base::name::Name;
-use crate::http::{Method, Request, query};
+use crate::http::{Body, Method, Request, Version, query};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     Subscribe(Option<Name>),
     /// Take a WebSocket that is subscribed to nothing yet.
     Socket,
+    /// Become a framed stream.
+    Frames,
     /// Keep the body as a message, or each of its lines.
     Publish(Publish),
     /// Describe a channel.
@@ -59,12 +62,16 @@ pub(crate) enum Page {
     Health,
 }
 
+/// What the protocol of framed streams is called in `Upgrade`.
+pub(crate) const FRAMES_UPGRADE: &str = "encke1";
+
 /// The media type of a batch.
 const BATCH_TYPE: &str = "application/x-ndjson";
 
 /// The methods of the resources, as `Allow` lists them.
 const READ: &str = "GET, HEAD, OPTIONS";
 const PUBLISH: &str = "POST, OPTIONS";
+const FRAMES: &str = "GET, OPTIONS";
 const INSPECT: &str = "GET, HEAD, DELETE, OPTIONS";
 
 /// Whether a request is about publishing, and if so to which channel; a batch need not name one.
@@ -112,19 +119,35 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             allow(request, &[Method::Get], "GET, OPTIONS")?;
             Ok(Command::Socket)
         }
+        "frames" if rest.is_empty() => {
+            allow(request, &[Method::Get], FRAMES)?;
+            gate::frames(request, door)?;
+            frames(request)
+        }
         "" if rest.is_empty() || rest == "/" => page(request, Page::Start),
         "transports" if rest.is_empty() => page(request, Page::Transports),
         "healthz" if rest.is_empty() => page(request, Page::Health),
         _ => Err(Reject::new(
             404,
             "not_found",
-            "there is /sub/<channel>, /ws, /pub/<channel>, /channels/<channel>, /transports, /healthz and /",
+            "there is /sub/<channel>, /ws, /pub/<channel>, /channels/<channel>, /frames, /transports, /healthz and /",
         )),
     }
 }
 
+/// Only whoever may use the private listener publishes without being answered.
+fn frames(request: &Request<'_, '_>) -> Result<Command, Reject> {
+    let asks = request.version == Version::Http11 && request.lists("upgrade", FRAMES_UPGRADE);
+    if !asks || !request.lists("connection", "upgrade") || request.body != Body::None {
+        let detail = "this is a framed stream: ask with Upgrade: encke1 and Connection: Upgrade";
+        return Err(Reject::upgrade(FRAMES_UPGRADE, "upgrade_required", detail));
+    }
+    Ok(Command::Frames)
+}
+
 fn preflight(room: &str) -> Preflight {
     match room {
+        "frames" => Preflight { allow: FRAMES, open: false },
         "pub" => Preflight { allow: PUBLISH, open: false },
         "channels" => Preflight { allow: INSPECT, open: false },
         _ => Preflight { allow: READ, open: true },

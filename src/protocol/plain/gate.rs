@@ -26,6 +26,16 @@ pub(crate) fn publish(request: &Request<'_, '_>, door: Door) -> Result<(), Rejec
     }
 }
 
+/// Whether this request may become a stream of messages that nobody answers.
+pub(super) fn frames(request: &Request<'_, '_>, door: Door) -> Result<(), Reject> {
+    match door {
+        Door::Public | Door::PublicLoopback => {
+            Err(forbidden("framed streams come by the private listener or the control socket"))
+        }
+        Door::Private | Door::PrivateLoopback | Door::Control => publish(request, door),
+    }
+}
+
 /// Whether this request may inspect and drop channels.
 pub(super) fn inspect(request: &Request<'_, '_>, door: Door) -> Result<(), Reject> {
     match door {

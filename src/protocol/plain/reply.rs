@@ -1,6 +1,6 @@
 //! Answers to bytes: what home shards say, pages, preflights.
 
-use super::command::{Page, Preflight};
+use super::command::{FRAMES_UPGRADE, Page, Preflight};
 use crate::base::error::Reject;
 use crate::base::id::MessageId;
 use crate::http::response;
@@ -19,6 +19,15 @@ const TRANSPORTS_POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-i
                                  connect-src 'self'; frame-src 'self'; \
                                  img-src 'self' data: http://localhost:* http://127.0.0.1:*; \
                                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The answer behind which a connection is a framed stream.
+pub(crate) fn frames_follow(out: &mut Vec<u8>, date: &str) {
+    response::start(out, 101);
+    response::field(out, "Date", date);
+    response::field(out, "Upgrade", FRAMES_UPGRADE);
+    response::field(out, "Connection", "Upgrade");
+    response::end(out);
+}
 
 /// How a response is to be dressed.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! A publisher to a server in another process, over its control socket: same verbs as [`Publisher`](super::Publisher),
+//! A publisher to a server in another process, over its control socket or private listener: same verbs as [`Publisher`](super::Publisher),
 //! and no answer to each message.
 //!
 //! Whoever publishes writes a frame into a buffer under a lock that is held for that copy alone (`desk`). A thread of
@@ -10,15 +10,16 @@
 //! what the system had not taken; what it had taken and the server had not confirmed is in doubt, and the next flush
 //! says so: nothing is sent twice, and nothing is lost silently.
 
+mod address;
 mod desk;
 mod writer;
 
 use crate::base::error::Error;
 use crate::base::name::Name;
 use crate::base::payload::Parts;
+use address::Address;
 use desk::{Desk, Outcome};
 use mio::Waker;
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -56,15 +57,17 @@ impl Shared {
 }
 
 impl Remote {
-    /// Connects to the control socket at `address`, written `unix:/run/encke.sock`. Fails at once if nobody listens
-    /// there; later on the connection is made anew whenever it breaks.
+    /// Connects to the control socket at `address`, written `unix:/run/encke.sock`, or to a private listener, written
+    /// `http://127.0.0.1:8081`. Fails at once if nobody listens there; later on the connection is made anew whenever it
+    /// breaks.
     pub fn connect(address: &str) -> Result<Remote, Error> {
-        let path = address.strip_prefix("unix:").filter(|path| !path.is_empty() && !path.contains('\0'));
-        let path = path.ok_or_else(|| {
-            Error::Invalid(format!("{address:?} is not the address of a control socket (write unix:/run/encke.sock)"))
+        let to = Address::parse(address).ok_or_else(|| {
+            Error::Invalid(format!(
+                "{address:?} is no address of a server (write unix:/run/encke.sock, or http://127.0.0.1:8081)"
+            ))
         })?;
         let failed = |error| Error::Io(format!("cannot connect to {address}"), error);
-        let (writer, shared) = Writer::connect(Path::new(path)).map_err(failed)?;
+        let (writer, shared) = Writer::connect(to).map_err(failed)?;
         let thread = thread::Builder::new().name("encke-remote".into()).spawn(move || writer.run()).map_err(failed)?;
         Ok(Remote { address: address.to_string(), shared, thread: Mutex::new(Some(thread)) })
     }

@@ -14,24 +14,21 @@ use super::super::mailbox::{Pace, TICK};
 use super::super::server::system_seed;
 use super::super::socket;
 use super::Shared;
+use super::address::{Address, Patience};
 use super::desk::Desk;
 use crate::base::frame::{self, Flushed, Frame, PREFACE};
 use crate::base::random::Random;
 use crate::base::time::Tick;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::Socket;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 const WAKER: Token = Token(0);
 const SOCKET: Token = Token(1);
-
-/// How long the first connect may wait for a server that is slow to accept.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Between two attempts to connect: twice as long each time, and strayed by so many percent.
 const DELAY_MS_MIN: u64 = 10;
@@ -55,7 +52,7 @@ const BUFFER_BYTES: usize = 16 << 10;
 /// The thread's state.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    address: SockAddr,
+    address: Address,
     poll: Poll,
     clock: Clock,
     random: Random,
@@ -106,10 +103,9 @@ impl Drop for Farewell {
 }
 
 impl Writer {
-    /// Connects to the socket at `path`; a writer and what it shares with its handle.
-    pub(super) fn connect(path: &Path) -> io::Result<(Writer, Arc<Shared>)> {
-        let address = SockAddr::unix(path)?;
-        let socket = dial(&address, Some(PATIENCE))?;
+    /// Connects to `address`; a writer and what it shares with its handle.
+    pub(super) fn connect(address: Address) -> io::Result<(Writer, Arc<Shared>)> {
+        let socket = address.dial(Patience::Long)?;
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let shared = Arc::new(Shared { desk: Mutex::new(Desk::default()), told: Condvar::new(), waker });
@@ -286,7 +282,7 @@ impl Writer {
         if self.link.is_some() || now < self.retry_at {
             return;
         }
-        let connected = dial(&self.address, None).and_then(|socket| self.adopt(now, socket));
+        let connected = self.address.dial(Patience::Short).and_then(|socket| self.adopt(now, socket));
         if let Err(error) = connected {
             log::debug!("a publisher cannot connect: {error}");
             self.retry_later(now);
@@ -336,20 +332,6 @@ impl Batch {
         self.bytes.drain(..start);
         self.sent = 0;
     }
-}
-
-/// A connection to the socket at `address`. With `patience` it waits so long for a place in a full queue.
-fn dial(address: &SockAddr, patience: Option<Duration>) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    #[cfg(target_vendor = "apple")]
-    socket.set_nosigpipe(true)?;
-    match patience {
-        Some(_) => socket.set_write_timeout(patience)?,
-        None => socket.set_nonblocking(true)?,
-    }
-    socket.connect(address)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }
 
 #[cfg(test)]

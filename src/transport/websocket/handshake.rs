@@ -29,20 +29,20 @@ pub(crate) struct Upgrade {
 
 /// Reads what `request` says of WebSocket. `Ok(None)`: it asks for none. HTTP/1.0 cannot ask (RFC 9110 section 7.8).
 pub(crate) fn upgrade(request: &Request<'_, '_>) -> Result<Option<Upgrade>, Reject> {
-    if request.version == Version::Http10 || !lists(request, "upgrade", "websocket") {
+    if request.version == Version::Http10 || !request.lists("upgrade", "websocket") {
         return Ok(None);
     }
     if request.method != Method::Get {
         return Err(Reject::method("GET"));
     }
-    if !lists(request, "connection", "upgrade") {
+    if !request.lists("connection", "upgrade") {
         return Err(bad_handshake("the Connection header does not list upgrade: a proxy may have taken it off"));
     }
     if request.body != Body::None {
         return Err(bad_handshake("a request for a WebSocket has no body"));
     }
     if request.header("sec-websocket-version") != Some(b"13") {
-        return Err(Reject::new(426, "unknown_version", "the version of WebSocket spoken here is 13"));
+        return Err(Reject::upgrade("websocket", "unknown_version", "the version of WebSocket spoken here is 13"));
     }
     let mut keys = request.headers("sec-websocket-key");
     let key = keys.next().filter(|_| keys.next().is_none()).and_then(key);
@@ -62,12 +62,6 @@ pub(crate) fn accept(out: &mut Vec<u8>, upgrade: &Upgrade, date: &str) {
         response::field(out, "Sec-WebSocket-Extensions", &deflate.answer());
     }
     response::end(out);
-}
-
-/// Whether the comma-separated lists of the headers called `name` have `token` in them, in whatever case.
-fn lists(request: &Request<'_, '_>, name: &str, token: &str) -> bool {
-    let mut tokens = request.headers(name).flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
-    tokens.any(|candidate| candidate.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 fn key(value: &[u8]) -> Option<[u8; KEY_BYTES]> {
