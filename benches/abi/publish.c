@@ -4,10 +4,12 @@
  */
 #define _GNU_SOURCE
 #include "encke.h"
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,6 +66,33 @@ static void *publisher(void *count)
 {
     publish_all(*(long *)count);
     return NULL;
+}
+
+/* The floor of a wake-up: a thread that sleeps in poll until its eventfd is written to. */
+static void *sleeper(void *fd)
+{
+    uint64_t count = 0, last = 0;
+    struct pollfd readable = { .fd = *(int *)fd, .events = POLLIN };
+    while (last < LONE && poll(&readable, 1, -1) == 1 && read(readable.fd, &count, sizeof count) == sizeof count)
+        last += count;
+    return NULL;
+}
+
+static void wake_a_sleeper(double *lone)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+    uint64_t one = 1;
+    pthread_t thread;
+    pthread_create(&thread, NULL, sleeper, &fd);
+    for (int message = 0; message < LONE; message++) {
+        usleep(1200);
+        double begun = now();
+        if (write(fd, &one, sizeof one) != sizeof one)
+            exit(1);
+        lone[message] = (now() - begun) / 1000;
+    }
+    pthread_join(thread, NULL);
+    close(fd);
 }
 
 int main(int argc, char **argv)
@@ -141,6 +170,8 @@ int main(int argc, char **argv)
     }
 
     static double lone[LONE];
+    wake_a_sleeper(lone);
+    report("a write to an eventfd that wakes a sleeper", lone, LONE, "us");
     for (int message = 0; message < LONE; message++) {
         usleep(1200);
         double begun = now();
