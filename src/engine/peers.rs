@@ -9,7 +9,7 @@ use super::{Asker, Engine, PeerMessage};
 use crate::base::id::{Epoch, MessageId};
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::channel::{History, Mirror, Role};
+use crate::channel::{History, Holder, Mirror, Role};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -283,8 +283,11 @@ impl Engine {
         let channel = &mut self.hub[key];
         (channel.role, channel.epoch, channel.history) = (Role::Mirror, epoch, history);
         self.schedule_channel(now.tick, key);
-        for index in self.hub[key].subscribers.clone() {
-            self.came_closer(now, index);
+        for subscriber in self.hub[key].subscribers.clone() {
+            match subscriber.holder() {
+                Holder::Connection(index) => self.came_closer(now, index),
+                Holder::Session(slot) => self.settle_session(slot, key),
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
+use crate::channel::Subscriber;
 use crate::conn::{Asking, Flags, More, State};
 use crate::protocol::plain::feed::{self, What, Wish};
 use crate::protocol::plain::reply;
@@ -111,7 +112,7 @@ impl Engine {
                     if let Some(key) = self.hub.find(name)
                         && let Some(subscription) = self.slots[index].take_subscription(key)
                     {
-                        self.unsubscribe(now.tick, index, subscription);
+                        self.unsubscribe(now.tick, Subscriber::connection(index), subscription);
                     }
                 }
                 self.say_json(now, index, &feed::unsubscribed(&channels, &reference));

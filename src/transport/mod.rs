@@ -143,6 +143,14 @@ pub(crate) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
     }
 }
 
+/// A protocol's own answer, which is `json` and complete.
+pub(crate) fn answer(out: &mut Vec<u8>, variant: Variant, json: &[u8], setting: &Setting<'_>) {
+    match variant.transport() {
+        Transport::Jsonp => jsonp::answer(out, variant, json, setting),
+        _ => long_poll::answer(out, variant, json, setting),
+    }
+}
+
 /// What keeps a silent stream open in the eyes of those between.
 pub(crate) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Message], setting: &Setting<'_>) {
     match variant.transport() {

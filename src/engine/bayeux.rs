@@ -1,0 +1,478 @@
+//! Bayeux requests are performed and answered.
+//!
+//! The messages of a request are performed in order, and their replies stand in that order in one response, which is sent
+//! when the last of them is there. A subscription is answered when the channel's home knows of it, a publish when the home
+//! has kept it. A connect that came alone is held until its session has news.
+//!
+//! **Events travel with the replies to connects alone.** A client sends the next connect when it has the reply to the last,
+//! so what it gets is in order, however many connections it has.
+
+use super::deliver::{Room, collect};
+use super::{Answer, Engine, PeerMessage};
+use crate::base::id::Token;
+use crate::base::name::Name;
+use crate::base::payload::Message;
+use crate::base::time::Now;
+use crate::channel::Subscriber;
+use crate::conn::{Call, Connecting, Exchange, Flags, Judged, State, Then};
+use crate::protocol::bayeux::{self, Advice, Client, Fault, Incoming, Reply, Topic, What};
+use crate::protocol::plain::reply;
+use crate::transport::{self, News};
+
+/// How long a client is told to wait that finds no room for its session.
+const FULL_INTERVAL_MS: u64 = 5_000;
+
+/// What became of a message.
+enum Outcome {
+    /// This is its reply.
+    Done(Reply),
+    /// This will be, once so many home shards have answered.
+    Waits(Reply, u32),
+    /// The host program is asked first; what comes behind waits too.
+    Judged,
+}
+
+impl Engine {
+    /// A Bayeux request is here, whole.
+    pub(super) fn called(&mut self, now: Now, index: u32, call: Call, body: &[u8]) {
+        if self.draining {
+            return self.refuse(now, index, &reply::stopping(), true);
+        }
+        let messages = match call.messages(body, now.unix_ms) {
+            Ok(messages) => messages,
+            Err(reject) => return self.refuse(now, index, &reject, false),
+        };
+        if let Some(shard) = self.elsewhere(&messages) {
+            return self.move_to(now, index, shard, call, body);
+        }
+        let look = self.looks.take(&call.look).expect("only pictures are refused");
+        let connection = &mut self.slots[index];
+        connection.look = look;
+        connection.variant = call.variant.last(connection.flags.has(Flags::LAST));
+        connection.flags.set(Flags::MAY_PUBLISH, call.may_publish);
+        connection.rest().exchange = Some(Box::new(Exchange::new(messages, call.who)));
+        self.perform_messages(now, index);
+    }
+
+    /// The other shard where the session lies that these messages speak of.
+    fn elsewhere(&self, messages: &[Incoming]) -> Option<u16> {
+        let shard = |message: &Incoming| match message.client {
+            Client::Known(client) => Some(client.shard),
+            Client::Nobody | Client::Stranger => None,
+        };
+        messages.iter().find_map(shard).filter(|&shard| shard != self.shard && shard < self.shards)
+    }
+
+    /// Performs what is left of a request's messages, and answers it once all replies are there.
+    pub(super) fn perform_messages(&mut self, now: Now, index: u32) {
+        while let Some(message) = self.next_message(index) {
+            let outcome = self.perform_message(now, index, message);
+            let Some(exchange) = self.exchange(index) else { return };
+            match outcome {
+                Outcome::Done(reply) => exchange.add(reply, 0),
+                Outcome::Waits(reply, waiting) => exchange.add(reply, waiting),
+                Outcome::Judged => {
+                    self.slots[index].state = State::Judged;
+                    return self.end_state_after(now.tick, index, super::deadlines::NEVER_MS);
+                }
+            }
+        }
+        match self.exchange(index).map(|exchange| exchange.missing) {
+            None => {}
+            Some(0) => self.answer_exchange(now, index),
+            Some(_) => {
+                self.slots[index].state = State::Asking;
+                self.end_state_after(now.tick, index, self.durations.stall);
+            }
+        }
+    }
+
+    fn exchange(&mut self, index: u32) -> Option<&mut Exchange> {
+        self.slots[index].rest.as_mut()?.exchange.as_deref_mut()
+    }
+
+    fn next_message(&mut self, index: u32) -> Option<Incoming> {
+        self.exchange(index)?.messages.pop_front()
+    }
+
+    fn perform_message(&mut self, now: Now, index: u32, message: Incoming) -> Outcome {
+        let Incoming { client, what, mut reply } = message;
+        let session = match (&what, &client) {
+            // Whoever wants nothing of a session need not have one.
+            (What::Nothing | What::Handshake, _) | (What::Publish(_) | What::Serve(_), Client::Nobody) => None,
+            _ => match self.session_of(&client) {
+                Ok(slot) => Some(slot),
+                Err(fault) => {
+                    reply.advice = Some(Advice::Handshake { interval_ms: 0 });
+                    return Outcome::Done(reply.failed(fault));
+                }
+            },
+        };
+        match (what, session) {
+            (What::Handshake, _) => Outcome::Done(self.shake_hands(now, reply)),
+            (What::Publish(message), session) => self.publish_message(now, index, session, message, reply),
+            (What::Serve(message), session) => Outcome::Done(self.serve(index, session, message, reply)),
+            (What::Nothing, _) | (_, None) => Outcome::Done(reply),
+            (what, Some(slot)) => {
+                reply.client_id = Some(self.client_id(slot));
+                match what {
+                    What::Connect { timeout_ms } => Outcome::Done(self.connect(now, index, slot, timeout_ms, reply)),
+                    What::Disconnect => Outcome::Done(self.disconnect(now, slot, reply)),
+                    What::Subscribe(topics) => self.subscribe_topics(now, index, slot, &topics, reply),
+                    What::Unsubscribe(topics) => Outcome::Done(self.unsubscribe_topics(now, slot, &topics, reply)),
+                    What::Nothing | What::Handshake | What::Publish(_) | What::Serve(_) => Outcome::Done(reply),
+                }
+            }
+        }
+    }
+
+    fn session_of(&self, client: &Client) -> Result<u32, Fault> {
+        match client {
+            Client::Nobody => Err(Fault::new(401, "No client id")),
+            Client::Stranger => Err(Fault::unknown_client("")),
+            Client::Known(id) if id.shard != self.shard => Err(Fault::unknown_client(&id.to_string())),
+            Client::Known(id) => self.sessions.find(*id).ok_or_else(|| Fault::unknown_client(&id.to_string())),
+        }
+    }
+
+    fn retry(&self) -> Advice {
+        Advice::Retry { interval_ms: self.durations.bayeux_interval, timeout_ms: self.durations.bayeux }
+    }
+
+    fn shake_hands(&mut self, now: Now, mut reply: Reply) -> Reply {
+        match self.open_session(now) {
+            Some(slot) => {
+                reply.client_id = Some(self.client_id(slot));
+                reply.advice = Some(self.retry());
+                reply
+            }
+            None => {
+                reply.advice = Some(Advice::Handshake { interval_ms: FULL_INTERVAL_MS });
+                reply.failed(Fault::new(503, "There are as many sessions as there may be (bayeux_sessions_max)"))
+            }
+        }
+    }
+
+    /// A client is here for what its session has to be told. Of two connects the older one ends.
+    fn connect(&mut self, now: Now, index: u32, slot: u32, timeout_ms: Option<u64>, mut reply: Reply) -> Reply {
+        self.answer_held(now, slot, |reply| reply.failed(Fault::new(409, "A newer connect took this one's place")));
+        let session = self.sessions.token(slot);
+        self.await_connect(now.tick, slot);
+        let longest = self.durations.bayeux;
+        let connecting = Connecting { session, timeout_ms: timeout_ms.map_or(longest, |wished| wished.min(longest)) };
+        if let Some(exchange) = self.exchange(index) {
+            exchange.connecting = Some(connecting);
+        }
+        // Who speaks of advice wants to hear of it.
+        reply.advice = timeout_ms.map(|_| self.retry());
+        reply
+    }
+
+    fn disconnect(&mut self, now: Now, slot: u32, reply: Reply) -> Reply {
+        self.answer_held(now, slot, |reply| Reply { advice: Some(Advice::None), ..reply });
+        self.end_session(now.tick, slot);
+        reply
+    }
+
+    fn subscribe_topics(&mut self, now: Now, index: u32, slot: u32, topics: &[Topic], reply: Reply) -> Outcome {
+        let held = &self.sessions[slot].subscriptions;
+        let is_held = |name: &Name| self.hub.find(name).is_some_and(|key| held.iter().any(|one| one.channel == key));
+        let mut channels: Vec<Name> = Vec::new();
+        for topic in topics {
+            match topic {
+                Topic::Channel(name) if !is_held(name) && !channels.contains(name) => channels.push(name.clone()),
+                Topic::Channel(_) | Topic::Service => {}
+            }
+        }
+        if held.len() + channels.len() > self.limits.subscriptions {
+            let detail = format!("A client has at most {} channels (subscriptions_max)", self.limits.subscriptions);
+            return Outcome::Done(reply.failed(Fault::new(403, detail)));
+        }
+        let judged = self.judged(&channels);
+        let who = self.exchange(index).and_then(|exchange| exchange.who.clone());
+        if !judged.is_empty() {
+            self.sessions[slot].noted = true;
+        }
+        let client = self.client_of_session(slot);
+        match self.put_questions(now.tick, index, client, &judged, who.as_ref()) {
+            None => Outcome::Done(reply.failed(denied())),
+            Some(open) if open.is_empty() => self.join_channels(now, index, slot, &channels, reply),
+            Some(open) => {
+                let then = Then::Subscribe { session: self.sessions.token(slot), channels, reply };
+                self.slots[index].rest().judged = Some(Box::new(Judged { open, then }));
+                Outcome::Judged
+            }
+        }
+    }
+
+    /// The host program said what it thinks of a subscription; the rest of its request goes on.
+    pub(super) fn subscription_judged(
+        &mut self,
+        now: Now,
+        index: u32,
+        session: Token,
+        channels: &[Name],
+        reply: Reply,
+        allow: bool,
+    ) {
+        let outcome = match self.sessions.live(session) {
+            None => Outcome::Done(Reply {
+                advice: Some(Advice::Handshake { interval_ms: 0 }),
+                ..reply.failed(Fault::unknown_client(""))
+            }),
+            Some(_) if !allow => Outcome::Done(reply.failed(denied())),
+            Some(slot) => self.join_channels(now, index, slot, channels, reply),
+        };
+        let Some(exchange) = self.exchange(index) else { return };
+        match outcome {
+            Outcome::Done(reply) => exchange.add(reply, 0),
+            Outcome::Waits(reply, waiting) => exchange.add(reply, waiting),
+            Outcome::Judged => unreachable!("nobody is asked twice"),
+        }
+        self.perform_messages(now, index);
+        self.resume_reading(now, index);
+    }
+
+    /// Nobody objects: a session subscribes to these channels, to all of them or to none.
+    fn join_channels(&mut self, now: Now, index: u32, slot: u32, channels: &[Name], reply: Reply) -> Outcome {
+        let unknown = channels.iter().filter(|name| self.hub.find(name).is_none()).count();
+        if self.hub.len() + unknown > self.limits.channels {
+            return Outcome::Done(reply.failed(too_many_channels()));
+        }
+        let place = self.exchange(index).map_or(0, |exchange| exchange.replies.len());
+        let mut waiting = 0;
+        for name in channels {
+            let key = self.channel_to_read(now.tick, name).expect("there is room for all of them");
+            let subscribed = self.sessions[slot].subscriptions.iter().any(|one| one.channel == key);
+            if !subscribed && self.subscribe_session(now.tick, slot, key) {
+                // The home's answer to any question comes behind what it knows of the channel.
+                let home = Engine::home_of(self.seed, self.shards, name);
+                let asker = self.asker(index, place);
+                self.peers.post(home, PeerMessage::Inspect { name: name.shared().clone(), asker });
+                waiting += 1;
+            }
+        }
+        Outcome::Waits(reply, waiting)
+    }
+
+    fn unsubscribe_topics(&mut self, now: Now, slot: u32, topics: &[Topic], reply: Reply) -> Reply {
+        for topic in topics {
+            let Topic::Channel(name) = topic else { continue };
+            let Some(key) = self.hub.find(name) else { continue };
+            let subscriptions = &mut self.sessions[slot].subscriptions;
+            if let Some(place) = subscriptions.iter().position(|one| one.channel == key) {
+                let subscription = subscriptions.swap_remove(place);
+                self.unsubscribe(now.tick, Subscriber::session(slot), subscription);
+            }
+        }
+        reply
+    }
+
+    fn publish_message(&mut self, now: Now, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Outcome {
+        if self.is_for_host(index, &message) {
+            return Outcome::Done(self.give_message(index, session, message, reply));
+        }
+        let anywhere = self.slots[index].flags.has(Flags::MAY_PUBLISH);
+        if !anywhere && !self.policy.bayeux_publish.matches(message.channel()) {
+            let fault = Fault::about(403, message.channel(), "This client may not publish here");
+            return Outcome::Done(reply.failed(fault));
+        }
+        let home = Engine::home_of(self.seed, self.shards, message.channel());
+        if home == self.shard {
+            return Outcome::Done(match self.keep(now, message) {
+                Some(_) => reply,
+                None => reply.failed(too_many_channels()),
+            });
+        }
+        if self.peers.posted(home) >= self.limits.backlog {
+            return Outcome::Done(reply.failed(Fault::new(503, "A mailbox is full, try again shortly (mailbox_messages)")));
+        }
+        let place = self.exchange(index).map_or(0, |exchange| exchange.replies.len());
+        let asker = self.asker(index, place);
+        self.peers.post(home, PeerMessage::Publish { message, asker });
+        Outcome::Waits(reply, 1)
+    }
+
+    /// What is published to a service is for the host program, whoever publishes it, and for nobody else.
+    fn serve(&mut self, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
+        if !self.policy.hosted {
+            let fault = Fault::about(404, message.channel(), "Nobody offers this service");
+            return reply.failed(fault);
+        }
+        self.give_message(index, session, message, reply)
+    }
+
+    fn give_message(&mut self, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
+        let who = self.exchange(index).and_then(|exchange| exchange.who.clone());
+        let client = match session {
+            Some(slot) => {
+                self.sessions[slot].noted = true;
+                self.client_of_session(slot)
+            }
+            None => {
+                self.note(index);
+                self.client(index)
+            }
+        };
+        match who.is_some_and(|who| self.offer_to_host(client, vec![message], &who)) {
+            true => reply,
+            false => reply.failed(Fault::new(503, reply::host_is_busy().detail)),
+        }
+    }
+
+    /// A home answered one of the questions of a request.
+    pub(super) fn exchange_answered(&mut self, now: Now, index: u32, question: u32, answer: &Answer) {
+        let refused = *answer == Answer::Refused;
+        let Some(exchange) = self.exchange(index) else { return };
+        let news = exchange.answered(question, |reply| {
+            if refused {
+                reply.fault = Some(too_many_channels());
+            }
+        });
+        // While the host program is asked, there are messages to be performed still.
+        if news && exchange.missing == 0 && self.slots[index].state == State::Asking {
+            self.answer_exchange(now, index);
+            self.resume_reading(now, index);
+        }
+    }
+
+    /// All replies are there: a connect alone is held if there is nothing to tell, anything else is answered.
+    fn answer_exchange(&mut self, now: Now, index: u32) {
+        let Some(exchange) = self.slots[index].rest.as_mut().and_then(|rest| rest.exchange.take()) else { return };
+        let Exchange { replies, connecting, .. } = *exchange;
+        let mut replies: Vec<Reply> = replies.into_iter().map(|pending| pending.reply).collect();
+        let connecting = connecting.and_then(|connecting| Some((self.sessions.live(connecting.session)?, connecting.timeout_ms)));
+        let mut events = Vec::new();
+        // A newer connect may have come meanwhile: events are that one's.
+        if let Some((slot, timeout_ms)) = connecting.filter(|(slot, _)| self.sessions[*slot].held.is_none()) {
+            if self.session_is_over(slot) {
+                self.end_session(now.tick, slot);
+                replies.iter_mut().filter(|reply| is_connect(reply)).for_each(tell_over);
+            } else if replies.len() == 1 && timeout_ms > 0 && !self.session_has_news(slot) {
+                return self.hold_connect(now, index, slot, timeout_ms, std::mem::take(&mut replies[0].id));
+            } else {
+                events = self.take_events(slot);
+            }
+        }
+        self.respond(now, index, &events, &replies);
+    }
+
+    fn hold_connect(&mut self, now: Now, index: u32, slot: u32, timeout_ms: u64, id: Box<str>) {
+        self.carry(index, slot, id);
+        self.slots[index].state = State::Bayeux;
+        self.end_state_after(now.tick, index, timeout_ms);
+        self.slots[index].tidy();
+    }
+
+    /// Tells a session its news, if it has some; says whether there is something to write.
+    pub(super) fn bring_to_session(&mut self, now: Now, index: u32) -> bool {
+        if self.slots[index].session().is_some_and(|slot| self.session_has_news(slot)) {
+            self.answer_connect(now, index);
+        }
+        self.slots[index].has_unsent()
+    }
+
+    /// Answers the connect that a connection holds with what there is, if only that there is nothing.
+    pub(super) fn answer_connect(&mut self, now: Now, index: u32) {
+        let Some(slot) = self.slots[index].session() else { return };
+        let mut reply = self.reply_to_held(slot);
+        let mut events = Vec::new();
+        self.put_down(now.tick, index);
+        if self.session_is_over(slot) {
+            self.end_session(now.tick, slot);
+            tell_over(&mut reply);
+        } else {
+            events = self.take_events(slot);
+        }
+        self.respond(now, index, &events, &[reply]);
+    }
+
+    /// The server stops: whoever is held is answered, and the connection ends with that.
+    pub(super) fn end_connect(&mut self, now: Now, index: u32) {
+        let connection = &mut self.slots[index];
+        connection.flags.set(Flags::LAST, true);
+        connection.variant = connection.variant.last(true);
+        self.answer_connect(now, index);
+    }
+
+    /// Answers the connect that is held for a session, if one is, without events.
+    fn answer_held(&mut self, now: Now, slot: u32, change: impl FnOnce(Reply) -> Reply) {
+        let Some((token, _)) = self.sessions[slot].held else { return };
+        let reply = change(self.reply_to_held(slot));
+        let index = self.slots.live(token).expect("who carries a session is there");
+        self.put_down(now.tick, index);
+        self.respond(now, index, &[], &[reply]);
+    }
+
+    fn reply_to_held(&self, slot: u32) -> Reply {
+        let id = self.sessions[slot].held.as_ref().map_or_else(Default::default, |(_, id)| id.clone());
+        Reply { channel: CONNECT.into(), id, client_id: Some(self.client_id(slot)), ..Reply::default() }
+    }
+
+    /// Takes what a session has not got, as far as a response has room; each event is followed by a comma.
+    fn take_events(&mut self, slot: u32) -> Vec<u8> {
+        let subscriptions = &mut self.sessions[slot].subscriptions;
+        // Each channel has its share, so that a busy one never keeps the others waiting.
+        let share = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
+        let mut items = Vec::new();
+        for subscription in subscriptions {
+            let mut room = Room { bytes: share, messages: usize::MAX };
+            let channel = &self.hub[subscription.channel];
+            subscription.position = collect(&mut items, 0, channel, subscription.position, &mut room);
+        }
+        let mut events = Vec::new();
+        for item in &items {
+            if let News::Message(message) = item.news {
+                bayeux::event(&mut events, message);
+                events.push(b',');
+                self.counters.delivered += 1;
+            }
+        }
+        events
+    }
+
+    /// Writes the response: replies in order, events before the reply to the connect that they came with.
+    fn respond(&mut self, now: Now, index: u32, events: &[u8], replies: &[Reply]) {
+        let mut json = Vec::with_capacity(events.len() + 256 * replies.len() + 2);
+        json.push(b'[');
+        let last = replies.iter().rposition(is_connect);
+        for (place, reply) in replies.iter().enumerate() {
+            if place > 0 {
+                json.push(b',');
+            }
+            if Some(place) == last {
+                json.extend_from_slice(events);
+            }
+            reply.write(&mut json);
+        }
+        json.push(b']');
+        self.counters.refused += replies.iter().filter(|reply| reply.fault.is_some()).count() as u64;
+        let connection = &mut self.slots[index];
+        let variant = connection.variant.last(connection.flags.has(Flags::LAST));
+        let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);
+        transport::answer(connection.out(), variant, &json, &setting);
+        self.leave(now, index);
+        self.hold_answered(now, index);
+    }
+}
+
+const CONNECT: &str = "/meta/connect";
+
+fn is_connect(reply: &Reply) -> bool {
+    *reply.channel == *CONNECT
+}
+
+/// The session of this connect has lost its place.
+fn tell_over(reply: &mut Reply) {
+    let client = reply.client_id.take().map(|client| client.to_string()).unwrap_or_default();
+    reply.fault = Some(Fault::unknown_client(&client));
+    reply.advice = Some(Advice::Handshake { interval_ms: 0 });
+}
+
+fn denied() -> Fault {
+    Fault::new(403, reply::not_allowed().detail)
+}
+
+fn too_many_channels() -> Fault {
+    Fault::new(503, reply::too_many_channels().detail)
+}
