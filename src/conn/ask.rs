@@ -170,7 +170,7 @@ impl Ask {
     }
 }
 
-fn needs_upgrade() -> Reject {
+pub(super) fn needs_upgrade() -> Reject {
     Reject::new(426, "upgrade_required", "this is a WebSocket: ask with Upgrade: websocket")
 }
 

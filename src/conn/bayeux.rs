@@ -1,6 +1,6 @@
 //! A Bayeux request: what its head tells, how far its messages have been performed, and where it goes.
 
-use super::ask::{Policy, asking_origin, may_read_scripts, welcome};
+use super::ask::{Policy, asking_origin, may_read_scripts, needs_upgrade, welcome};
 use super::who;
 use crate::base::door::{Address, Door};
 use crate::base::error::Reject;
@@ -8,6 +8,7 @@ use crate::base::id::Token;
 use crate::http::{Method, Request, query};
 use crate::protocol::bayeux::{self, Incoming, Reply};
 use crate::protocol::plain::{self, Preflight};
+use crate::transport::websocket::{self, Upgrade};
 use crate::transport::{Look, Variant};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub(crate) struct Call {
     queried: Vec<String>,
     /// The body is a form.
     form: bool,
+    /// It shall be a WebSocket.
+    pub(crate) upgrade: Option<Upgrade>,
     /// How it is answered.
     pub(crate) variant: Variant,
     pub(crate) look: Look,
@@ -41,6 +44,7 @@ impl Call {
         let mut call = Call {
             queried: Vec::new(),
             form: false,
+            upgrade: None,
             variant: Variant::default(),
             look: Look { origin: asking_origin(request, only), ..Look::default() },
             may_publish: plain::may_publish(request, door).is_ok(),
@@ -50,6 +54,13 @@ impl Call {
             Method::Post => {
                 welcome(request, &policy.origins)?;
                 call.form = is_form(request.header("Content-Type").unwrap_or_default());
+            }
+            Method::Get if request.header("Upgrade").is_some() => {
+                let upgrade = websocket::upgrade(request)?.ok_or_else(needs_upgrade)?;
+                welcome(request, &policy.origins)?;
+                call.look = Look { deflate: upgrade.deflate, ..Look::default() };
+                call.variant = Variant::socket();
+                call.upgrade = Some(upgrade);
             }
             Method::Get => {
                 may_read_scripts(request, only)?;
@@ -119,6 +130,8 @@ pub(crate) struct Exchange {
     /// A connect was among them.
     pub(crate) connecting: Option<Connecting>,
     pub(crate) who: Option<Arc<str>>,
+    /// The host program is asked about one of them; those behind wait.
+    pub(crate) judged: bool,
 }
 
 /// A reply, and how many answers of home shards it waits for.
@@ -136,9 +149,24 @@ pub(crate) struct Connecting {
     pub(crate) timeout_ms: u64,
 }
 
+/// What a client asked for who is on the way to another shard.
+#[derive(Debug)]
+pub(crate) enum Cargo {
+    Call {
+        call: Call,
+        body: Vec<u8>,
+    },
+    /// On a WebSocket, whose look this is.
+    Text {
+        text: String,
+        look: Look,
+        who: Option<Arc<str>>,
+    },
+}
+
 impl Exchange {
     pub(crate) fn new(messages: Vec<Incoming>, who: Option<Arc<str>>) -> Exchange {
-        Exchange { messages: messages.into(), replies: Vec::new(), missing: 0, connecting: None, who }
+        Exchange { messages: messages.into(), replies: Vec::new(), missing: 0, connecting: None, who, judged: false }
     }
 
     /// Adds the next reply, which waits for so many answers.
@@ -161,6 +189,5 @@ impl Exchange {
 #[derive(Debug)]
 pub(crate) struct Moving {
     pub(crate) shard: u16,
-    pub(crate) call: Call,
-    pub(crate) body: Vec<u8>,
+    pub(crate) cargo: Cargo,
 }

@@ -5,7 +5,8 @@
 //! has kept it. A connect that came alone is held until its session has news.
 //!
 //! **Events travel with the replies to connects alone.** A client sends the next connect when it has the reply to the last,
-//! so what it gets is in order, however many connections it has.
+//! so what it gets is in order, however many connections it has. A WebSocket is in order by itself: there they come when
+//! they are there, unless the client acknowledges what it gets.
 
 use super::deliver::{Room, collect};
 use super::{Answer, Engine, PeerMessage};
@@ -14,8 +15,8 @@ use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::channel::Subscriber;
-use crate::conn::{Call, Connecting, Exchange, Flags, Judged, State, Then};
-use crate::protocol::bayeux::{self, Advice, Client, Fault, Incoming, Reply, Topic, What};
+use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
+use crate::protocol::bayeux::{self, Ack, Advice, Client, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
 use crate::transport::{self, News};
 
@@ -43,7 +44,7 @@ impl Engine {
             Err(reject) => return self.refuse(now, index, &reject, false),
         };
         if let Some(shard) = self.elsewhere(&messages) {
-            return self.move_to(now, index, shard, call, body);
+            return self.move_to(now, index, shard, Cargo::Call { call, body: body.to_vec() });
         }
         let look = self.looks.take(&call.look).expect("only pictures are refused");
         let connection = &mut self.slots[index];
@@ -55,7 +56,7 @@ impl Engine {
     }
 
     /// The other shard where the session lies that these messages speak of.
-    fn elsewhere(&self, messages: &[Incoming]) -> Option<u16> {
+    pub(super) fn elsewhere(&self, messages: &[Incoming]) -> Option<u16> {
         let shard = |message: &Incoming| match message.client {
             Client::Known(client) => Some(client.shard),
             Client::Nobody | Client::Stranger => None,
@@ -72,18 +73,23 @@ impl Engine {
                 Outcome::Done(reply) => exchange.add(reply, 0),
                 Outcome::Waits(reply, waiting) => exchange.add(reply, waiting),
                 Outcome::Judged => {
-                    self.slots[index].state = State::Judged;
-                    return self.end_state_after(now.tick, index, super::deadlines::NEVER_MS);
+                    exchange.judged = true;
+                    return self.wait_for_replies(now, index, State::Judged, super::deadlines::NEVER_MS);
                 }
             }
         }
         match self.exchange(index).map(|exchange| exchange.missing) {
             None => {}
             Some(0) => self.answer_exchange(now, index),
-            Some(_) => {
-                self.slots[index].state = State::Asking;
-                self.end_state_after(now.tick, index, self.durations.stall);
-            }
+            Some(_) => self.wait_for_replies(now, index, State::Asking, self.durations.stall),
+        }
+    }
+
+    /// A WebSocket goes on to be one while it waits.
+    fn wait_for_replies(&mut self, now: Now, index: u32, state: State, ms: u64) {
+        if !self.is_socket(index) {
+            self.slots[index].state = state;
+            self.end_state_after(now.tick, index, ms);
         }
     }
 
@@ -99,7 +105,7 @@ impl Engine {
         let Incoming { client, what, mut reply } = message;
         let session = match (&what, &client) {
             // Whoever wants nothing of a session need not have one.
-            (What::Nothing | What::Handshake, _) | (What::Publish(_) | What::Serve(_), Client::Nobody) => None,
+            (What::Nothing | What::Handshake { .. }, _) | (What::Publish(_) | What::Serve(_), Client::Nobody) => None,
             _ => match self.session_of(&client) {
                 Ok(slot) => Some(slot),
                 Err(fault) => {
@@ -109,18 +115,22 @@ impl Engine {
             },
         };
         match (what, session) {
-            (What::Handshake, _) => Outcome::Done(self.shake_hands(now, reply)),
+            (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, acknowledges, reply)),
             (What::Publish(message), session) => self.publish_message(now, index, session, message, reply),
             (What::Serve(message), session) => Outcome::Done(self.serve(index, session, message, reply)),
             (What::Nothing, _) | (_, None) => Outcome::Done(reply),
             (what, Some(slot)) => {
                 reply.client_id = Some(self.client_id(slot));
                 match what {
-                    What::Connect { timeout_ms } => Outcome::Done(self.connect(now, index, slot, timeout_ms, reply)),
+                    What::Connect { timeout_ms, acknowledged } => {
+                        let reply = self.connect(now, index, slot, timeout_ms, reply);
+                        self.acknowledged(slot, acknowledged);
+                        Outcome::Done(reply)
+                    }
                     What::Disconnect => Outcome::Done(self.disconnect(now, slot, reply)),
                     What::Subscribe(topics) => self.subscribe_topics(now, index, slot, &topics, reply),
                     What::Unsubscribe(topics) => Outcome::Done(self.unsubscribe_topics(now, slot, &topics, reply)),
-                    What::Nothing | What::Handshake | What::Publish(_) | What::Serve(_) => Outcome::Done(reply),
+                    What::Nothing | What::Handshake { .. } | What::Publish(_) | What::Serve(_) => Outcome::Done(reply),
                 }
             }
         }
@@ -139,9 +149,13 @@ impl Engine {
         Advice::Retry { interval_ms: self.durations.bayeux_interval, timeout_ms: self.durations.bayeux }
     }
 
-    fn shake_hands(&mut self, now: Now, mut reply: Reply) -> Reply {
+    fn shake_hands(&mut self, now: Now, acknowledges: bool, mut reply: Reply) -> Reply {
         match self.open_session(now) {
             Some(slot) => {
+                if acknowledges {
+                    self.sessions[slot].acks = Some(Box::default());
+                    reply.ack = Some(Ack::Agreed);
+                }
                 reply.client_id = Some(self.client_id(slot));
                 reply.advice = Some(self.retry());
                 reply
@@ -224,13 +238,14 @@ impl Engine {
             Some(slot) => self.join_channels(now, index, slot, channels, reply),
         };
         let Some(exchange) = self.exchange(index) else { return };
+        exchange.judged = false;
         match outcome {
             Outcome::Done(reply) => exchange.add(reply, 0),
             Outcome::Waits(reply, waiting) => exchange.add(reply, waiting),
             Outcome::Judged => unreachable!("nobody is asked twice"),
         }
         self.perform_messages(now, index);
-        self.resume_reading(now, index);
+        self.heard_more(now, index);
     }
 
     /// Nobody objects: a session subscribes to these channels, to all of them or to none.
@@ -262,6 +277,7 @@ impl Engine {
             let subscriptions = &mut self.sessions[slot].subscriptions;
             if let Some(place) = subscriptions.iter().position(|one| one.channel == key) {
                 let subscription = subscriptions.swap_remove(place);
+                self.sessions[slot].forget_batch_of(key);
                 self.unsubscribe(now.tick, Subscriber::session(slot), subscription);
             }
         }
@@ -330,9 +346,20 @@ impl Engine {
             }
         });
         // While the host program is asked, there are messages to be performed still.
-        if news && exchange.missing == 0 && self.slots[index].state == State::Asking {
+        if news && exchange.missing == 0 && !exchange.judged {
             self.answer_exchange(now, index);
-            self.resume_reading(now, index);
+            self.heard_more(now, index);
+        }
+    }
+
+    /// What a client sent while it was waiting may be read.
+    pub(super) fn heard_more(&mut self, now: Now, index: u32) {
+        match self.is_socket(index) {
+            true if self.slots[index].rest.as_ref().is_some_and(|rest| !rest.inbox.is_empty()) => {
+                self.heard_socket(now, index, &[]);
+            }
+            true => {}
+            false => self.resume_reading(now, index),
         }
     }
 
@@ -344,68 +371,108 @@ impl Engine {
         let connecting = connecting.and_then(|connecting| Some((self.sessions.live(connecting.session)?, connecting.timeout_ms)));
         let mut events = Vec::new();
         // A newer connect may have come meanwhile: events are that one's.
-        if let Some((slot, timeout_ms)) = connecting.filter(|(slot, _)| self.sessions[*slot].held.is_none()) {
+        let socket = self.is_socket(index);
+        let free = |slot: u32| self.sessions[slot].carrier.is_none_or(|token| token == self.slots.token(index));
+        if let Some((slot, timeout_ms)) = connecting.filter(|(slot, _)| free(*slot)) {
+            let batched = !socket && replies.len() > 1;
+            let last = replies.iter().rposition(is_connect);
             if self.session_is_over(slot) {
+                self.put_down_session(now, slot);
                 self.end_session(now.tick, slot);
                 replies.iter_mut().filter(|reply| is_connect(reply)).for_each(tell_over);
-            } else if replies.len() == 1 && timeout_ms > 0 && !self.session_has_news(slot) {
-                return self.hold_connect(now, index, slot, timeout_ms, std::mem::take(&mut replies[0].id));
-            } else {
+            } else if let Some(last) = last.filter(|_| !batched && timeout_ms > 0 && !self.session_has_news(slot)) {
+                let Reply { id, .. } = replies.remove(last);
+                self.hold_connect(now, index, slot, timeout_ms, id);
+                if replies.is_empty() {
+                    return;
+                }
+            } else if let Some(last) = last {
+                replies[last].ack = self.next_batch(slot).map(Ack::Batch);
                 events = self.take_events(slot);
             }
         }
         self.respond(now, index, &events, &replies);
     }
 
+    /// Whoever carries a session does so no more.
+    fn put_down_session(&mut self, now: Now, slot: u32) {
+        if let Some(index) = self.sessions[slot].carrier.and_then(|token| self.slots.live(token)) {
+            self.put_down(now.tick, index);
+        }
+    }
+
     fn hold_connect(&mut self, now: Now, index: u32, slot: u32, timeout_ms: u64, id: Box<str>) {
-        self.carry(index, slot, id);
         self.slots[index].state = State::Bayeux;
+        self.carry(now.tick, index, slot, id);
         self.end_state_after(now.tick, index, timeout_ms);
         self.slots[index].tidy();
     }
 
     /// Tells a session its news, if it has some; says whether there is something to write.
     pub(super) fn bring_to_session(&mut self, now: Now, index: u32) -> bool {
-        if self.slots[index].session().is_some_and(|slot| self.session_has_news(slot)) {
+        let Some(slot) = self.slots[index].session().filter(|&slot| self.session_has_news(slot)) else { return false };
+        if !self.is_socket(index) || self.acknowledges(slot) || self.session_is_over(slot) {
+            // Between two connects of a WebSocket there is none to answer: the next one is.
             self.answer_connect(now, index);
+        } else {
+            let events = self.take_events(slot);
+            self.respond(now, index, &events, &[]);
         }
         self.slots[index].has_unsent()
     }
 
     /// Answers the connect that a connection holds with what there is, if only that there is nothing.
     pub(super) fn answer_connect(&mut self, now: Now, index: u32) {
-        let Some(slot) = self.slots[index].session() else { return };
+        let Some(slot) = self.slots[index].session().filter(|&slot| self.sessions[slot].connect.is_some()) else { return };
         let mut reply = self.reply_to_held(slot);
         let mut events = Vec::new();
-        self.put_down(now.tick, index);
+        self.release_connect(now, index, slot);
         if self.session_is_over(slot) {
+            self.put_down(now.tick, index);
             self.end_session(now.tick, slot);
             tell_over(&mut reply);
         } else {
+            reply.ack = self.next_batch(slot).map(Ack::Batch);
             events = self.take_events(slot);
         }
         self.respond(now, index, &events, &[reply]);
     }
 
+    /// The connect of a session is answered. A WebSocket goes on to carry the session.
+    fn release_connect(&mut self, now: Now, index: u32, slot: u32) {
+        if !self.is_socket(index) {
+            return self.put_down(now.tick, index);
+        }
+        self.sessions[slot].connect = None;
+        self.await_connect(now.tick, slot);
+        self.rest_socket(now, index);
+    }
+
     /// The server stops: whoever is held is answered, and the connection ends with that.
     pub(super) fn end_connect(&mut self, now: Now, index: u32) {
-        let connection = &mut self.slots[index];
-        connection.flags.set(Flags::LAST, true);
-        connection.variant = connection.variant.last(true);
+        self.slots[index].flags.set(Flags::LAST, true);
         self.answer_connect(now, index);
+        if self.is_socket(index) {
+            self.close_socket(now, index, "stopping");
+        }
     }
 
     /// Answers the connect that is held for a session, if one is, without events.
     fn answer_held(&mut self, now: Now, slot: u32, change: impl FnOnce(Reply) -> Reply) {
-        let Some((token, _)) = self.sessions[slot].held else { return };
-        let reply = change(self.reply_to_held(slot));
+        let Some(token) = self.sessions[slot].carrier else { return };
+        let reply = self.sessions[slot].connect.is_some().then(|| change(self.reply_to_held(slot)));
         let index = self.slots.live(token).expect("who carries a session is there");
         self.put_down(now.tick, index);
-        self.respond(now, index, &[], &[reply]);
+        if let Some(reply) = reply {
+            self.respond(now, index, &[], &[reply]);
+        }
+        if self.is_socket(index) {
+            self.rest_socket(now, index);
+        }
     }
 
     fn reply_to_held(&self, slot: u32) -> Reply {
-        let id = self.sessions[slot].held.as_ref().map_or_else(Default::default, |(_, id)| id.clone());
+        let id = self.sessions[slot].connect.clone().unwrap_or_default();
         Reply { channel: CONNECT.into(), id, client_id: Some(self.client_id(slot)), ..Reply::default() }
     }
 
@@ -445,12 +512,18 @@ impl Engine {
             }
             reply.write(&mut json);
         }
+        if replies.is_empty() {
+            json.extend_from_slice(events.strip_suffix(b",").unwrap_or(events));
+        }
         json.push(b']');
         self.counters.refused += replies.iter().filter(|reply| reply.fault.is_some()).count() as u64;
         let connection = &mut self.slots[index];
         let variant = connection.variant.last(connection.flags.has(Flags::LAST));
         let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);
-        transport::answer(connection.out(), variant, &json, &setting);
+        transport::answer(connection.out(), variant, &json, &setting, &mut self.tools);
+        if self.is_socket(index) {
+            return self.enqueue(index);
+        }
         self.leave(now, index);
         self.hold_answered(now, index);
     }

@@ -169,7 +169,7 @@ impl Engine {
             State::Parked => self.hold_over(now, index),
             // Questions have a deadline of their own, and it is over long before.
             State::Judged | State::Moving => self.close(now, index),
-            State::Bayeux => self.answer_connect(now, index),
+            State::Bayeux => self.bayeux_over(now, index),
             State::Framed => self.framed_over(now, index),
             State::ExpectHead | State::Asking | State::Joining | State::Closing | State::Lingering => self.close(now, index),
         }

@@ -341,7 +341,12 @@ impl Engine {
                 }
             }
             State::Framed => self.heard_frames(now, index, &[]),
-            State::Bayeux | State::Moving => self.enqueue(index),
+            State::Bayeux => {
+                self.slots[index].tidy();
+                self.heard_more(now, index);
+                self.enqueue(index);
+            }
+            State::Moving => self.enqueue(index),
             State::Asking | State::Judged | State::Joining | State::Lingering => {}
         }
     }

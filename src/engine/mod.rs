@@ -12,9 +12,10 @@
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux` (its requests), `moving` (who goes to another shard), `deadlines`.
+//! outlives a Bayeux client's connections), `bayeux` and `bayeux_socket` (its requests), `moving` (who goes to another shard), `deadlines`.
 
 mod bayeux;
+mod bayeux_socket;
 mod deadlines;
 mod deliver;
 mod events;
@@ -297,7 +298,7 @@ impl Engine {
     fn connection_of(&self, subscriber: Subscriber) -> Option<u32> {
         match subscriber.holder() {
             Holder::Connection(index) => Some(index),
-            Holder::Session(slot) => self.sessions[slot].held.as_ref().map(|(token, _)| token.index),
+            Holder::Session(slot) => self.sessions[slot].carrier.map(|token| token.index),
         }
     }
 

@@ -26,7 +26,7 @@ impl Engine {
     pub(super) fn received(&mut self, now: Now, index: u32, bytes: &[u8]) {
         let connection = &self.slots[index];
         match connection.state {
-            State::Parked if self.is_socket(index) => self.heard_socket(now, index, bytes),
+            State::Parked | State::Bayeux if self.is_socket(index) => self.heard_socket(now, index, bytes),
             // Whoever is held by the connection's last response has nothing more to say on it.
             State::Parked | State::Bayeux if connection.variant.ends_connection() => {}
             State::Closing | State::Lingering => {}
@@ -232,6 +232,7 @@ impl Engine {
             Ask::Hold(hold) => self.admit(now, index, hold),
             Ask::Preflight(preflight, origin) => self.preflight(now, index, preflight, origin),
             Ask::Publish(publish, speaker) => self.publish_of_client(now, index, &publish, &speaker, body),
+            Ask::Bayeux(call) if call.upgrade.is_some() => self.open_socket(now, index, *call),
             Ask::Bayeux(call) => self.called(now, index, *call, body),
             Ask::Command(command) => self.command(now, index, &command, body),
         }

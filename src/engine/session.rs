@@ -5,7 +5,8 @@
 //! is **over**: its client is told with the next connect that it is unknown, and shakes hands again.
 //!
 //! A connection **carries** a session while it holds the session's connect, and knows it; a session knows who carries it.
-//! A session that nobody carries ends by itself after `bayeux_max_interval`.
+//! A WebSocket goes on to carry it between two connects. A session whose connect nobody holds ends by itself after
+//! `bayeux_max_interval`.
 
 use super::Engine;
 use crate::base::id::Token;
@@ -23,18 +24,42 @@ pub(super) struct Session {
     /// Which tenant of its slot.
     generation: u32,
     timer: Link,
-    /// When it ends unless it is carried before (low half of a tick).
+    /// When it ends unless its connect is held before (low half of a tick).
     ends_at: u32,
     /// The host program has heard of it, or could have: it is told of the end.
     pub(super) noted: bool,
     pub(super) subscriptions: Vec<Subscription>,
-    /// The connection that holds its connect, and the id of that as JSON.
-    pub(super) held: Option<(Token, Box<str>)>,
+    pub(super) carrier: Option<Token>,
+    /// The id of the connect that the carrier holds, as JSON.
+    pub(super) connect: Option<Box<str>>,
+    /// For a client that acknowledges what it gets.
+    pub(super) acks: Option<Box<Acks>>,
+}
+
+/// What a client has yet to acknowledge.
+///
+/// Every reply to a connect has a number, which the next connect gives back. If it gives back an older one, the reply was
+/// lost: the session goes back to where it stood, and the rings have what was lost.
+#[derive(Debug, Default)]
+pub(super) struct Acks {
+    /// The number of the last reply.
+    batch: u64,
+    /// Where the session stood before that reply, by channel; empty if it brought nothing.
+    before: Vec<(u32, u64)>,
 }
 
 /// A parked session with one subscription must fit 512 bytes: this, four places for subscriptions, an id, and what its
 /// channel's list and the slab add.
-const _: () = assert!(size_of::<Session>() <= 128);
+const _: () = assert!(size_of::<Session>() <= 144);
+
+impl Session {
+    /// What was not acknowledged of a channel is not wanted any more.
+    pub(super) fn forget_batch_of(&mut self, channel: u32) {
+        if let Some(acks) = &mut self.acks {
+            acks.before.retain(|(known, _)| *known != channel);
+        }
+    }
+}
 
 /// All sessions of one shard.
 #[derive(Debug)]
@@ -101,7 +126,9 @@ impl Sessions {
             ends_at: now.low(),
             noted: false,
             subscriptions: Vec::new(),
-            held: None,
+            carrier: None,
+            connect: None,
+            acks: None,
         };
         Some(self.slab.insert(session) as u32)
     }
@@ -134,22 +161,28 @@ impl Engine {
     }
 
     /// A connection carries a session from here on, and holds its connect, whose id is `id`.
-    pub(super) fn carry(&mut self, index: u32, slot: u32, id: Box<str>) {
+    pub(super) fn carry(&mut self, now: Tick, index: u32, slot: u32, id: Box<str>) {
+        if self.slots[index].session() != Some(slot) {
+            self.put_down(now, index);
+            self.slots[index].carry(slot);
+        }
         self.session_timers.cancel(&mut self.sessions, slot);
-        self.slots[index].carry(slot);
-        self.sessions[slot].held = Some((self.slots.token(index), id));
+        self.sessions[slot].carrier = Some(self.slots.token(index));
+        self.sessions[slot].connect = Some(id);
     }
 
     /// A connection carries its session no more, if it carried one.
     pub(super) fn put_down(&mut self, now: Tick, index: u32) {
         let Some(slot) = self.slots[index].put_down() else { return };
-        self.sessions[slot].held = None;
-        self.await_connect(now, slot);
+        self.sessions[slot].carrier = None;
+        if self.sessions[slot].connect.take().is_some() {
+            self.await_connect(now, slot);
+        }
     }
 
     /// Ends a session that nobody carries.
     pub(super) fn end_session(&mut self, now: Tick, slot: u32) {
-        debug_assert!(self.sessions[slot].held.is_none(), "session {slot} is carried");
+        debug_assert!(self.sessions[slot].carrier.is_none(), "session {slot} is carried");
         while let Some(subscription) = self.sessions[slot].subscriptions.pop() {
             self.unsubscribe(now, Subscriber::session(slot), subscription);
         }
@@ -197,6 +230,34 @@ impl Engine {
         }
     }
 
+    /// A client acknowledges what came with reply `batch` to a connect; `None`: nothing. What it does not, it gets again.
+    pub(super) fn acknowledged(&mut self, slot: u32, batch: Option<u64>) {
+        let Session { acks: Some(acks), subscriptions, .. } = &mut self.sessions[slot] else { return };
+        let before = std::mem::take(&mut acks.before);
+        if batch == Some(acks.batch) {
+            return;
+        }
+        for (channel, position) in before {
+            if let Some(subscription) = subscriptions.iter_mut().find(|one| one.channel == channel) {
+                subscription.position = subscription.position.min(position);
+            }
+        }
+    }
+
+    /// The number of the next reply to a connect, for a client that acknowledges; notes where the session stands before it.
+    pub(super) fn next_batch(&mut self, slot: u32) -> Option<u64> {
+        let Session { acks, subscriptions, .. } = &mut self.sessions[slot];
+        let acks = acks.as_deref_mut()?;
+        acks.batch += 1;
+        acks.before = subscriptions.iter().map(|one| (one.channel, one.position)).filter(|one| one.1 != UNKNOWN).collect();
+        Some(acks.batch)
+    }
+
+    /// Whether events wait for the next reply to a connect even where they could be sent at once.
+    pub(super) fn acknowledges(&self, slot: u32) -> bool {
+        self.sessions[slot].acks.is_some()
+    }
+
     /// Whether a session has something to be told, be it that it is over.
     pub(super) fn session_has_news(&self, slot: u32) -> bool {
         let mut subscriptions = self.sessions[slot].subscriptions.iter();
@@ -223,20 +284,18 @@ impl Engine {
     pub(super) fn check_sessions(&self, check: impl Fn(&Subscription, Subscriber)) {
         for (slot, session) in &self.sessions.slab {
             let slot = slot as u32;
-            match &session.held {
-                Some((token, _)) => {
-                    let index = self.slots.live(*token).expect("who carries a session is there");
-                    assert_eq!(self.slots[index].session(), Some(slot));
-                    assert_eq!(self.slots[index].state, State::Bayeux);
-                }
-                None => assert!(session.timer.wakes_at(Tick(0)).is_some(), "session {slot} lives for ever"),
+            if let Some(token) = session.carrier {
+                let index = self.slots.live(token).expect("who carries a session is there");
+                assert_eq!(self.slots[index].session(), Some(slot));
+                assert_eq!(self.slots[index].state, State::Bayeux);
             }
+            assert!(session.connect.is_none() || session.carrier.is_some());
+            assert_eq!(session.timer.wakes_at(Tick(0)).is_none(), session.connect.is_some(), "session {slot} has a deadline");
             session.subscriptions.iter().for_each(|subscription| check(subscription, Subscriber::session(slot)));
         }
         for index in self.slots.indices() {
             if let Some(slot) = self.slots[index].session() {
-                let held = self.sessions[slot].held.as_ref().map(|(token, _)| *token);
-                assert_eq!(held, Some(self.slots.token(index)));
+                assert_eq!(self.sessions[slot].carrier, Some(self.slots.token(index)));
             }
         }
     }

@@ -45,10 +45,15 @@ pub(crate) struct Incoming {
 /// What a message asks for.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
-    Handshake,
-    /// To be held, for no longer than that.
+    Handshake {
+        /// The client acknowledges what it gets.
+        acknowledges: bool,
+    },
     Connect {
+        /// To be held for no longer than that.
         timeout_ms: Option<u64>,
+        /// The last reply to a connect that it got.
+        acknowledged: Option<u64>,
     },
     Disconnect,
     Subscribe(Vec<Topic>),
@@ -95,6 +100,8 @@ struct Fields<'a> {
     connection_type: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     advice: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    ext: Option<&'a RawValue>,
     #[serde(default)]
     subscription: Option<OneOrMany>,
     /// That there is `null` is not that there is none.
@@ -111,6 +118,17 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 struct ClientAdvice {
     #[serde(default)]
     timeout: Option<f64>,
+}
+
+/// The extensions that are spoken here. What is of another form is none of them.
+#[derive(Default, Deserialize)]
+struct Ext {
+    #[serde(default)]
+    ack: Value,
+}
+
+fn ext(ext: Option<&RawValue>) -> Ext {
+    ext.and_then(|ext| serde_json::from_str(ext.get()).ok()).unwrap_or_default()
 }
 
 /// Takes the messages out of a posted form: the values of `message`, each of them a request.
@@ -227,7 +245,10 @@ fn what(reply: &mut Reply, fields: Fields<'_>, unix_ms: u64) -> Result<What, Fau
             Some(connection_type) if !CONNECTION_TYPES.contains(&&**connection_type) => {
                 Err(Fault::about(301, connection_type, "Unsupported connection type"))
             }
-            Some(_) => Ok(What::Connect { timeout_ms: wished_timeout(fields.advice) }),
+            Some(_) => {
+                let acknowledged = ext(fields.ext).ack.as_u64();
+                Ok(What::Connect { timeout_ms: wished_timeout(fields.advice), acknowledged })
+            }
         },
         "/meta/disconnect" => Ok(What::Disconnect),
         "/meta/subscribe" => topics(reply, fields.subscription).map(What::Subscribe),
@@ -260,7 +281,9 @@ fn handshake(reply: &mut Reply, fields: &Fields<'_>) -> Result<What, Fault> {
     if !offered.iter().any(|offered| CONNECTION_TYPES.contains(&&**offered)) {
         return Err(Fault::new(301, "Unsupported connection types"));
     }
-    Ok(What::Handshake)
+    // Newer clients say it in an object.
+    let ack = ext(fields.ext).ack;
+    Ok(What::Handshake { acknowledges: ack == Value::Bool(true) || ack.get("enabled") == Some(&Value::Bool(true)) })
 }
 
 /// `version = integer *( "." version_element )`: the integer. What is newer than 1 still speaks 1, unless its least says
@@ -324,7 +347,7 @@ mod tests {
     fn each_message_is_understood() {
         let shake = r#"{"channel":"/meta/handshake","version":"1.0","minimumVersion":"1.0beta",
             "supportedConnectionTypes":["x","long-polling"],"id":"1","ext":{"any":[1]},"more":null}"#;
-        assert!(matches!(one_of(shake).what, What::Handshake));
+        assert!(matches!(one_of(shake).what, What::Handshake { acknowledges: false }));
         let id = ClientId { shard: 1, slot: 2, secret: 3 };
         let connect = |more: &str| {
             let head = format!("\"channel\":\"/meta/connect\",\"connectionType\":\"long-polling\",\"clientId\":\"{id}\"");
@@ -341,7 +364,7 @@ mod tests {
         ] {
             let message = connect(more);
             assert_eq!(message.client, Client::Known(id));
-            assert!(matches!(message.what, What::Connect { timeout_ms } if timeout_ms == timeout), "{more}");
+            assert!(matches!(message.what, What::Connect { timeout_ms, acknowledged: None } if timeout_ms == timeout), "{more}");
         }
         assert!(matches!(one_of(r#"{"channel":"/meta/disconnect","clientId":"x"}"#).what, What::Disconnect));
         assert_eq!(one_of(r#"{"channel":"/meta/disconnect","clientId":"x"}"#).client, Client::Stranger);
@@ -435,6 +458,28 @@ mod tests {
             let message = one_of(&format!("{{\"channel\":\"/meta/handshake\",{fields}}}"));
             assert_eq!(message.reply.fault.as_ref().map(|fault| fault.code), code, "{fields}");
             assert!(message.reply.introduces, "{fields}");
+        }
+    }
+
+    #[test]
+    fn who_acknowledges_says_so_in_one_of_two_ways() {
+        for (ext, expected) in [
+            ("{\"ack\":true}", true),
+            ("{\"ack\":{\"enabled\":true}}", true),
+            ("{\"ack\":false}", false),
+            ("{\"ack\":{}}", false),
+            ("{}", false),
+            ("7", false),
+            ("null", false),
+        ] {
+            let head = r#""channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]"#;
+            let message = one_of(&format!("{{{head},\"ext\":{ext}}}"));
+            assert!(matches!(message.what, What::Handshake { acknowledges } if acknowledges == expected), "{ext}");
+        }
+        for (ext, expected) in [("{\"ack\":7}", Some(7)), ("{\"ack\":-1}", None), ("{\"ack\":\"7\"}", None), ("[]", None)] {
+            let head = r#""channel":"/meta/connect","connectionType":"long-polling""#;
+            let message = one_of(&format!("{{{head},\"ext\":{ext}}}"));
+            assert!(matches!(message.what, What::Connect { acknowledged, .. } if acknowledged == expected), "{ext}");
         }
     }
 

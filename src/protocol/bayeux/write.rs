@@ -20,6 +20,15 @@ pub(crate) enum Advice {
     None,
 }
 
+/// What a reply says of acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ack {
+    /// It is spoken here.
+    Agreed,
+    /// To be given back with the next connect.
+    Batch(u64),
+}
+
 /// The subscriptions that a message named: one, or an array.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subscriptions {
@@ -39,6 +48,8 @@ pub(crate) struct Reply {
     /// Why it was not successful; `None` if it was.
     pub(crate) fault: Option<Fault>,
     pub(crate) advice: Option<Advice>,
+    /// What it says of acknowledgement.
+    pub(crate) ack: Option<Ack>,
     /// Says what is spoken here, as the reply to a handshake does.
     pub(crate) introduces: bool,
 }
@@ -75,6 +86,11 @@ impl Reply {
         }
         if let Some(advice) = self.advice {
             advice.write(out);
+        }
+        match self.ack {
+            Some(Ack::Agreed) => out.extend_from_slice(b",\"ext\":{\"ack\":true}"),
+            Some(Ack::Batch(batch)) => text(out, format_args!(",\"ext\":{{\"ack\":{batch}}}")),
+            None => {}
         }
         if let Some(fault) = &self.fault {
             out.extend_from_slice(b",\"error\":");
@@ -178,6 +194,8 @@ mod tests {
                 Reply { advice: Some(Advice::Handshake { interval_ms: 0 }), ..Reply::default() },
                 r#"{"successful":true,"advice":{"reconnect":"handshake","interval":0}}"#.to_string(),
             ),
+            (Reply { ack: Some(Ack::Agreed), ..Reply::default() }, r#"{"successful":true,"ext":{"ack":true}}"#.to_string()),
+            (Reply { ack: Some(Ack::Batch(7)), ..Reply::default() }, r#"{"successful":true,"ext":{"ack":7}}"#.to_string()),
             (
                 Reply { advice: Some(Advice::None), ..Reply::default() },
                 r#"{"successful":true,"advice":{"reconnect":"none"}}"#.to_string(),
