@@ -277,7 +277,9 @@ impl Engine {
             let subscriptions = &mut self.sessions[slot].subscriptions;
             if let Some(place) = subscriptions.iter().position(|one| one.channel == key) {
                 let subscription = subscriptions.swap_remove(place);
-                self.sessions[slot].forget_batch_of(key);
+                if let Some(acks) = &mut self.sessions[slot].acks {
+                    acks.end(key);
+                }
                 self.unsubscribe(now.tick, Subscriber::session(slot), subscription);
             }
         }
@@ -387,8 +389,8 @@ impl Engine {
                     return;
                 }
             } else if let Some(last) = last {
-                replies[last].ack = self.next_batch(slot).map(Ack::Batch);
                 events = self.take_events(slot);
+                replies[last].ack = self.next_batch(slot).map(Ack::Batch);
             }
         }
         self.respond(now, index, &events, &replies);
@@ -432,8 +434,8 @@ impl Engine {
             self.end_session(now.tick, slot);
             tell_over(&mut reply);
         } else {
-            reply.ack = self.next_batch(slot).map(Ack::Batch);
             events = self.take_events(slot);
+            reply.ack = self.next_batch(slot).map(Ack::Batch);
         }
         self.respond(now, index, &events, &[reply]);
     }

@@ -14,6 +14,7 @@
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux` and `bayeux_socket` (its requests), `moving` (who goes to another shard), `deadlines`.
 
+mod acks;
 mod bayeux;
 mod bayeux_socket;
 mod deadlines;

@@ -9,6 +9,7 @@
 //! `bayeux_max_interval`.
 
 use super::Engine;
+use super::acks::Acks;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Role, Subscriber};
@@ -36,30 +37,9 @@ pub(super) struct Session {
     pub(super) acks: Option<Box<Acks>>,
 }
 
-/// What a client has yet to acknowledge.
-///
-/// Every reply to a connect has a number, which the next connect gives back. If it gives back an older one, the reply was
-/// lost: the session goes back to where it stood, and the rings have what was lost.
-#[derive(Debug, Default)]
-pub(super) struct Acks {
-    /// The number of the last reply.
-    batch: u64,
-    /// Where the session stood before that reply, by channel; empty if it brought nothing.
-    before: Vec<(u32, u64)>,
-}
-
 /// A parked session with one subscription must fit 512 bytes: this, four places for subscriptions, an id, and what its
 /// channel's list and the slab add.
 const _: () = assert!(size_of::<Session>() <= 144);
-
-impl Session {
-    /// What was not acknowledged of a channel is not wanted any more.
-    pub(super) fn forget_batch_of(&mut self, channel: u32) {
-        if let Some(acks) = &mut self.acks {
-            acks.before.retain(|(known, _)| *known != channel);
-        }
-    }
-}
 
 /// All sessions of one shard.
 #[derive(Debug)]
@@ -226,6 +206,9 @@ impl Engine {
         let waiting = subscriptions.find(|one| one.channel == key && one.position == UNKNOWN);
         if let Some(subscription) = waiting {
             subscription.position = next;
+            if let Some(acks) = &mut self.sessions[slot].acks {
+                acks.begin(key, next);
+            }
             self.tell_session_subscribed(slot, key);
         }
     }
@@ -233,24 +216,22 @@ impl Engine {
     /// A client acknowledges what came with reply `batch` to a connect; `None`: nothing. What it does not, it gets again.
     pub(super) fn acknowledged(&mut self, slot: u32, batch: Option<u64>) {
         let Session { acks: Some(acks), subscriptions, .. } = &mut self.sessions[slot] else { return };
-        let before = std::mem::take(&mut acks.before);
-        if batch == Some(acks.batch) {
-            return;
-        }
-        for (channel, position) in before {
-            if let Some(subscription) = subscriptions.iter_mut().find(|one| one.channel == channel) {
-                subscription.position = subscription.position.min(position);
+        acks.acknowledge(batch.unwrap_or(0));
+        for subscription in subscriptions {
+            // Whose place is lost stays where it is, and is told.
+            if let Some(position) = acks.position(subscription.channel)
+                && !matches!(subscription.position, LOST | ENDED)
+            {
+                subscription.position = position;
             }
         }
     }
 
-    /// The number of the next reply to a connect, for a client that acknowledges; notes where the session stands before it.
+    /// The number of a reply to a connect, for a client that acknowledges, once its events are taken.
     pub(super) fn next_batch(&mut self, slot: u32) -> Option<u64> {
         let Session { acks, subscriptions, .. } = &mut self.sessions[slot];
-        let acks = acks.as_deref_mut()?;
-        acks.batch += 1;
-        acks.before = subscriptions.iter().map(|one| (one.channel, one.position)).filter(|one| one.1 != UNKNOWN).collect();
-        Some(acks.batch)
+        let known = subscriptions.iter().filter(|one| one.position != UNKNOWN);
+        Some(acks.as_deref_mut()?.sent(known.map(|one| (one.channel, one.position))))
     }
 
     /// Whether events wait for the next reply to a connect even where they could be sent at once.
