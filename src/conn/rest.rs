@@ -5,7 +5,7 @@ use crate::base::cursor::Since;
 use crate::base::id::Token;
 use crate::base::name::Name;
 use crate::http::Chunked;
-use crate::protocol::bayeux::Reply;
+use crate::protocol::bayeux::{Reply, Topic};
 use crate::protocol::plain::Answer;
 use crate::transport::websocket::Inbound;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ pub(crate) enum Then {
     /// A Bayeux session subscribes to these; what it is answered then.
     Subscribe {
         session: Token,
-        channels: Vec<Name>,
+        topics: Vec<Topic>,
         reply: Reply,
     },
 }

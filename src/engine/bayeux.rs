@@ -9,16 +9,16 @@
 //! they are there, unless the client acknowledges what it gets.
 
 use super::deliver::{Room, collect};
-use super::{Answer, Engine, PeerMessage};
+use super::{Engine, PeerMessage};
 use crate::base::id::Token;
-use crate::base::name::Name;
+use crate::base::pattern::Pattern;
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::channel::Subscriber;
 use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
 use crate::protocol::bayeux::{self, Ack, Advice, Client, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
 use crate::transport::{self, News};
+use std::sync::Arc;
 
 /// How long a client is told to wait that finds no room for its session.
 const FULL_INTERVAL_MS: u64 = 5_000;
@@ -189,20 +189,22 @@ impl Engine {
     }
 
     fn subscribe_topics(&mut self, now: Now, index: u32, slot: u32, topics: &[Topic], reply: Reply) -> Outcome {
-        let held = &self.sessions[slot].subscriptions;
-        let is_held = |name: &Name| self.hub.find(name).is_some_and(|key| held.iter().any(|one| one.channel == key));
-        let mut channels: Vec<Name> = Vec::new();
+        let mut new: Vec<Topic> = Vec::new();
         for topic in topics {
-            match topic {
-                Topic::Channel(name) if !is_held(name) && !channels.contains(name) => channels.push(name.clone()),
-                Topic::Channel(_) | Topic::Service => {}
+            let known = match topic {
+                Topic::Channel(name) => self.hub.find(name).is_some_and(|key| self.is_named(slot, key)),
+                Topic::Stars(pattern) => self.is_watching(slot, pattern),
+                Topic::Service => true,
+            };
+            if !known && !new.contains(topic) {
+                new.push(topic.clone());
             }
         }
-        if held.len() + channels.len() > self.limits.subscriptions {
+        if self.wishes(slot) + new.len() > self.limits.subscriptions {
             let detail = format!("A client has at most {} channels (subscriptions_max)", self.limits.subscriptions);
             return Outcome::Done(reply.failed(Fault::new(403, detail)));
         }
-        let judged = self.judged(&channels);
+        let judged: Vec<Arc<str>> = new.iter().filter_map(|topic| self.judged_topic(topic)).collect();
         let who = self.exchange(index).and_then(|exchange| exchange.who.clone());
         if !judged.is_empty() {
             self.sessions[slot].noted = true;
@@ -210,9 +212,9 @@ impl Engine {
         let client = self.client_of_session(slot);
         match self.put_questions(now.tick, index, client, &judged, who.as_ref()) {
             None => Outcome::Done(reply.failed(denied())),
-            Some(open) if open.is_empty() => self.join_channels(now, index, slot, &channels, reply),
+            Some(open) if open.is_empty() => self.join_topics(now, index, slot, &new, reply),
             Some(open) => {
-                let then = Then::Subscribe { session: self.sessions.token(slot), channels, reply };
+                let then = Then::Subscribe { session: self.sessions.token(slot), topics: new, reply };
                 self.slots[index].rest().judged = Some(Box::new(Judged { open, then }));
                 Outcome::Judged
             }
@@ -225,7 +227,7 @@ impl Engine {
         now: Now,
         index: u32,
         session: Token,
-        channels: &[Name],
+        topics: &[Topic],
         reply: Reply,
         allow: bool,
     ) {
@@ -235,7 +237,7 @@ impl Engine {
                 ..reply.failed(Fault::unknown_client(""))
             }),
             Some(_) if !allow => Outcome::Done(reply.failed(denied())),
-            Some(slot) => self.join_channels(now, index, slot, channels, reply),
+            Some(slot) => self.join_topics(now, index, slot, topics, reply),
         };
         let Some(exchange) = self.exchange(index) else { return };
         exchange.judged = false;
@@ -248,23 +250,42 @@ impl Engine {
         self.heard_more(now, index);
     }
 
-    /// Nobody objects: a session subscribes to these channels, to all of them or to none.
-    fn join_channels(&mut self, now: Now, index: u32, slot: u32, channels: &[Name], reply: Reply) -> Outcome {
-        let unknown = channels.iter().filter(|name| self.hub.find(name).is_none()).count();
-        if self.hub.len() + unknown > self.limits.channels {
+    /// What the host program is to decide of a topic, if anything.
+    fn judged_topic(&self, topic: &Topic) -> Option<Arc<str>> {
+        match topic {
+            Topic::Channel(name) => self.policy.judge.matches(name).then(|| name.shared().clone()),
+            Topic::Stars(stars) => {
+                let pattern = Pattern::parse(stars).ok()?;
+                self.policy.judge.overlap(&pattern).then(|| stars.clone())
+            }
+            Topic::Service => None,
+        }
+    }
+
+    /// Nobody objects: a session subscribes to these, to all of them or to none.
+    fn join_topics(&mut self, now: Now, index: u32, slot: u32, topics: &[Topic], reply: Reply) -> Outcome {
+        let unknown = |topic: &&Topic| matches!(topic, Topic::Channel(name) if self.hub.find(name).is_none());
+        if self.hub.len() + topics.iter().filter(unknown).count() > self.limits.channels {
             return Outcome::Done(reply.failed(too_many_channels()));
         }
         let place = self.exchange(index).map_or(0, |exchange| exchange.replies.len());
+        let asker = self.asker(index, place);
         let mut waiting = 0;
-        for name in channels {
-            let key = self.channel_to_read(now.tick, name).expect("there is room for all of them");
-            let subscribed = self.sessions[slot].subscriptions.iter().any(|one| one.channel == key);
-            if !subscribed && self.subscribe_session(now.tick, slot, key) {
-                // The home's answer to any question comes behind what it knows of the channel.
-                let home = Engine::home_of(self.seed, self.shards, name);
-                let asker = self.asker(index, place);
-                self.peers.post(home, PeerMessage::Inspect { name: name.shared().clone(), asker });
-                waiting += 1;
+        for topic in topics {
+            match topic {
+                Topic::Channel(name) => {
+                    let key = self.channel_to_read(now.tick, name).expect("there is room for all of them");
+                    self.name(slot, key);
+                    let subscribed = self.sessions[slot].subscriptions.iter().any(|one| one.channel == key);
+                    if !subscribed && self.subscribe_session(now.tick, slot, key) {
+                        // The home's answer to any question comes behind what it knows of the channel.
+                        let home = Engine::home_of(self.seed, self.shards, name);
+                        self.peers.post(home, PeerMessage::Inspect { name: name.shared().clone(), asker });
+                        waiting += 1;
+                    }
+                }
+                Topic::Stars(pattern) => waiting += self.watch(now.tick, slot, pattern, asker),
+                Topic::Service => {}
             }
         }
         Outcome::Waits(reply, waiting)
@@ -272,15 +293,14 @@ impl Engine {
 
     fn unsubscribe_topics(&mut self, now: Now, slot: u32, topics: &[Topic], reply: Reply) -> Reply {
         for topic in topics {
-            let Topic::Channel(name) = topic else { continue };
-            let Some(key) = self.hub.find(name) else { continue };
-            let subscriptions = &mut self.sessions[slot].subscriptions;
-            if let Some(place) = subscriptions.iter().position(|one| one.channel == key) {
-                let subscription = subscriptions.swap_remove(place);
-                if let Some(acks) = &mut self.sessions[slot].acks {
-                    acks.end(key);
+            match topic {
+                Topic::Channel(name) => {
+                    if let Some(key) = self.hub.find(name) {
+                        self.unname(now.tick, slot, key);
+                    }
                 }
-                self.unsubscribe(now.tick, Subscriber::session(slot), subscription);
+                Topic::Stars(pattern) => self.unwatch(now.tick, slot, pattern),
+                Topic::Service => {}
             }
         }
         reply
@@ -339,8 +359,7 @@ impl Engine {
     }
 
     /// A home answered one of the questions of a request.
-    pub(super) fn exchange_answered(&mut self, now: Now, index: u32, question: u32, answer: &Answer) {
-        let refused = *answer == Answer::Refused;
+    pub(super) fn exchange_answered(&mut self, now: Now, index: u32, question: u32, refused: bool) {
         let Some(exchange) = self.exchange(index) else { return };
         let news = exchange.answered(question, |reply| {
             if refused {

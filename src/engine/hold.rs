@@ -104,7 +104,9 @@ impl Engine {
     /// Makes a channel whose home is here.
     pub(super) fn make_channel(&mut self, now: Tick, name: Arc<str>) -> u32 {
         let epoch = Epoch::new(&name, self.random.bits());
-        self.hub.insert(now, name, epoch, Role::Home)
+        let key = self.hub.insert(now, name, epoch, Role::Home);
+        self.welcome(now, key);
+        key
     }
 
     fn subscribe(&mut self, now: Tick, index: u32, key: u32) {

@@ -112,7 +112,7 @@ impl Host {
     }
 
     /// Asks whether a client may subscribe; `None` if that cannot be asked.
-    fn ask(&mut self, now: Tick, token: Token, client: u64, channel: &Name, who: &Arc<str>) -> Option<u64> {
+    fn ask(&mut self, now: Tick, token: Token, client: u64, channel: &Arc<str>, who: &Arc<str>) -> Option<u64> {
         if self.questions.len() >= self.questions_max {
             self.rings = true;
             self.port.as_ref()?.miss();
@@ -120,7 +120,7 @@ impl Host {
         }
         self.last_question += 1;
         let number = self.last_question;
-        if !self.tell(Event::subscribe(client, number, channel.shared().clone(), who.clone())) {
+        if !self.tell(Event::subscribe(client, number, channel.clone(), who.clone())) {
             return None;
         }
         self.questions.insert(number, Question { token, until: now + self.timeout_ms });
@@ -224,8 +224,8 @@ impl Engine {
         self.client(index)
     }
 
-    pub(super) fn judged(&self, channels: &[Name]) -> Vec<Name> {
-        channels.iter().filter(|name| self.policy.judge.matches(name)).cloned().collect()
+    fn judged(&self, channels: &[Name]) -> Vec<Arc<str>> {
+        channels.iter().filter(|name| self.policy.judge.matches(name)).map(|name| name.shared().clone()).collect()
     }
 
     /// Asks the host about each of these channels for `client`, whose request waits on a connection. Returns the questions that are open; `None` if it is decided
@@ -235,7 +235,7 @@ impl Engine {
         now: Tick,
         index: u32,
         client: u64,
-        channels: &[Name],
+        channels: &[Arc<str>],
         who: Option<&Arc<str>>,
     ) -> Option<Vec<u64>> {
         let mut open = Vec::with_capacity(channels.len());
@@ -269,8 +269,8 @@ impl Engine {
             (Then::Hold(hold), true) => self.hold(now, index, &hold),
             (Then::Hold(_), false) => self.refuse(now, index, &reply::not_allowed(), false),
             (Then::More(more), true) => self.subscribe_more(now, index, more),
-            (Then::Subscribe { session, channels, reply }, allow) => {
-                self.subscription_judged(now, index, session, &channels, reply, allow);
+            (Then::Subscribe { session, topics, reply }, allow) => {
+                self.subscription_judged(now, index, session, &topics, reply, allow);
             }
             (Then::More(more), false) => self.say_refused(now, index, &reply::not_allowed(), &more.reference),
         }

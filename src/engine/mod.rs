@@ -12,7 +12,8 @@
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux` and `bayeux_socket` (its requests), `moving` (who goes to another shard), `deadlines`.
+//! outlives a Bayeux client's connections), `bayeux` and `bayeux_socket` (its requests), `watch` (subscriptions with a star), `moving`
+//! (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
@@ -33,6 +34,7 @@ mod publish;
 mod receive;
 mod session;
 mod socket;
+mod watch;
 
 pub use crate::base::door::Door;
 pub use events::{EventFeed, EventPort, events};
@@ -63,6 +65,7 @@ use looks::Looks;
 use peers::Peers;
 use session::Sessions;
 use std::collections::VecDeque;
+use watch::Watches;
 
 /// One shard's whole state.
 pub struct Engine {
@@ -78,6 +81,7 @@ pub struct Engine {
     channel_timers: Timers,
     sessions: Sessions,
     session_timers: Timers,
+    watches: Watches,
     peers: Peers,
     /// What goes along with the sockets of the orders to move.
     leaving: VecDeque<Luggage>,
@@ -171,6 +175,7 @@ impl Engine {
             channel_timers: Timers::new(&durations.of_channels()),
             sessions: Sessions::new(share(config.bayeux_sessions_max)),
             session_timers: Timers::new(&[durations.session]),
+            watches: Watches::new(),
             peers: Peers::new(shards),
             leaving: VecDeque::new(),
             orders: VecDeque::new(),
@@ -507,5 +512,6 @@ impl Engine {
             self.slots[index].subscriptions().iter().for_each(|one| check(one, Subscriber::connection(index)));
         }
         self.check_sessions(check);
+        self.check_watches();
     }
 }

@@ -227,7 +227,7 @@ impl Engine {
         let Some(index) = self.slots.live(asker.token) else { return };
         let Some(rest) = &mut self.slots[index].rest else { return };
         if rest.exchange.is_some() {
-            return self.exchange_answered(now, index, asker.question, &answer);
+            return self.exchange_answered(now, index, asker.question, answer == Answer::Refused);
         }
         if rest.joining.is_some() {
             return self.came_closer(now, index);

@@ -10,6 +10,7 @@
 
 use super::Engine;
 use super::acks::Acks;
+use super::watch::Watching;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Role, Subscriber};
@@ -33,6 +34,8 @@ pub(super) struct Session {
     pub(super) carrier: Option<Token>,
     /// The id of the connect that the carrier holds, as JSON.
     pub(super) connect: Option<Box<str>>,
+    /// For a client that subscribes with stars.
+    pub(super) watching: Option<Box<Watching>>,
     /// For a client that acknowledges what it gets.
     pub(super) acks: Option<Box<Acks>>,
 }
@@ -108,6 +111,7 @@ impl Sessions {
             subscriptions: Vec::new(),
             carrier: None,
             connect: None,
+            watching: None,
             acks: None,
         };
         Some(self.slab.insert(session) as u32)
@@ -163,6 +167,7 @@ impl Engine {
     /// Ends a session that nobody carries.
     pub(super) fn end_session(&mut self, now: Tick, slot: u32) {
         debug_assert!(self.sessions[slot].carrier.is_none(), "session {slot} is carried");
+        self.watch_nothing(slot);
         while let Some(subscription) = self.sessions[slot].subscriptions.pop() {
             self.unsubscribe(now, Subscriber::session(slot), subscription);
         }

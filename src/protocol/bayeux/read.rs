@@ -5,13 +5,15 @@
 
 use super::{CONNECTION_TYPES, ClientId, Fault, Reply, Subscriptions};
 use crate::base::error::Reject;
-use crate::base::name::Name;
+use crate::base::name::{NAME_BYTES_MAX, Name};
+use crate::base::pattern::Pattern;
 use crate::base::payload::{Message, Parts};
 use crate::http::query;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The most messages in one request.
 const MESSAGES_MAX: usize = 4_096;
@@ -69,6 +71,8 @@ pub(crate) enum What {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Topic {
     Channel(Name),
+    /// All channels that a pattern with a star stands for, those to come included.
+    Stars(Arc<str>),
     /// A service: nothing published there ever reaches a subscriber, so nothing is noted.
     Service,
 }
@@ -217,7 +221,7 @@ fn misshapen(json: &str, error: &serde_json::Error) -> Incoming {
 
 /// The channel for the reply; one that could be none is not given back.
 fn channel(text: Option<&str>) -> Box<str> {
-    text.filter(|text| text.starts_with('/') && text.len() <= crate::base::name::NAME_BYTES_MAX).unwrap_or_default().into()
+    text.filter(|text| text.starts_with('/') && text.len() <= NAME_BYTES_MAX).unwrap_or_default().into()
 }
 
 fn identify(reply: &mut Reply, id: Option<&RawValue>) -> Result<(), Fault> {
@@ -324,6 +328,11 @@ fn topic(text: &str) -> Result<Topic, Fault> {
     if is_below(text, "/service") {
         return Ok(Topic::Service);
     }
+    if text.ends_with("/*") || text.ends_with("/**") {
+        let pattern = Pattern::parse(text).ok().filter(|_| text.len() <= NAME_BYTES_MAX);
+        let fault = || Fault::about(400, text, "A star stands alone in the last segment of a channel name");
+        return pattern.map(|_| Topic::Stars(text.into())).ok_or_else(fault);
+    }
     Name::parse(text).map(Topic::Channel).map_err(|reject| Fault::about(400, text, reject.detail))
 }
 
@@ -371,6 +380,11 @@ mod tests {
         let name = |text| Topic::Channel(Name::parse(text).expect("a name"));
         let subscribe = one_of(r#"{"channel":"/meta/subscribe","subscription":["/a","/b","/service/x"]}"#);
         assert!(matches!(subscribe.what, What::Subscribe(topics) if topics == [name("/a"), name("/b"), Topic::Service]));
+        let stars = one_of(r#"{"channel":"/meta/subscribe","subscription":["/a/*","/**"]}"#);
+        assert!(
+            matches!(stars.what, What::Subscribe(topics) if topics == [Topic::Stars("/a/*".into()), Topic::Stars("/**".into())])
+        );
+        assert!(matches!(one_of(r#"{"channel":"/meta/subscribe","subscription":"/a/*/**"}"#).what, What::Nothing));
         let unsubscribe = one_of(r#"{"channel":"/meta/unsubscribe","subscription":"/a"}"#);
         assert!(matches!(unsubscribe.what, What::Unsubscribe(topics) if topics == [name("/a")]));
         for (json, data) in [("{ \"a\":1}", "{ \"a\":1}"), ("null", "null"), ("\"x\"", "\"x\"")] {
