@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// The methods taken, as `Allow` lists them.
 const METHODS: &str = "GET, POST, OPTIONS";
 
+/// The function that a script calls if its page has named none.
+const CALLBACK: &str = "jsonpcallback";
+
 /// What is answered to a page that asks what it may do here.
 pub(super) const PREFLIGHT: Preflight = Preflight { allow: METHODS, open: true };
 
@@ -74,7 +77,7 @@ impl Call {
         Ok(call)
     }
 
-    /// `?message=…&jsonp=callback`, as a script tag asks.
+    /// `?message=…&jsonp=callback`, as a script tag asks. A function that is not named has the specification's name.
     fn read_query(&mut self, query: &str) -> Result<(), Reject> {
         for pair in query::pairs(query) {
             let (name, value) = pair?;
@@ -84,9 +87,11 @@ impl Call {
                 _ => {}
             }
         }
-        if self.queried.is_empty() || self.look.callback.is_empty() {
-            let detail = "a GET carries messages and the name of a function: ?message=…&jsonp=…";
-            return Err(Reject::new(400, "bad_messages", detail));
+        if self.queried.is_empty() {
+            return Err(Reject::new(400, "bad_messages", "a GET carries messages: ?message=…&jsonp=…"));
+        }
+        if self.look.callback.is_empty() {
+            self.look.set("callback", CALLBACK)?;
         }
         self.variant = Variant::jsonp();
         Ok(())
@@ -109,6 +114,7 @@ impl Call {
         for request in requests {
             messages.extend(bayeux::read(request.as_bytes(), unix_ms)?);
         }
+        bayeux::leave_handshake_alone(&mut messages);
         Ok(messages)
     }
 }

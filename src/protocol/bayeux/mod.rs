@@ -20,7 +20,7 @@ mod write;
 
 pub(crate) use client_id::ClientId;
 pub(crate) use fault::Fault;
-pub(crate) use read::{Client, Incoming, Topic, What, form, read};
+pub(crate) use read::{Client, Incoming, Topic, What, form, leave_handshake_alone, read};
 pub(crate) use write::{Ack, Advice, Reply, Subscriptions, event};
 
 /// The ways in which a client can be held, by their names in a handshake.

@@ -117,6 +117,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+const HANDSHAKE: &str = "/meta/handshake";
+
 /// What of a client's advice matters here.
 #[derive(Default, Deserialize)]
 struct ClientAdvice {
@@ -165,7 +167,16 @@ pub(crate) fn read(request: &[u8], unix_ms: u64) -> Result<Vec<Incoming>, Reject
     if !messages.iter().all(|message| message.get().starts_with('{')) {
         return Err(bad("a request is a message or an array of messages, which are objects"));
     }
-    Ok(messages.into_iter().map(|message| one(message.get(), unix_ms)).collect())
+    let mut messages = messages.into_iter().map(|message| one(message.get(), unix_ms)).collect();
+    leave_handshake_alone(&mut messages);
+    Ok(messages)
+}
+
+/// A handshake is sent alone: what comes with one is not looked at.
+pub(crate) fn leave_handshake_alone(messages: &mut Vec<Incoming>) {
+    if messages.first().is_some_and(|first| *first.reply.channel == *HANDSHAKE) {
+        messages.truncate(1);
+    }
 }
 
 fn bad(detail: &'static str) -> Reject {
@@ -243,7 +254,7 @@ fn what(reply: &mut Reply, fields: Fields<'_>, unix_ms: u64) -> Result<What, Fau
     let channel = fields.channel.as_deref().unwrap_or_default();
     match channel {
         "" => Err(Fault::new(400, "a message has a channel")),
-        "/meta/handshake" => handshake(reply, &fields),
+        HANDSHAKE => handshake(reply, &fields),
         "/meta/connect" => match &fields.connection_type {
             None => Err(Fault::new(400, "a connect has a connectionType")),
             Some(connection_type) if !CONNECTION_TYPES.contains(&&**connection_type) => {
@@ -259,7 +270,7 @@ fn what(reply: &mut Reply, fields: Fields<'_>, unix_ms: u64) -> Result<What, Fau
         "/meta/unsubscribe" => topics(reply, fields.subscription).map(What::Unsubscribe),
         _ if is_below(channel, "/meta") => Err(Fault::about(404, channel, "Unknown channel")),
         _ => {
-            Name::check(channel).map_err(|reject| Fault::about(400, channel, reject.detail))?;
+            check_name(channel)?;
             let data = fields.data.ok_or_else(|| Fault::about(400, channel, "a publish has data"))?.get().as_bytes();
             let parts = Parts { channel, content_type: "application/json", event: "", data, unix_ms };
             let message = Message::new(&parts).map_err(|detail| Fault::about(400, channel, detail))?;
@@ -277,7 +288,8 @@ fn handshake(reply: &mut Reply, fields: &Fields<'_>) -> Result<What, Fault> {
     // Whatever becomes of it, a client learns what is spoken here.
     reply.introduces = true;
     let version = fields.version.as_deref().ok_or_else(|| Fault::new(400, "a handshake has a version"))?;
-    if major(version).is_none() || fields.minimum_version.as_deref().is_some_and(|least| major(least) != Some(1)) {
+    let is_met = |least: &str| major(least).is_some_and(|least| least <= 1);
+    if major(version).is_none_or(|newest| newest < 1) || !fields.minimum_version.as_deref().is_none_or(is_met) {
         return Err(Fault::about(300, version, "Unsupported version"));
     }
     let offered = fields.supported_connection_types.as_deref();
@@ -290,14 +302,14 @@ fn handshake(reply: &mut Reply, fields: &Fields<'_>) -> Result<What, Fault> {
     Ok(What::Handshake { acknowledges: ack == Value::Bool(true) || ack.get("enabled") == Some(&Value::Bool(true)) })
 }
 
-/// `version = integer *( "." version_element )`: the integer. What is newer than 1 still speaks 1, unless its least says
-/// that it does not.
+/// `version = integer *( "." version_element )`: the integer. Whoever speaks something newer than 1 speaks 1 too, unless
+/// the least that it wants is newer.
 fn major(version: &str) -> Option<u32> {
     let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
     let element =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     let number = major.parse().ok().filter(|_| major.bytes().all(|byte| byte.is_ascii_digit()))?;
-    (number >= 1 && minor.split('.').all(element)).then_some(number)
+    minor.split('.').all(element).then_some(number)
 }
 
 /// How long a client wants to be held at most, if it says so.
@@ -329,11 +341,27 @@ fn topic(text: &str) -> Result<Topic, Fault> {
         return Ok(Topic::Service);
     }
     if text.ends_with("/*") || text.ends_with("/**") {
-        let pattern = Pattern::parse(text).ok().filter(|_| text.len() <= NAME_BYTES_MAX);
+        let before = text.trim_end_matches('*').trim_end_matches('/');
+        let named = before.is_empty() || check_name(before).is_ok();
+        let pattern = Pattern::parse(text).ok().filter(|_| named && text.len() <= NAME_BYTES_MAX);
         let fault = || Fault::about(400, text, "A star stands alone in the last segment of a channel name");
         return pattern.map(|_| Topic::Stars(text.into())).ok_or_else(fault);
     }
+    check_name(text)?;
     Name::parse(text).map(Topic::Channel).map_err(|reject| Fault::about(400, text, reject.detail))
+}
+
+/// What may stand in a channel's name beside letters and digits. Letters are those of any script: the specification knows
+/// ASCII alone, but a channel is everybody's.
+const MARKS: &[u8] = b"-_!~()$@/";
+
+fn check_name(name: &str) -> Result<(), Fault> {
+    Name::check(name).map_err(|reject| Fault::about(400, name, reject.detail))?;
+    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || MARKS.contains(&byte);
+    if name.bytes().all(is_fit) {
+        return Ok(());
+    }
+    Err(Fault::about(400, name, "A channel name has letters, digits and the marks - _ ! ~ ( ) $ @"))
 }
 
 #[cfg(test)]
@@ -460,6 +488,7 @@ mod tests {
             (r#""version":"1.0","supportedConnectionTypes":["long-polling"]"#, None),
             (r#""version":"1.0.3b","minimumVersion":"1.0","supportedConnectionTypes":["long-polling"]"#, None),
             (r#""version":"2.0","minimumVersion":"1","supportedConnectionTypes":["long-polling"]"#, None),
+            (r#""version":"1.0","minimumVersion":"0.9","supportedConnectionTypes":["long-polling"]"#, None),
             (r#""supportedConnectionTypes":["long-polling"]"#, Some(400)),
             (r#""version":"x","supportedConnectionTypes":["long-polling"]"#, Some(300)),
             (r#""version":"0.9","supportedConnectionTypes":["long-polling"]"#, Some(300)),
