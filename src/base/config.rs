@@ -187,6 +187,16 @@ options! {
     host_channels: Text = String::new(), 1..=4_096, zero is "off";
     /// What else the host program hears: `subscribed`, `unsubscribed`, `gone`, `log`, or several parted by commas.
     events: Text = String::new(), 1..=64, zero is "off";
+    /// How long a Bayeux client's connect is held before it is answered with nothing.
+    bayeux_timeout_ms: Duration = 30 * SECOND, 100..=HOUR;
+    /// How long a Bayeux client is told to wait between two connects.
+    bayeux_interval_ms: Duration = 0, 1..=HOUR, zero is "not at all";
+    /// How long a Bayeux session lives without a connect.
+    bayeux_max_interval_ms: Duration = 20 * SECOND, 100..=DAY;
+    /// How many Bayeux sessions there may be at once; further handshakes are refused.
+    bayeux_sessions_max: Count = 1_000_000, 1..=100_000_000;
+    /// The channels, written as for `--judge`, where Bayeux clients may publish on any listener.
+    bayeux_publish: Text = String::new(), 1..=4_096, zero is "off";
     /// How many events may wait for the host program.
     events_max: Count = 65_536, 1..=16_777_216;
     /// The path of a WebSocket that gives back what it is sent, for conformance suites.
@@ -324,10 +334,12 @@ impl Config {
         faults
     }
 
-    /// What is wrong with the options that speak of a host program.
+    /// What is wrong with the options that name channels, or speak of a host program.
     fn misread_host_options(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        for (name, patterns) in [("judge", &self.judge), ("host-channels", &self.host_channels)] {
+        for (name, patterns) in
+            [("judge", &self.judge), ("host-channels", &self.host_channels), ("bayeux-publish", &self.bayeux_publish)]
+        {
             if let Err(what) = Patterns::parse(patterns) {
                 faults.push(format!("--{name}: {what} (write /chat/rome, /chat/* or /chat/**)"));
             }

@@ -13,7 +13,7 @@ use super::name::Name;
 
 /// One pattern. Those with a star are kept up to and with the slash before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Pattern {
+pub(crate) enum Pattern {
     Name(Box<str>),
     OneMore(Box<str>),
     AnyMore(Box<str>),
@@ -37,6 +37,11 @@ impl Patterns {
         self.0.is_empty()
     }
 
+    /// Whether one of them stands for a channel that `pattern` stands for too.
+    pub(crate) fn overlap(&self, pattern: &Pattern) -> bool {
+        self.0.iter().any(|own| own.overlaps(pattern))
+    }
+
     /// Whether one of them stands for the channel of this full name.
     pub fn matches(&self, channel: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(channel))
@@ -44,7 +49,8 @@ impl Patterns {
 }
 
 impl Pattern {
-    fn parse(text: &str) -> Result<Pattern, String> {
+    /// Reads one pattern, or says why it is none.
+    pub(crate) fn parse(text: &str) -> Result<Pattern, String> {
         let (kept, pattern): (&str, fn(Box<str>) -> Pattern) = match text.rsplit_once('/') {
             Some((_, "*")) => (&text[..text.len() - 1], Pattern::OneMore),
             Some((_, "**")) => (&text[..text.len() - 2], Pattern::AnyMore),
@@ -58,6 +64,19 @@ impl Pattern {
         Ok(pattern(kept.into()))
     }
 
+    /// Whether there can be a channel that both stand for.
+    fn overlaps(&self, other: &Pattern) -> bool {
+        match (self, other) {
+            (Pattern::Name(name), pattern) | (pattern, Pattern::Name(name)) => pattern.matches(name),
+            (Pattern::OneMore(before), Pattern::OneMore(same)) => before == same,
+            // What is one segment longer lies below, as does what it is longer than.
+            (Pattern::OneMore(one), Pattern::AnyMore(any)) | (Pattern::AnyMore(any), Pattern::OneMore(one)) => {
+                one.starts_with(&**any)
+            }
+            (Pattern::AnyMore(one), Pattern::AnyMore(other)) => one.starts_with(&**other) || other.starts_with(&**one),
+        }
+    }
+
     fn matches(&self, channel: &str) -> bool {
         match self {
             Pattern::Name(name) => **name == *channel,
@@ -67,9 +86,51 @@ impl Pattern {
     }
 }
 
+/// All patterns with a star that stand for the channel of this full name.
+pub(crate) fn stars_of(channel: &str) -> impl Iterator<Item = String> {
+    let one = channel.rfind('/').map(|slash| format!("{}*", &channel[..=slash]));
+    one.into_iter().chain(channel.match_indices('/').map(|(slash, _)| format!("{}**", &channel[..=slash])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stars_of_a_channel_are_the_patterns_that_stand_for_it() {
+        for (channel, stars) in
+            [("/a", &["/*", "/**"][..]), ("/a/b", &["/a/*", "/**", "/a/**"]), ("/a/b/c", &["/a/b/*", "/**", "/a/**", "/a/b/**"])]
+        {
+            assert_eq!(stars_of(channel).collect::<Vec<_>>(), stars);
+            assert!(stars_of(channel).all(|star| Patterns::parse(&star).unwrap().matches(channel)));
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_if_one_channel_can_be_both() {
+        for (own, other, expected) in [
+            ("/a", "/a", true),
+            ("/a", "/b", false),
+            ("/a/b", "/a/*", true),
+            ("/a/b/c", "/a/*", false),
+            ("/a/b/c", "/**", true),
+            ("/a/*", "/a/*", true),
+            ("/a/*", "/b/*", false),
+            ("/a/*", "/*", false),
+            ("/a/*", "/a/**", true),
+            ("/a/*", "/**", true),
+            ("/a/*", "/a/b/**", false),
+            ("/a/b/*", "/a/**", true),
+            ("/a/**", "/a/b/**", true),
+            ("/a/**", "/ab/**", false),
+            ("/x,/a/**", "/a/b/c/**", true),
+        ] {
+            for (own, other) in [(own, other)].into_iter().chain((!own.contains(',')).then_some((other, own))) {
+                let pattern = Pattern::parse(other).unwrap();
+                assert_eq!(Patterns::parse(own).unwrap().overlap(&pattern), expected, "{own} and {other}");
+            }
+        }
+    }
 
     #[test]
     fn a_pattern_stands_for_its_channels_and_no_others() {

@@ -46,14 +46,47 @@ pub(crate) struct Mirror {
     pub(crate) behind: bool,
 }
 
+/// Who holds a position in a channel: a connection or a session, by its slot. One word, since lists of them are long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subscriber(u32);
+
+/// The same, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Connection(u32),
+    Session(u32),
+}
+
+/// Marks a session. There are fewer slots of either kind than this.
+const SESSION: u32 = 1 << 31;
+
+impl Subscriber {
+    pub(crate) fn connection(slot: u32) -> Subscriber {
+        debug_assert!(slot < SESSION, "slot {slot} is none");
+        Subscriber(slot)
+    }
+
+    pub(crate) fn session(slot: u32) -> Subscriber {
+        debug_assert!(slot < SESSION, "slot {slot} is none");
+        Subscriber(slot | SESSION)
+    }
+
+    pub(crate) fn holder(self) -> Holder {
+        match self.0 & SESSION {
+            0 => Holder::Connection(self.0),
+            _ => Holder::Session(self.0 & !SESSION),
+        }
+    }
+}
+
 /// A channel on this shard.
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) name: Arc<str>,
     pub(crate) epoch: Epoch,
     pub(crate) history: History,
-    /// Slots of the connections that hold a position in it, in no order. A slot knows its place here.
-    pub(crate) subscribers: Vec<u32>,
+    /// Who holds a position in it, in no order. Each knows its place here.
+    pub(crate) subscribers: Vec<Subscriber>,
     /// Only at home: who mirrors it. Boxed, since most channels have no mirror.
     #[allow(clippy::box_collection)]
     mirrors: Option<Box<Vec<Mirror>>>,

@@ -8,4 +8,4 @@ mod history;
 mod hub;
 
 pub(crate) use history::{History, Keep};
-pub(crate) use hub::{Channel, Hub, Mirror, Role, Waving};
+pub(crate) use hub::{Channel, Holder, Hub, Mirror, Role, Subscriber, Waving};

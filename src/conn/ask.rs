@@ -2,6 +2,7 @@
 //!
 //! Here a transport and a protocol are paired; neither knows the other.
 
+use super::bayeux::{Call, PREFLIGHT};
 use super::who;
 use crate::base::cursor::Since;
 use crate::base::door::{Address, Door};
@@ -9,6 +10,7 @@ use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::base::pattern::Patterns;
 use crate::http::{Method, Request, query};
+use crate::protocol::bayeux;
 use crate::protocol::plain::{self, Command, Preflight, Publish};
 use crate::transport::websocket::{self, Upgrade};
 use crate::transport::{Look, Transport, Variant, gif};
@@ -23,6 +25,8 @@ pub(crate) enum Ask {
     Preflight(Preflight, u16),
     /// To take what a client publishes, if it is for the host program.
     Publish(Publish, Speaker),
+    /// To perform the messages of a Bayeux client.
+    Bayeux(Box<Call>),
     /// Anything else.
     Command(Command),
 }
@@ -73,7 +77,7 @@ pub(crate) enum Origins {
 
 impl Origins {
     /// The only ones whose pages may read; `None` if all may.
-    fn only(&self) -> Option<&[String]> {
+    pub(super) fn only(&self) -> Option<&[String]> {
         match self {
             Origins::Named(named) => Some(named),
             Origins::None => Some(&[]),
@@ -93,6 +97,10 @@ pub(crate) struct Policy {
     pub(crate) judge: Patterns,
     /// Channels where clients publish to the host program.
     pub(crate) host_channels: Patterns,
+    /// Channels where Bayeux clients may publish whatever they came by.
+    pub(crate) bayeux_publish: Patterns,
+    /// Whether there is a host program.
+    pub(crate) hosted: bool,
 }
 
 impl Policy {
@@ -105,6 +113,12 @@ impl Policy {
 impl Ask {
     /// Reads a request that came in by `door` from `address`.
     pub(crate) fn read(request: &Request<'_, '_>, door: Door, address: Option<Address>, policy: &Policy) -> Result<Ask, Reject> {
+        if bayeux::is_path(request.path) {
+            return match request.method {
+                Method::Options => Ok(Ask::Preflight(PREFLIGHT, asking_origin(request, policy.origins.only()))),
+                _ => Call::read(request, door, address, policy).map(|call| Ask::Bayeux(Box::new(call))),
+            };
+        }
         if let Some(ask) = Ask::of_host(request, door, address, policy)? {
             return Ok(ask);
         }
@@ -156,7 +170,7 @@ impl Ask {
     }
 }
 
-fn needs_upgrade() -> Reject {
+pub(super) fn needs_upgrade() -> Reject {
     Reject::upgrade("websocket", "upgrade_required", "this is a WebSocket: ask with Upgrade: websocket")
 }
 
@@ -169,7 +183,7 @@ fn socket(request: &Request<'_, '_>, door: Door, policy: &Policy) -> Result<Opti
 
 /// Browsers let any page open a WebSocket anywhere, and post without asking first: so there it is judged whose page
 /// that is.
-fn welcome(request: &Request<'_, '_>, origins: &Origins) -> Result<(), Reject> {
+pub(super) fn welcome(request: &Request<'_, '_>, origins: &Origins) -> Result<(), Reject> {
     let Some(origin) = request.header("Origin") else { return Ok(()) };
     let welcome = match origins {
         Origins::All => true,
@@ -275,7 +289,7 @@ fn share(request: &Request<'_, '_>, look: &mut Look, origins: Option<&[String]>)
 
 /// A script tag names no `Origin`, and no field of the answer keeps its page from reading what comes: only its
 /// `Referer` can say whose page that is. Whoever sends none is let in where all are.
-fn may_read_scripts(request: &Request<'_, '_>, origins: Option<&[String]>) -> Result<(), Reject> {
+pub(super) fn may_read_scripts(request: &Request<'_, '_>, origins: Option<&[String]>) -> Result<(), Reject> {
     let Some(origins) = origins else { return Ok(()) };
     let referer = request.header("Referer").and_then(|referer| std::str::from_utf8(referer).ok()).unwrap_or_default();
     let (scheme, rest) = referer.split_once("://").unwrap_or_default();
@@ -288,7 +302,7 @@ fn may_read_scripts(request: &Request<'_, '_>, origins: Option<&[String]>) -> Re
 }
 
 /// Which of the named origins asks, counted from 1; 0 for none of them.
-fn asking_origin(request: &Request<'_, '_>, origins: Option<&[String]>) -> u16 {
+pub(super) fn asking_origin(request: &Request<'_, '_>, origins: Option<&[String]>) -> u16 {
     let origin = request.header("Origin").unwrap_or_default();
     let place = origins.unwrap_or_default().iter().position(|named| named.as_bytes() == origin);
     place.map_or(0, |place| place as u16 + 1)

@@ -9,6 +9,8 @@
 //!        |                                   +--> Judged --> Joining --> Parked
 //!        |            long-poll answered       allowed    mirrors come   |
 //!        +---------------------------------------------------------------+
+//!                                            +--> Bayeux   its session has news, or the hold is over: answered
+//!                                            +--> Moving --all written--> another shard
 //!  ExpectHead --first byte 0, control socket--> Framed --peer's end, all taken--> gone
 //!  any of them --refused, Connection: close, end of a stream--> Closing --flushed--> Lingering --> gone
 //! ```
@@ -17,12 +19,14 @@
 //! it is no longer needed.
 
 mod ask;
+mod bayeux;
 mod framed;
 mod rest;
 mod slots;
 mod who;
 
 pub(crate) use ask::{Ask, Hold, Origins, Policy, Speaker};
+pub(crate) use bayeux::{Call, Cargo, Connecting, Exchange, Moving};
 pub(crate) use framed::Framed;
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;
@@ -50,6 +54,10 @@ pub(crate) enum State {
     Parked,
     /// The frames of a program that publishes.
     Framed,
+    /// News of the Bayeux session whose connect it holds.
+    Bayeux,
+    /// Its last bytes to be taken; then it goes to the shard of the session that it asks for.
+    Moving,
     /// Its last bytes to be taken; then it closes.
     Closing,
     /// The peer's end: closing before it would cut off the last answer.
@@ -123,6 +131,18 @@ impl Subscription {
     const NONE: Subscription = Subscription { channel: u32::MAX, place: 0, position: 0 };
 }
 
+/// What lies in a slot's place for a subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+enum Inline {
+    /// Nothing; several subscriptions lie in [`Rest`].
+    #[default]
+    Nothing,
+    Subscription,
+    /// The slot of a Bayeux session, as the channel.
+    Session,
+}
+
 /// A connection's slot.
 #[derive(Debug)]
 #[repr(align(64))]
@@ -134,8 +154,8 @@ pub(crate) struct Connection {
     pub(crate) variant: Variant,
     /// The number of its look among the engine's; 0 for the plain one.
     pub(crate) look: u32,
-    /// Whether `subscription` is one. Several lie in [`Rest`], and then this is not set.
-    subscribed: bool,
+    /// What `subscription` is.
+    inline: Inline,
     pub(crate) timer: Link,
     /// When bytes were last taken by the socket (low half of a tick): heartbeats and stalls count from here.
     pub(crate) wrote_at: u32,
@@ -157,7 +177,7 @@ impl Connection {
             flags: Flags::default(),
             variant: Variant::default(),
             look: 0,
-            subscribed: false,
+            inline: Inline::Nothing,
             timer: Link::default(),
             wrote_at: now.low(),
             ends_at: now.low(),
@@ -185,7 +205,7 @@ impl Connection {
     pub(crate) fn subscriptions(&self) -> &[Subscription] {
         match &self.rest {
             Some(rest) if !rest.subscriptions.is_empty() => &rest.subscriptions,
-            _ if self.subscribed => std::slice::from_ref(&self.subscription),
+            _ if self.inline == Inline::Subscription => std::slice::from_ref(&self.subscription),
             _ => &[],
         }
     }
@@ -194,7 +214,7 @@ impl Connection {
     pub(crate) fn subscriptions_mut(&mut self) -> &mut [Subscription] {
         match &mut self.rest {
             Some(rest) if !rest.subscriptions.is_empty() => &mut rest.subscriptions,
-            _ if self.subscribed => std::slice::from_mut(&mut self.subscription),
+            _ if self.inline == Inline::Subscription => std::slice::from_mut(&mut self.subscription),
             _ => &mut [],
         }
     }
@@ -204,11 +224,11 @@ impl Connection {
         let several = self.rest.as_ref().is_some_and(|rest| !rest.subscriptions.is_empty());
         if several {
             self.rest().subscriptions.push(subscription);
-        } else if std::mem::take(&mut self.subscribed) {
+        } else if std::mem::take(&mut self.inline) == Inline::Subscription {
             let first = self.subscription;
             self.rest().subscriptions.extend([first, subscription]);
         } else {
-            self.subscribed = true;
+            self.inline = Inline::Subscription;
             self.subscription = subscription;
         }
     }
@@ -225,7 +245,26 @@ impl Connection {
     /// Takes one subscription out, as long as there is one.
     pub(crate) fn pop_subscription(&mut self) -> Option<Subscription> {
         let several = self.rest.as_mut().and_then(|rest| rest.subscriptions.pop());
-        several.or_else(|| std::mem::take(&mut self.subscribed).then_some(self.subscription))
+        several.or_else(|| (std::mem::take(&mut self.inline) == Inline::Subscription).then_some(self.subscription))
+    }
+
+    /// The slot of the Bayeux session that it carries.
+    pub(crate) fn session(&self) -> Option<u32> {
+        (self.inline == Inline::Session).then_some(self.subscription.channel)
+    }
+
+    /// Carries a session; whoever does holds no subscription of its own.
+    pub(crate) fn carry(&mut self, session: u32) {
+        debug_assert!(self.subscriptions().is_empty(), "it has a subscription");
+        self.inline = Inline::Session;
+        self.subscription = Subscription { channel: session, ..Subscription::NONE };
+    }
+
+    /// Carries no session any more; returns the one that it did.
+    pub(crate) fn put_down(&mut self) -> Option<u32> {
+        let session = self.session()?;
+        self.inline = Inline::Nothing;
+        Some(session)
     }
 
     /// Lets go of the rest if nothing in it is needed any more.

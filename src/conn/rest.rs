@@ -1,9 +1,11 @@
 //! What a connection needs only for a moment, or only if it is of a rare kind.
 
-use super::{Ask, Framed, Hold, Subscription};
+use super::{Ask, Exchange, Framed, Hold, Moving, Subscription};
 use crate::base::cursor::Since;
+use crate::base::id::Token;
 use crate::base::name::Name;
 use crate::http::Chunked;
+use crate::protocol::bayeux::{Reply, Topic};
 use crate::protocol::plain::Answer;
 use crate::transport::websocket::Inbound;
 use std::sync::Arc;
@@ -38,6 +40,10 @@ pub(crate) struct Rest {
     pub(crate) who: Option<Arc<str>>,
     /// A framed stream: what its publisher is owed.
     pub(crate) framed: Option<Box<Framed>>,
+    /// A Bayeux request that is being answered.
+    pub(crate) exchange: Option<Box<Exchange>>,
+    /// A Bayeux request that is to be answered on another shard.
+    pub(crate) moving: Option<Box<Moving>>,
 }
 
 /// A request whose body is on its way.
@@ -80,6 +86,12 @@ pub(crate) struct Judged {
 pub(crate) enum Then {
     Hold(Hold),
     More(More),
+    /// A Bayeux session subscribes to these; what it is answered then.
+    Subscribe {
+        session: Token,
+        topics: Vec<Topic>,
+        reply: Reply,
+    },
 }
 
 /// `websocket`: more channels that a client wishes for, and how it will know the answer.
@@ -131,5 +143,7 @@ impl Rest {
             && self.judged.is_none()
             && self.who.is_none()
             && self.framed.is_none()
+            && self.exchange.is_none()
+            && self.moving.is_none()
     }
 }

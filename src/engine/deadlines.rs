@@ -35,6 +35,11 @@ pub(super) struct Durations {
     /// 0 for none.
     age: u64,
     channel_linger: u64,
+    /// How long a Bayeux connect is held, and clients wait between two of them.
+    pub(super) bayeux: u64,
+    pub(super) bayeux_interval: u64,
+    /// How long a session lives that nobody carries.
+    pub(super) session: u64,
 }
 
 impl Durations {
@@ -51,12 +56,15 @@ impl Durations {
             retry: config.retry_ms,
             age: config.history_age_ms,
             channel_linger: config.channel_linger_ms,
+            bayeux: config.bayeux_timeout_ms,
+            bayeux_interval: config.bayeux_interval_ms,
+            session: config.bayeux_max_interval_ms.saturating_add(config.bayeux_interval_ms),
         }
     }
 
     /// Those that connections wait for often.
-    pub(super) fn of_connections(&self) -> [u64; 7] {
-        [self.head, self.body, self.idle, self.stall, self.heartbeat, LINGER_MS, NEVER_MS]
+    pub(super) fn of_connections(&self) -> [u64; 8] {
+        [self.head, self.body, self.idle, self.stall, self.heartbeat, self.bayeux, LINGER_MS, NEVER_MS]
     }
 
     /// Those that channels wait for often.
@@ -94,7 +102,7 @@ impl Engine {
 
     /// The socket is no longer full: while it was, a held connection slept on its stall limit alone.
     pub(super) fn watch_hold(&mut self, now: Tick, index: u32) {
-        if matches!(self.slots[index].state, State::Parked | State::Framed) {
+        if matches!(self.slots[index].state, State::Parked | State::Framed | State::Bayeux) {
             let due = self.due(now, index);
             self.wake_by(now, index, due);
         }
@@ -122,6 +130,7 @@ impl Engine {
             let Some(key) = self.channel_timers.expired(&mut self.hub, now.tick) else { break };
             self.age_channel(now.tick, key);
         }
+        self.end_sessions(now.tick, TIMERS_A_TURN);
     }
 
     /// The earliest reason to wake a connection.
@@ -159,7 +168,8 @@ impl Engine {
             }
             State::Parked => self.hold_over(now, index),
             // Questions have a deadline of their own, and it is over long before.
-            State::Judged => self.close(now, index),
+            State::Judged | State::Moving => self.close(now, index),
+            State::Bayeux => self.bayeux_over(now, index),
             State::Framed => self.framed_over(now, index),
             State::ExpectHead | State::Asking | State::Joining | State::Closing | State::Lingering => self.close(now, index),
         }

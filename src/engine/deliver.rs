@@ -14,7 +14,7 @@ use crate::base::cursor::Cursor;
 use crate::base::id::{Epoch, MessageId};
 use crate::base::payload::Message;
 use crate::base::time::{Now, Tick};
-use crate::channel::{Channel, Waving};
+use crate::channel::{Channel, Subscriber, Waving};
 use crate::conn::{ENDED, Flags, LOST, State, UNKNOWN};
 use crate::transport::{self, Batch, Farewell, Item, News, Opening, Setting, Tools, Variant};
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl Engine {
     }
 
     /// The next subscriber that a wave reaches.
-    pub(super) fn step_wave(&mut self, now: Tick) -> Option<u32> {
+    pub(super) fn step_wave(&mut self, now: Tick) -> Option<Subscriber> {
         loop {
             let wave = self.waves.front_mut()?;
             let channel = &mut self.hub[wave.channel];
@@ -158,6 +158,11 @@ impl Engine {
         }
         match connection.state {
             State::Parked => self.has_news(index) && self.bring_up_to_date(now, index),
+            State::Bayeux => self.bring_to_session(now, index),
+            State::Moving => {
+                self.depart(index);
+                false
+            }
             // A response may end without a last byte, as a stream of HTTP/1.0 does.
             State::Closing => {
                 self.finish(now, index);
@@ -336,20 +341,26 @@ impl Engine {
                 }
             }
             State::Framed => self.heard_frames(now, index, &[]),
+            State::Bayeux => {
+                self.slots[index].tidy();
+                self.heard_more(now, index);
+                self.enqueue(index);
+            }
+            State::Moving => self.enqueue(index),
             State::Asking | State::Judged | State::Joining | State::Lingering => {}
         }
     }
 }
 
 /// How much more fits a batch.
-struct Room {
-    bytes: usize,
-    messages: usize,
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    pub(super) messages: usize,
 }
 
 /// Collects what a reader at `position` of `channel` is to be told, as far as there is room; returns its new
 /// position. One message always fits.
-fn collect<'a>(items: &mut Vec<Item<'a>>, place: usize, channel: &'a Channel, position: u64, room: &mut Room) -> u64 {
+pub(super) fn collect<'a>(items: &mut Vec<Item<'a>>, place: usize, channel: &'a Channel, position: u64, room: &mut Room) -> u64 {
     let epoch = channel.epoch;
     let first = channel.history.first();
     let mut position = position;

@@ -6,7 +6,7 @@ use crate::base::error::Reject;
 use crate::base::id::Epoch;
 use crate::base::name::Name;
 use crate::base::time::{Now, Tick};
-use crate::channel::{Channel, Role};
+use crate::channel::{Channel, Role, Subscriber};
 use crate::conn::{ENDED, Flags, Hold, LOST, State, Subscription, UNKNOWN};
 use crate::protocol::plain::reply;
 use crate::transport;
@@ -86,7 +86,7 @@ impl Engine {
     }
 
     /// The channel called `name` as this shard knows it: its home, or a mirror that is asked for if need be.
-    fn channel_to_read(&mut self, now: Tick, name: &Name) -> u32 {
+    pub(super) fn channel_to_read(&mut self, now: Tick, name: &Name) -> u32 {
         if let Some(key) = self.hub.find(name) {
             return key;
         }
@@ -103,13 +103,15 @@ impl Engine {
     /// Makes a channel whose home is here.
     pub(super) fn make_channel(&mut self, now: Tick, name: Arc<str>) -> u32 {
         let epoch = Epoch::new(&name, self.random.bits());
-        self.hub.insert(now, name, epoch, Role::Home)
+        let key = self.hub.insert(now, name, epoch, Role::Home);
+        self.welcome(now, key);
+        key
     }
 
     fn subscribe(&mut self, now: Tick, index: u32, key: u32) {
         let channel = &mut self.hub[key];
         let subscription = Subscription { channel: key, place: channel.subscribers.len() as u32, position: UNKNOWN };
-        channel.subscribers.push(index);
+        channel.subscribers.push(Subscriber::connection(index));
         self.slots[index].add_subscription(subscription);
         self.hub.touch(key, now);
         self.recount(key);
@@ -209,8 +211,9 @@ impl Engine {
     pub(super) fn leave(&mut self, now: Now, index: u32) {
         self.looks.release(std::mem::take(&mut self.slots[index].look));
         self.forget_wishes(index);
+        self.put_down(now.tick, index);
         while let Some(subscription) = self.slots[index].pop_subscription() {
-            self.unsubscribe(now.tick, index, subscription);
+            self.unsubscribe(now.tick, Subscriber::connection(index), subscription);
         }
     }
 
@@ -219,16 +222,17 @@ impl Engine {
         self.forget_questions(index);
         if let Some(rest) = &mut self.slots[index].rest {
             (rest.joining, rest.wished, rest.asking, rest.who) = (None, None, None, None);
+            rest.exchange = None;
         }
     }
 
-    pub(super) fn unsubscribe(&mut self, now: Tick, index: u32, subscription: Subscription) {
-        self.tell_unsubscribed(index, &subscription);
+    pub(super) fn unsubscribe(&mut self, now: Tick, subscriber: Subscriber, subscription: Subscription) {
+        self.tell_unsubscribed(subscriber, &subscription);
         let Subscription { channel: key, place, .. } = subscription;
         let subscribers = &mut self.hub[key].subscribers;
         subscribers.swap_remove(place as usize);
         if let Some(&moved) = subscribers.get(place as usize) {
-            let mut subscriptions = self.slots[moved].subscriptions_mut().iter_mut();
+            let mut subscriptions = self.positions_of(moved).iter_mut();
             let moved = subscriptions.find(|subscription| subscription.channel == key);
             moved.expect("a subscriber holds a subscription").place = place;
         } else if subscribers.is_empty() {

@@ -25,6 +25,7 @@ use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::random::{Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
+use crate::channel::{Holder, Subscriber};
 use crate::conn::{Flags, Hold, Judged, More, Speaker, State, Subscription, Then, UNKNOWN};
 use crate::protocol::plain::{self, Publish, reply};
 use crate::transport;
@@ -111,7 +112,7 @@ impl Host {
     }
 
     /// Asks whether a client may subscribe; `None` if that cannot be asked.
-    fn ask(&mut self, now: Tick, token: Token, client: u64, channel: &Name, who: &Arc<str>) -> Option<u64> {
+    fn ask(&mut self, now: Tick, token: Token, client: u64, channel: &Arc<str>, who: &Arc<str>) -> Option<u64> {
         if self.questions.len() >= self.questions_max {
             self.rings = true;
             self.port.as_ref()?.miss();
@@ -119,7 +120,7 @@ impl Host {
         }
         self.last_question += 1;
         let number = self.last_question;
-        if !self.tell(Event::subscribe(client, number, channel.shared().clone(), who.clone())) {
+        if !self.tell(Event::subscribe(client, number, channel.clone(), who.clone())) {
             return None;
         }
         self.questions.insert(number, Question { token, until: now + self.timeout_ms });
@@ -146,6 +147,7 @@ impl Engine {
     /// The host program hears of this shard through `port`, and is asked.
     pub fn set_host(&mut self, port: EventPort) {
         self.host.port = Some(port);
+        self.policy.hosted = true;
     }
 
     /// The shard that asked `question`.
@@ -168,13 +170,19 @@ impl Engine {
     }
 
     /// What the host knows a connection by: no other has that number until four billion have come and gone.
-    fn client(&self, index: u32) -> u64 {
+    pub(super) fn client(&self, index: u32) -> u64 {
         let Token { index, generation } = self.slots.token(index);
         u64::from(self.shard) << SHARD_SHIFT | u64::from(generation) << 16 | u64::from(index & 0xffff)
     }
 
+    /// The same for a session. The highest bit of the generation tells it from connections.
+    pub(super) fn client_of_session(&self, slot: u32) -> u64 {
+        let Token { generation, .. } = self.sessions.token(slot);
+        u64::from(self.shard) << SHARD_SHIFT | u64::from(generation | 1 << 31) << 16 | u64::from(slot & 0xffff)
+    }
+
     /// The host hears of this connection, or could: it will be told of its end.
-    fn note(&mut self, index: u32) {
+    pub(super) fn note(&mut self, index: u32) {
         self.slots[index].flags.set(Flags::NOTED, true);
     }
 }
@@ -183,7 +191,8 @@ impl Engine {
     /// A reader wants to be held, which the host may have to allow.
     pub(super) fn admit(&mut self, now: Now, index: u32, hold: Hold) {
         let judged = self.judged(&hold.channels);
-        match self.put_questions(now.tick, index, &judged, hold.who.as_ref()) {
+        let client = self.note_if(index, !judged.is_empty());
+        match self.put_questions(now.tick, index, client, &judged, hold.who.as_ref()) {
             None => self.refuse(now, index, &reply::not_allowed(), false),
             Some(open) if open.is_empty() => self.hold(now, index, &hold),
             Some(open) => {
@@ -199,24 +208,39 @@ impl Engine {
     pub(super) fn admit_more(&mut self, now: Now, index: u32, new: &[Name], more: More) {
         let judged = self.judged(new);
         let who = self.slots[index].rest.as_ref().and_then(|rest| rest.who.clone());
-        match self.put_questions(now.tick, index, &judged, who.as_ref()) {
+        let client = self.note_if(index, !judged.is_empty());
+        match self.put_questions(now.tick, index, client, &judged, who.as_ref()) {
             None => self.say_refused(now, index, &reply::not_allowed(), &more.reference),
             Some(open) if open.is_empty() => self.subscribe_more(now, index, more),
             Some(open) => self.slots[index].rest().judged = Some(Box::new(Judged { open, then: Then::More(more) })),
         }
     }
 
-    fn judged(&self, channels: &[Name]) -> Vec<Name> {
-        channels.iter().filter(|name| self.policy.judge.matches(name)).cloned().collect()
+    /// What the host knows a connection by, which it will be told the end of if it is asked about it.
+    fn note_if(&mut self, index: u32, asked: bool) -> u64 {
+        if asked {
+            self.note(index);
+        }
+        self.client(index)
     }
 
-    /// Asks the host about each of these channels. Returns the questions that are open; `None` if it is decided
+    fn judged(&self, channels: &[Name]) -> Vec<Arc<str>> {
+        channels.iter().filter(|name| self.policy.judge.matches(name)).map(|name| name.shared().clone()).collect()
+    }
+
+    /// Asks the host about each of these channels for `client`, whose request waits on a connection. Returns the questions that are open; `None` if it is decided
     /// already, and denied.
-    fn put_questions(&mut self, now: Tick, index: u32, channels: &[Name], who: Option<&Arc<str>>) -> Option<Vec<u64>> {
+    pub(super) fn put_questions(
+        &mut self,
+        now: Tick,
+        index: u32,
+        client: u64,
+        channels: &[Arc<str>],
+        who: Option<&Arc<str>>,
+    ) -> Option<Vec<u64>> {
         let mut open = Vec::with_capacity(channels.len());
+        let token = self.slots.token(index);
         for channel in channels {
-            self.note(index);
-            let (token, client) = (self.slots.token(index), self.client(index));
             match who.and_then(|who| self.host.ask(now, token, client, channel, who)) {
                 Some(question) => open.push(question),
                 None if self.host.allows => {}
@@ -245,6 +269,9 @@ impl Engine {
             (Then::Hold(hold), true) => self.hold(now, index, &hold),
             (Then::Hold(_), false) => self.refuse(now, index, &reply::not_allowed(), false),
             (Then::More(more), true) => self.subscribe_more(now, index, more),
+            (Then::Subscribe { session, topics, reply }, allow) => {
+                self.subscription_judged(now, index, session, &topics, reply, allow);
+            }
             (Then::More(more), false) => self.say_refused(now, index, &reply::not_allowed(), &more.reference),
         }
     }
@@ -314,11 +341,17 @@ impl Engine {
     /// Gives the host what a client published, all of it or, without room, nothing. A WebSocket's client is known.
     pub(super) fn give_to_host(&mut self, index: u32, messages: Vec<Message>, who: Option<&Arc<str>>) -> bool {
         let known = || self.slots[index].rest.as_ref().and_then(|rest| rest.who.clone());
-        let Some((port, who)) = self.host.port.as_ref().zip(who.cloned().or_else(known)) else { return false };
-        let client = self.client(index);
+        let Some(who) = who.cloned().or_else(known) else { return false };
+        let given = self.offer_to_host(self.client(index), messages, &who);
+        self.note(index);
+        given
+    }
+
+    /// Gives the host what `client` published, all of it or, without room, nothing.
+    pub(super) fn offer_to_host(&mut self, client: u64, messages: Vec<Message>, who: &Arc<str>) -> bool {
+        let Some(port) = self.host.port.as_ref() else { return false };
         let given = port.offer(messages.into_iter().map(|message| Event::publish(client, message, who.clone())));
         self.host.rings |= given;
-        self.note(index);
         given
     }
 }
@@ -332,10 +365,31 @@ impl Engine {
         }
     }
 
-    /// A connection leaves a channel, where it may have held a position.
-    pub(super) fn tell_unsubscribed(&mut self, index: u32, subscription: &Subscription) {
+    /// A session holds a position in this channel now.
+    pub(super) fn tell_session_subscribed(&mut self, slot: u32, key: u32) {
+        self.sessions[slot].noted = true;
+        if self.host.wanted.subscribed {
+            let event = Event::subscribed(self.client_of_session(slot), self.hub[key].name.clone());
+            self.host.tell(event);
+        }
+    }
+
+    /// A session has ended.
+    pub(super) fn tell_session_gone(&mut self, slot: u32) {
+        if self.host.wanted.gone && self.sessions[slot].noted {
+            let event = Event::gone(self.client_of_session(slot));
+            self.host.tell(event);
+        }
+    }
+
+    /// A connection or a session leaves a channel, where it may have held a position.
+    pub(super) fn tell_unsubscribed(&mut self, subscriber: Subscriber, subscription: &Subscription) {
         if self.host.wanted.unsubscribed && subscription.position != UNKNOWN {
-            let event = Event::unsubscribed(self.client(index), self.hub[subscription.channel].name.clone());
+            let client = match subscriber.holder() {
+                Holder::Connection(index) => self.client(index),
+                Holder::Session(slot) => self.client_of_session(slot),
+            };
+            let event = Event::unsubscribed(client, self.hub[subscription.channel].name.clone());
             self.host.tell(event);
         }
     }

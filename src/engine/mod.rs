@@ -11,8 +11,13 @@
 //!
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
-//! (what shards say to each other), `host` (what the program around the server hears and is asked), `deadlines`.
+//! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
+//! outlives a Bayeux client's connections), `bayeux` and `bayeux_socket` (its requests), `watch` (subscriptions with a star), `moving`
+//! (who goes to another shard), `deadlines`.
 
+mod acks;
+mod bayeux;
+mod bayeux_socket;
 mod deadlines;
 mod deliver;
 mod events;
@@ -21,16 +26,20 @@ mod hold;
 mod host;
 mod input;
 mod looks;
+mod moving;
 mod output;
 mod peer;
 mod peers;
 mod publish;
 mod receive;
+mod session;
 mod socket;
+mod watch;
 
 pub use crate::base::door::Door;
 pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
+pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
 
@@ -40,7 +49,7 @@ use crate::base::id::Token;
 use crate::base::pattern::Patterns;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
-use crate::channel::{Hub, Keep, Role};
+use crate::channel::{Holder, Hub, Keep, Role, Subscriber};
 use crate::conn::{self, Flags, Origins, Policy, Slots, State};
 use crate::http;
 use crate::protocol::plain::Preflight;
@@ -54,7 +63,9 @@ use framed::{Refusals, Stalled};
 use host::Host;
 use looks::Looks;
 use peers::Peers;
+use session::Sessions;
 use std::collections::VecDeque;
+use watch::Watches;
 
 /// One shard's whole state.
 pub struct Engine {
@@ -68,7 +79,12 @@ pub struct Engine {
     timers: Timers,
     hub: Hub,
     channel_timers: Timers,
+    sessions: Sessions,
+    session_timers: Timers,
+    watches: Watches,
     peers: Peers,
+    /// What goes along with the sockets of the orders to move.
+    leaving: VecDeque<Luggage>,
     /// Orders to the reactor that carry no bytes, before all else.
     orders: VecDeque<Output>,
     /// Connections that have something to be written, in the order they got it; each once.
@@ -157,7 +173,11 @@ impl Engine {
             timers: Timers::new(&durations.of_connections()),
             hub: Hub::new(seed),
             channel_timers: Timers::new(&durations.of_channels()),
+            sessions: Sessions::new(share(config.bayeux_sessions_max)),
+            session_timers: Timers::new(&[durations.session]),
+            watches: Watches::new(),
             peers: Peers::new(shards),
+            leaving: VecDeque::new(),
             orders: VecDeque::new(),
             line: VecDeque::new(),
             line_left: 0,
@@ -250,7 +270,7 @@ impl Engine {
     fn next_output(&mut self, now: Now) -> Option<Output> {
         loop {
             if let Some(order) = self.orders.pop_front() {
-                if let Output::Close(token) = order {
+                if let Output::Close(token) | Output::Move { token, .. } = order {
                     self.slots.free(token.index);
                 }
                 return Some(order);
@@ -269,13 +289,22 @@ impl Engine {
                 }
             } else if self.slice_left > 0 {
                 self.slice_left -= 1;
-                let index = self.step_wave(now.tick)?;
+                let reached = self.step_wave(now.tick)?;
+                let Some(index) = self.connection_of(reached) else { continue };
                 if self.attend(now, index) {
                     return Some(Output::Write(self.slots.token(index)));
                 }
             } else {
                 return None;
             }
+        }
+    }
+
+    /// The connection by which a subscriber can be told something now.
+    fn connection_of(&self, subscriber: Subscriber) -> Option<u32> {
+        match subscriber.holder() {
+            Holder::Connection(index) => Some(index),
+            Holder::Session(slot) => self.sessions[slot].carrier.map(|token| token.index),
         }
     }
 
@@ -286,7 +315,8 @@ impl Engine {
 
     /// When to call `handle(Input::Time)` at the latest.
     pub fn next_deadline(&self) -> Option<Tick> {
-        [self.timers.next(), self.channel_timers.next(), self.host.next_deadline()].into_iter().flatten().min()
+        let timers = [self.timers.next(), self.channel_timers.next(), self.session_timers.next()];
+        timers.into_iter().chain([self.host.next_deadline()]).flatten().min()
     }
 
     /// Takes no new requests, ends what is parked, lets answers under way finish.
@@ -297,12 +327,13 @@ impl Engine {
             match self.slots[index].state {
                 State::Parked | State::Joining => self.end_hold(now, index),
                 State::Judged => {
-                    self.forget_questions(index);
+                    self.leave(now, index);
                     self.refuse(now, index, &reply::stopping(), true);
                 }
                 // A request may be on its way: its sender must see that nobody took it, and keep what it was answered.
                 State::ExpectHead if !self.slots[index].has_unsent() => self.finish(now, index),
                 State::Framed => self.drain_framed(now, index),
+                State::Bayeux => self.end_connect(now, index),
                 _ => self.slots[index].flags.set(Flags::LAST, true),
             }
         }
@@ -379,10 +410,15 @@ impl Engine {
     /// The connection is gone.
     fn close(&mut self, now: Now, index: u32) {
         self.leave(now, index);
-        self.tell_gone(index);
         self.leave_homes(index);
+        self.gone(index, Output::Close);
+    }
+
+    /// A connection's slot has no tenant any more, as soon as the reactor has taken this order.
+    fn gone(&mut self, index: u32, order: impl FnOnce(Token) -> Output) {
+        self.tell_gone(index);
         self.timers.cancel(&mut self.slots, index);
-        self.orders.push_back(Output::Close(self.slots.token(index)));
+        self.orders.push_back(order(self.slots.token(index)));
         self.slots.retire(index);
     }
 }
@@ -410,6 +446,8 @@ fn policy(config: &Config) -> Policy {
         echo: config.echo.clone(),
         judge: patterns(&config.judge),
         host_channels: patterns(&config.host_channels),
+        bayeux_publish: patterns(&config.bayeux_publish),
+        hosted: false,
     }
 }
 
@@ -453,20 +491,27 @@ impl Engine {
         self.hub.check_invariants();
         self.looks.check_invariants(self.slots.indices().map(|index| self.slots[index].look));
         for key in self.hub.keys() {
-            for (place, &index) in self.hub[key].subscribers.iter().enumerate() {
-                let held = self.slots[index].subscriptions().iter().any(|s| s.channel == key && s.place as usize == place);
-                assert!(held, "slot {index} does not know its place {place} in {}", self.hub[key].name);
+            for (place, &subscriber) in self.hub[key].subscribers.iter().enumerate() {
+                let subscriptions = match subscriber.holder() {
+                    Holder::Connection(index) => self.slots[index].subscriptions(),
+                    Holder::Session(slot) => &self.sessions[slot].subscriptions,
+                };
+                let held = subscriptions.iter().any(|s| s.channel == key && s.place as usize == place);
+                assert!(held, "{subscriber:?} does not know its place {place} in {}", self.hub[key].name);
             }
         }
         self.check_questions();
+        let check = |subscription: &conn::Subscription, subscriber| {
+            let channel = &self.hub[subscription.channel];
+            assert_eq!(channel.subscribers[subscription.place as usize], subscriber);
+            let position = subscription.position;
+            let known = position <= channel.history.next() || position == conn::ENDED || position == conn::UNKNOWN;
+            assert!(channel.role != Role::Home || known);
+        };
         for index in self.slots.indices() {
-            for subscription in self.slots[index].subscriptions() {
-                let channel = &self.hub[subscription.channel];
-                assert_eq!(channel.subscribers[subscription.place as usize], index);
-                let position = subscription.position;
-                let known = position <= channel.history.next() || position == conn::ENDED || position == conn::UNKNOWN;
-                assert!(channel.role != Role::Home || known);
-            }
+            self.slots[index].subscriptions().iter().for_each(|one| check(one, Subscriber::connection(index)));
         }
+        self.check_sessions(check);
+        self.check_watches();
     }
 }

@@ -14,6 +14,14 @@ pub enum Output {
     Shutdown(Token),
     /// Close the socket and forget the token.
     Close(Token),
+    /// Forget the token, and hand its socket to another shard with its [`luggage`](super::Engine::luggage), for
+    /// [`arrive`](super::Engine::arrive) there.
+    Move {
+        /// Whose.
+        token: Token,
+        /// Where to.
+        shard: u16,
+    },
     /// The host program has events to take: ring, once all else is done.
     Ring,
 }

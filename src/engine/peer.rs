@@ -39,6 +39,12 @@ pub enum PeerMessage {
     Inspect { name: Arc<str>, asker: Asker },
     /// Drop this channel.
     Delete { name: Arc<str>, asker: Asker },
+    /// The asking shard has sessions that watch this pattern, and wants mirrors of all that it stands for.
+    Watch { pattern: Arc<str>, asker: Asker },
+    /// What there is was sent, and what comes will be.
+    Watched { asker: Asker },
+    /// `shard` has no such sessions left.
+    Unwatch { pattern: Arc<str>, shard: u16 },
     /// The whole ring, pointers only: `messages` end at `head`.
     Snapshot { name: Arc<str>, epoch: Epoch, head: u64, messages: Vec<Message> },
     /// The next message of a channel.

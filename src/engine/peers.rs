@@ -9,7 +9,7 @@ use super::{Asker, Engine, PeerMessage};
 use crate::base::id::{Epoch, MessageId};
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::channel::{History, Mirror, Role};
+use crate::channel::{History, Holder, Mirror, Role};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -223,7 +223,14 @@ impl Engine {
                 let answer = self.drop_channel(now, &name);
                 self.answer(asker, answer);
             }
-            PeerMessage::Snapshot { name, epoch, head, messages } => self.mirrored(now, &name, epoch, head, messages),
+            PeerMessage::Watch { pattern, asker } => self.watched_by(now, pattern, asker),
+            PeerMessage::Watched { asker } => {
+                if let Some(index) = self.slots.live(asker.token) {
+                    self.exchange_answered(now, index, asker.question, false);
+                }
+            }
+            PeerMessage::Unwatch { pattern, shard } => self.unwatched_by(&pattern, shard),
+            PeerMessage::Snapshot { name, epoch, head, messages } => self.mirrored(now, name, epoch, head, messages),
             PeerMessage::Forward { id, message } => self.forwarded(now, id, message),
             PeerMessage::Trim { name, first } => {
                 let Some(key) = self.hub.find(&name) else { return };
@@ -244,13 +251,18 @@ impl Engine {
     /// Here is the home: it gets a mirror on `shard`.
     fn attached(&mut self, now: Now, name: Arc<str>, shard: u16) {
         let key = self.hub.find(&name).unwrap_or_else(|| self.make_channel(now.tick, name.clone()));
+        self.mirror_on(key, shard);
+        self.hub.touch(key, now.tick);
+    }
+
+    /// Starts a mirror on `shard` of a channel whose home is here.
+    pub(super) fn mirror_on(&mut self, key: u32, shard: u16) {
         let channel = &mut self.hub[key];
         let head = channel.history.next() - 1;
         channel.add_mirror(Mirror { shard, subscribers: 0, sent: head, behind: false });
         let messages = channel.history.from(0).map(|(_, message)| message.clone()).collect();
-        let snapshot = PeerMessage::Snapshot { name, epoch: channel.epoch, head, messages };
+        let snapshot = PeerMessage::Snapshot { name: channel.name.clone(), epoch: channel.epoch, head, messages };
         self.peers.post(shard, snapshot);
-        self.hub.touch(key, now.tick);
     }
 
     /// Here is the home: it loses a mirror.
@@ -262,8 +274,16 @@ impl Engine {
     }
 
     /// Here is a mirror: its home's state came, for the first time or because an epoch began.
-    fn mirrored(&mut self, now: Now, name: &str, epoch: Epoch, head: u64, messages: Vec<Message>) {
-        let Some(key) = self.hub.find(name) else { return };
+    fn mirrored(&mut self, now: Now, name: Arc<str>, epoch: Epoch, head: u64, messages: Vec<Message>) {
+        let key = match self.hub.find(&name) {
+            Some(key) => key,
+            // Sent because it is watched here.
+            None if self.is_watched(&name) => self.hub.insert(now.tick, name, epoch, Role::Waiting),
+            None => {
+                let home = Engine::home_of(self.seed, self.shards, &name);
+                return self.peers.post(home, PeerMessage::Detach { name, shard: self.shard });
+            }
+        };
         let keep = self.limits.keep;
         let mut history = History::new(head + 1 - (messages.len() as u64).min(head));
         for message in messages {
@@ -283,9 +303,13 @@ impl Engine {
         let channel = &mut self.hub[key];
         (channel.role, channel.epoch, channel.history) = (Role::Mirror, epoch, history);
         self.schedule_channel(now.tick, key);
-        for index in self.hub[key].subscribers.clone() {
-            self.came_closer(now, index);
+        for subscriber in self.hub[key].subscribers.clone() {
+            match subscriber.holder() {
+                Holder::Connection(index) => self.came_closer(now, index),
+                Holder::Session(slot) => self.settle_session(slot, key),
+            }
         }
+        self.welcome(now.tick, key);
     }
 
     /// Here is a mirror: the home's next message came. One that is not the next follows a gap.

@@ -192,8 +192,9 @@ impl Engine {
         self.hub.change_history(key, |old| *old = history);
         let channel = &mut self.hub[key];
         channel.epoch = epoch;
-        for &index in &channel.subscribers {
-            let mut subscriptions = self.slots[index].subscriptions_mut().iter_mut();
+        for place in 0..channel.subscribers.len() {
+            let subscriber = self.hub[key].subscribers[place];
+            let mut subscriptions = self.positions_of(subscriber).iter_mut();
             if let Some(subscription) = subscriptions.find(|subscription| subscription.channel == key) {
                 // Who has yet to learn that its place is lost learns that; who is not held yet comes later.
                 if !matches!(subscription.position, LOST | UNKNOWN) {
@@ -225,6 +226,9 @@ impl Engine {
     pub(super) fn answer_came(&mut self, now: Now, asker: Asker, answer: Answer) {
         let Some(index) = self.slots.live(asker.token) else { return };
         let Some(rest) = &mut self.slots[index].rest else { return };
+        if rest.exchange.is_some() {
+            return self.exchange_answered(now, index, asker.question, answer == Answer::Refused);
+        }
         if rest.joining.is_some() {
             return self.came_closer(now, index);
         }

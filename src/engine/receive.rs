@@ -26,9 +26,9 @@ impl Engine {
     pub(super) fn received(&mut self, now: Now, index: u32, bytes: &[u8]) {
         let connection = &self.slots[index];
         match connection.state {
-            State::Parked if self.is_socket(index) => self.heard_socket(now, index, bytes),
+            State::Parked | State::Bayeux if self.is_socket(index) => self.heard_socket(now, index, bytes),
             // Whoever is held by the connection's last response has nothing more to say on it.
-            State::Parked if connection.variant.ends_connection() => {}
+            State::Parked | State::Bayeux if connection.variant.ends_connection() => {}
             State::Closing | State::Lingering => {}
             State::Framed => self.heard_frames(now, index, bytes),
             _ => self.process(now, index, bytes),
@@ -232,6 +232,8 @@ impl Engine {
             Ask::Hold(hold) => self.admit(now, index, hold),
             Ask::Preflight(preflight, origin) => self.preflight(now, index, preflight, origin),
             Ask::Publish(publish, speaker) => self.publish_of_client(now, index, &publish, &speaker, body),
+            Ask::Bayeux(call) if call.upgrade.is_some() => self.open_socket(now, index, *call),
+            Ask::Bayeux(call) => self.called(now, index, *call, body),
             Ask::Command(command) => self.command(now, index, &command, body),
         }
     }
@@ -256,11 +258,11 @@ impl Engine {
         let unsent = connection.has_unsent();
         match connection.state {
             // Whoever is held and hangs up is gone; a body that breaks off is no request.
-            State::Parked | State::Judged | State::Joining => self.close(now, index),
+            State::Parked | State::Judged | State::Joining | State::Bayeux => self.close(now, index),
             State::ExpectBody | State::Lingering => self.close(now, index),
             State::ExpectHead if !unsent => self.close(now, index),
             State::Framed => self.heard_frames(now, index, &[]),
-            State::ExpectHead | State::Asking | State::Closing => {}
+            State::ExpectHead | State::Asking | State::Closing | State::Moving => {}
         }
     }
 

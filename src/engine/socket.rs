@@ -9,6 +9,7 @@ use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
+use crate::channel::Subscriber;
 use crate::conn::{Asking, Flags, More, State};
 use crate::protocol::plain::feed::{self, What, Wish};
 use crate::protocol::plain::reply;
@@ -21,7 +22,7 @@ const OUT_BYTES_MAX: usize = 64 << 10;
 impl Engine {
     pub(super) fn is_socket(&self, index: u32) -> bool {
         let connection = &self.slots[index];
-        connection.state == State::Parked && connection.variant.transport() == Transport::WebSocket
+        matches!(connection.state, State::Parked | State::Bayeux) && connection.variant.transport() == Transport::WebSocket
     }
 
     /// Bytes came on a WebSocket, or what came before may be gone on with.
@@ -47,7 +48,8 @@ impl Engine {
         }
         self.workspace = workspace;
         let unread = input.to_vec();
-        let open = self.is_socket(index);
+        // What is not read here may be read on another shard.
+        let open = self.is_socket(index) || self.slots[index].state == State::Moving;
         let connection = &mut self.slots[index];
         if open && !(inbound.is_idle() && unread.is_empty()) {
             let rest = connection.rest();
@@ -62,14 +64,20 @@ impl Engine {
     fn takes_wishes(&self, index: u32) -> bool {
         let rest = &self.slots[index].rest;
         rest.as_ref().is_none_or(|rest| {
-            let waits = rest.joining.is_some() || rest.asking.is_some() || rest.judged.is_some();
+            let waits = rest.joining.is_some() || rest.asking.is_some() || rest.judged.is_some() || rest.exchange.is_some();
             !waits && rest.out.len() < OUT_BYTES_MAX
         })
     }
 
     fn socket_event(&mut self, now: Now, index: u32, event: Event<'_>) {
         let echo = self.slots[index].flags.has(Flags::ECHO);
+        let bayeux = self.slots[index].state == State::Bayeux;
         match event {
+            Event::Text(text) if bayeux => self.heard_messages(now, index, text),
+            Event::Binary(_) if bayeux => {
+                let fault = Fault { code: websocket::UNSUPPORTED, detail: "messages are JSON, in text".into() };
+                self.hang_up(now, index, &fault);
+            }
             Event::Text(text) if echo => self.echo(now, index, Opcode::Text, text.as_bytes()),
             Event::Binary(bytes) if echo => self.echo(now, index, Opcode::Binary, bytes),
             Event::Text(text) => match feed::parse(text, now.unix_ms) {
@@ -94,7 +102,7 @@ impl Engine {
     }
 
     /// The client broke the protocol: it is told how, and nothing more is read from it.
-    fn hang_up(&mut self, now: Now, index: u32, fault: &Fault) {
+    pub(super) fn hang_up(&mut self, now: Now, index: u32, fault: &Fault) {
         log::debug!("closed a WebSocket with {}: {}", fault.code, fault.detail);
         self.counters.refused += 1;
         websocket::close(self.slots[index].out(), Some(fault.code), &fault.detail);
@@ -111,7 +119,7 @@ impl Engine {
                     if let Some(key) = self.hub.find(name)
                         && let Some(subscription) = self.slots[index].take_subscription(key)
                     {
-                        self.unsubscribe(now.tick, index, subscription);
+                        self.unsubscribe(now.tick, Subscriber::connection(index), subscription);
                     }
                 }
                 self.say_json(now, index, &feed::unsubscribed(&channels, &reference));

@@ -2,5 +2,6 @@
 //!
 //! Never meets a transport, a connection or a socket.
 
+pub(crate) mod bayeux;
 pub(crate) mod framed;
 pub(crate) mod plain;

@@ -26,7 +26,7 @@ use crate::base::door::Door;
 use crate::base::error::Error;
 use crate::base::payload::Message;
 use crate::base::time::Tick;
-use crate::engine::PeerMessage;
+use crate::engine::{Luggage, PeerMessage};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use mio::Waker;
 use socket2::Socket;
@@ -82,6 +82,8 @@ pub(super) enum Parcel {
     Peer(PeerMessage),
     /// A connection that was accepted for the other.
     Socket { socket: Socket, door: Door },
+    /// A connection that goes to the other with a request.
+    Guest { socket: Socket, luggage: Box<Luggage> },
 }
 
 /// Makes a mailbox with room for `capacity` pieces of mail and as many parcels, and the inbox behind it.

@@ -74,6 +74,11 @@ impl Sockets {
         }
     }
 
+    /// Gives the tenant's socket away, which is forgotten here; `None` if it is closed.
+    pub(super) fn give(&mut self, token: Token) -> Option<Socket> {
+        std::mem::take(self.entry(token)?).socket
+    }
+
     /// Sets a mark. Says whether that was news: not if it was set, nor if the tenant is gone.
     pub(super) fn set(&mut self, token: Token, mark: Mark) -> bool {
         let Some(entry) = self.entry(token) else { return false };

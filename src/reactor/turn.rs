@@ -23,12 +23,13 @@ use super::socket::{self, Mark, Sockets};
 use crate::base::door::Door;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
-use crate::engine::{Engine, Input, Output};
+use crate::engine::{Engine, Input, Luggage, Output};
 use crossbeam_channel::Sender;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 use socket2::Socket;
+use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
@@ -96,6 +97,8 @@ pub(super) struct Turn {
     sockets: Sockets,
     /// Sockets to be read in the next pass, each marked [`Mark::Due`].
     due: Vec<Token>,
+    /// Connections on their way to other reactors, which have no room for them yet. No more than there were here.
+    departing: VecDeque<(usize, Parcel)>,
     buffer: Box<[u8]>,
     inbox: Inbox,
     shared: Arc<Shared>,
@@ -129,6 +132,7 @@ impl Turn {
             listeners,
             sockets: Sockets::default(),
             due: Vec::new(),
+            departing: VecDeque::new(),
             buffer: vec![0; BUFFER_BYTES].into(),
             inbox,
             shared: attendance.shared().clone(),
@@ -234,7 +238,7 @@ impl Turn {
         match mailbox.hand(Parcel::Socket { socket, door }) {
             Ok(()) => mailbox.knock(),
             Err(Parcel::Socket { socket, door }) => self.open(now, socket, door),
-            Err(Parcel::Peer(_)) => unreachable!("a mailbox gives back what it was offered"),
+            Err(Parcel::Peer(_) | Parcel::Guest { .. }) => unreachable!("a mailbox gives back what it was offered"),
         }
     }
 
@@ -246,6 +250,17 @@ impl Turn {
         {
             self.engine.came_from(token, address);
         }
+        self.watch(now, socket, token);
+    }
+
+    /// Takes in a connection that comes with a request from another reactor; without room for it, closes it.
+    fn take_in(&mut self, now: Now, socket: Socket, luggage: Luggage) {
+        if let Some(token) = self.engine.arrive(now, luggage) {
+            self.watch(now, socket, token);
+        }
+    }
+
+    fn watch(&mut self, now: Now, socket: Socket, token: Token) {
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), event_token(token), both) {
             Ok(()) => self.sockets.insert(token, socket),
@@ -310,6 +325,7 @@ impl Turn {
                 None => break,
                 Some(Parcel::Peer(message)) => self.engine.handle(now, Input::Peer(message)),
                 Some(Parcel::Socket { socket, door }) => self.open(now, socket, door),
+                Some(Parcel::Guest { socket, luggage }) => self.take_in(now, socket, *luggage),
             }
         }
         for _ in 0..MAIL_MAX / RUN_MAX {
@@ -351,6 +367,7 @@ impl Turn {
                 }
                 Output::Shutdown(token) => self.shutdown(token),
                 Output::Close(token) => self.sockets.close(token),
+                Output::Move { token, shard } => self.depart(token, shard),
                 Output::Ring => self.shared.ring(),
             }
         }
@@ -377,6 +394,28 @@ impl Turn {
         }
     }
 
+    /// A connection goes to another reactor, as soon as that one's mailbox has room.
+    fn depart(&mut self, token: Token, shard: u16) {
+        let (Some(luggage), Some(socket)) = (self.engine.luggage(), self.sockets.give(token)) else { return };
+        if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd())) {
+            log::debug!("a connection cannot be given away: {error}");
+            return;
+        }
+        self.departing.push_back((usize::from(shard), Parcel::Guest { socket, luggage: Box::new(luggage) }));
+    }
+
+    /// Sends those on their way who go to other reactors, as far as there is room.
+    fn see_off(&mut self) {
+        for _ in 0..self.departing.len() {
+            let Some((shard, guest)) = self.departing.pop_front() else { return };
+            let Some(mailbox) = self.shared.mailboxes.get(shard) else { continue };
+            match mailbox.hand(guest) {
+                Ok(()) => mailbox.knock(),
+                Err(guest) => self.departing.push_back((shard, guest)),
+            }
+        }
+    }
+
     /// A peer that has gone cannot be told of the end; reading will find that out.
     fn shutdown(&self, token: Token) {
         if let Some(socket) = self.sockets.find(token) {
@@ -386,6 +425,7 @@ impl Turn {
 
     /// Carries what the engine has for other shards, as far as their mailboxes have room.
     fn peers(&mut self) {
+        self.see_off();
         for shard in 0..self.shared.mailboxes.len() {
             if shard != self.shard {
                 self.carry(shard);
@@ -403,7 +443,7 @@ impl Turn {
             match mailbox.hand(Parcel::Peer(message)) {
                 Ok(()) => handed = true,
                 Err(Parcel::Peer(message)) => self.engine.unpoll_peer(number, message),
-                Err(Parcel::Socket { .. }) => unreachable!("a mailbox gives back what it was offered"),
+                Err(Parcel::Socket { .. } | Parcel::Guest { .. }) => unreachable!("a mailbox gives back what it was offered"),
             }
         }
         if handed {
@@ -450,7 +490,7 @@ impl Turn {
             return sleep;
         }
         let mail = self.inbox.settle(now.tick);
-        let retry = self.engine.has_mail().then_some(RETRY);
+        let retry = (self.engine.has_mail() || !self.departing.is_empty()).then_some(RETRY);
         [sleep, mail, retry].into_iter().flatten().min()
     }
 }

@@ -24,11 +24,20 @@ fn fields(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
 
 pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, mut batch: Batch<'_>, setting: &Setting<'_>) {
     batch.move_cursor();
+    call(out, variant, setting, |body| long_poll::json(body, batch.items, batch.cursor));
+}
+
+/// A script that calls the function with this JSON.
+pub(super) fn answer(out: &mut Vec<u8>, variant: Variant, json: &[u8], setting: &Setting<'_>) {
+    call(out, variant, setting, |body| body.extend_from_slice(json));
+}
+
+fn call(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>, json: impl FnOnce(&mut Vec<u8>)) {
     let mut body = b"/**/".to_vec();
     body.extend_from_slice(setting.look.callback.as_bytes());
     body.push(b'(');
     let start = body.len();
-    long_poll::json(&mut body, batch.items, batch.cursor);
+    json(&mut body);
     script::harmless(&mut body, start);
     body.extend_from_slice(b");");
     fields(out, variant, setting);

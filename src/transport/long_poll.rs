@@ -46,6 +46,15 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, mut batch: Batch<'_>, s
     }
 }
 
+/// A response whose body is this JSON.
+pub(super) fn answer(out: &mut Vec<u8>, variant: Variant, json: &[u8], setting: &Setting<'_>) {
+    response::start(out, 200);
+    response::field(out, "Content-Type", MEDIA_TYPE);
+    response::field(out, "Cache-Control", "no-store");
+    common_fields(out, variant, setting);
+    with_body(out, json);
+}
+
 /// The batch as JSON. A channel that ended is a gap too: what it held is not to be had any more.
 pub(super) fn json(body: &mut Vec<u8>, items: &[Item<'_>], cursor: &Cursor) {
     let gap = items.iter().any(|item| !matches!(item.news, News::Message(_)));

@@ -143,6 +143,15 @@ pub(crate) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
     }
 }
 
+/// A protocol's own answer, which is `json` and complete.
+pub(crate) fn answer(out: &mut Vec<u8>, variant: Variant, json: &[u8], setting: &Setting<'_>, tools: &mut Tools) {
+    match variant.transport() {
+        Transport::Jsonp => jsonp::answer(out, variant, json, setting),
+        Transport::WebSocket => websocket::feed::say(out, websocket::Opcode::Text, json, setting, tools),
+        _ => long_poll::answer(out, variant, json, setting),
+    }
+}
+
 /// What keeps a silent stream open in the eyes of those between.
 pub(crate) fn keep_alive(out: &mut Vec<u8>, variant: Variant, earlier: &[&Message], setting: &Setting<'_>) {
     match variant.transport() {

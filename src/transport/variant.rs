@@ -133,6 +133,11 @@ impl Variant {
         Variant(if set { self.0 | bit } else { self.0 & !bit })
     }
 
+    /// A script that calls a function.
+    pub(crate) fn jsonp() -> Variant {
+        Variant(Transport::Jsonp as u16)
+    }
+
     /// A WebSocket.
     pub(crate) fn socket() -> Variant {
         Variant(Transport::WebSocket as u16)

@@ -9,6 +9,7 @@
 //! Date: now       the right date
 //! (fields)        three fields that every answer to a reader carries, see FIELDS
 //! $A-3            message 3 of the first epoch that was seen; $B is the second, and so on
+//! $a              the first Bayeux client id that was seen; $b is the second, and so on
 //! ```
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -27,9 +28,13 @@ const LONG_RUN: usize = 30;
 const ANSWER: &[u8] = b"HTTP/1.1 ";
 const EPOCH_CHARS: usize = 12;
 
-/// The epochs that were seen, by the order in which they came.
+/// What stands before a client id, and how long that is.
+const CLIENT: &[u8] = b"\"clientId\":\"";
+const CLIENT_CHARS: usize = 44;
+
+/// The epochs that were seen, by the order in which they came; the client ids.
 #[derive(Default)]
-pub struct Epochs(Vec<String>);
+pub struct Epochs(Vec<String>, Vec<String>);
 
 impl Epochs {
     /// Notes what epochs stand in `bytes`.
@@ -40,6 +45,12 @@ impl Epochs {
             {
                 self.0.push(epoch);
             }
+            if let Some(client) = bytes[at..].strip_prefix(CLIENT).and_then(|rest| rest.get(..CLIENT_CHARS)) {
+                let client = String::from_utf8_lossy(client).into_owned();
+                if !self.1.contains(&client) {
+                    self.1.push(client);
+                }
+            }
         }
     }
 
@@ -48,12 +59,16 @@ impl Epochs {
         for (epoch, letter) in self.0.iter().zip('A'..='Z') {
             line = line.replace(&format!("{epoch}-"), &format!("${letter}-"));
         }
+        for (client, letter) in self.1.iter().zip('a'..='z') {
+            line = line.replace(client, &format!("${letter}"));
+        }
         line
     }
 
     fn named(&self, letter: char) -> Option<&str> {
-        let place = ('A'..='Z').position(|known| known == letter)?;
-        self.0.get(place).map(String::as_str)
+        let epoch = ('A'..='Z').position(|known| known == letter).and_then(|place| self.0.get(place));
+        let client = || ('a'..='z').position(|known| known == letter).and_then(|place| self.1.get(place));
+        epoch.or_else(client).map(String::as_str)
     }
 }
 
@@ -152,7 +167,7 @@ pub fn unescape(text: &str, epochs: &Epochs) -> Vec<u8> {
         match letter {
             '$' => match rest.next().and_then(|letter| epochs.named(letter)) {
                 Some(epoch) => bytes.extend_from_slice(epoch.as_bytes()),
-                None => bad("an epoch that was not seen"),
+                None => bad("an epoch or a client that was not seen"),
             },
             '\\' => match rest.next() {
                 Some('r') => bytes.push(b'\r'),

@@ -185,14 +185,17 @@ impl World {
         self.settle();
     }
 
-    /// Which client the engines mean.
-    pub fn client_of(&self, event: &Event) -> &str {
+    /// Which client the engines mean, be it a Bayeux session.
+    pub fn client_of(&self, event: &Event) -> String {
+        if event.client >> 47 & 1 == 1 {
+            return format!("session:{}", event.client & 0xffff);
+        }
         let number = |client: &Client| {
             let Token { index, generation } = client.token;
             (client.shard as u64) << 48 | u64::from(generation) << 16 | u64::from(index & 0xffff)
         };
         let client = self.clients.iter().find(|client| number(client) == event.client);
-        &client.expect("an event is about a client").name
+        client.expect("an event is about a client").name.clone()
     }
 
     /// A client sends, in the pieces that this world's manner makes of it.
@@ -331,6 +334,7 @@ impl World {
                 Output::Read(_) => {}
                 Output::Shutdown(token) => self.owner(shard, token).shut = true,
                 Output::Close(token) => self.owner(shard, token).closed = true,
+                Output::Move { token, shard: to } => self.move_client(shard, token, usize::from(to)),
                 Output::Ring => self.host.rung = true,
             }
             self.engines[shard].check_invariants();
@@ -341,6 +345,22 @@ impl World {
     fn owner(&mut self, shard: usize, token: Token) -> &mut Client {
         let mut clients = self.clients.iter_mut().filter(|client| client.shard == shard && !client.closed);
         clients.find(|client| client.token == token).expect("outputs name connections that are open")
+    }
+
+    /// A connection goes to another shard at once.
+    fn move_client(&mut self, shard: usize, token: Token, to: usize) {
+        let now = self.now();
+        let luggage = self.engines[shard].luggage().expect("who moves has luggage");
+        let arrived = self.engines[to].arrive(now, luggage);
+        self.engines[to].check_invariants();
+        let client = self.owner(shard, token);
+        client.shard = to;
+        client.closed = arrived.is_none();
+        client.token = arrived.unwrap_or(NO_TOKEN);
+        client.full = false;
+        if client.eof == Eof::Told {
+            client.eof = Eof::Sent;
+        }
     }
 
     fn write(&mut self, shard: usize, token: Token) {

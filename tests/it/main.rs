@@ -5,6 +5,8 @@
 
 mod support;
 
+/// Bayeux sessions, whatever reactor their requests land on and whatever breaks.
+mod bayeux;
 /// The start page in a real browser.
 mod browser;
 /// The command line: publish, subscribe, check, options and what is said about wrong ones.

@@ -363,6 +363,7 @@ impl House {
                 }
             }
             Output::Close(token) => self.close(s, token, dice),
+            Output::Move { .. } => unreachable!("nobody here has a session"),
             Output::Ring => self.host.listen(),
         }
     }

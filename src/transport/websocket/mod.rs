@@ -40,7 +40,9 @@ pub(crate) const NORMAL: u16 = 1000;
 /// The server stops, or the connection's life span is over: come back.
 pub(crate) const GOING_AWAY: u16 = 1001;
 const PROTOCOL_ERROR: u16 = 1002;
-const INVALID_DATA: u16 = 1007;
+/// What it says is not what is spoken here.
+pub(crate) const UNSUPPORTED: u16 = 1003;
+pub(crate) const INVALID_DATA: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
 /// Why nothing more is read from a peer: what to close with.

@@ -1,0 +1,199 @@
+//! A Bayeux request: what its head tells, how far its messages have been performed, and where it goes.
+
+use super::ask::{Policy, asking_origin, may_read_scripts, needs_upgrade, welcome};
+use super::who;
+use crate::base::door::{Address, Door};
+use crate::base::error::Reject;
+use crate::base::id::Token;
+use crate::http::{Method, Request, query};
+use crate::protocol::bayeux::{self, Incoming, Reply};
+use crate::protocol::plain::{self, Preflight};
+use crate::transport::websocket::{self, Upgrade};
+use crate::transport::{Look, Variant};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The methods taken, as `Allow` lists them.
+const METHODS: &str = "GET, POST, OPTIONS";
+
+/// The function that a script calls if its page has named none.
+const CALLBACK: &str = "jsonpcallback";
+
+/// What is answered to a page that asks what it may do here.
+pub(super) const PREFLIGHT: Preflight = Preflight { allow: METHODS, open: true };
+
+/// A Bayeux request, but for its body.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The messages of a `GET`, which has no body.
+    queried: Vec<String>,
+    /// The body is a form.
+    form: bool,
+    /// It shall be a WebSocket.
+    pub(crate) upgrade: Option<Upgrade>,
+    /// How it is answered.
+    pub(crate) variant: Variant,
+    pub(crate) look: Look,
+    /// Whether it may publish wherever it likes.
+    pub(crate) may_publish: bool,
+    /// Who asks, for a host program that may be asked or told.
+    pub(crate) who: Option<Arc<str>>,
+}
+
+impl Call {
+    /// Reads the head of a request that came in by `door` from `address`.
+    pub(super) fn read(request: &Request<'_, '_>, door: Door, address: Option<Address>, policy: &Policy) -> Result<Call, Reject> {
+        let only = policy.origins.only();
+        let mut call = Call {
+            queried: Vec::new(),
+            form: false,
+            upgrade: None,
+            variant: Variant::default(),
+            look: Look { origin: asking_origin(request, only), ..Look::default() },
+            may_publish: plain::may_publish(request, door).is_ok(),
+            who: None,
+        };
+        match request.method {
+            Method::Post => {
+                welcome(request, &policy.origins)?;
+                call.form = is_form(request.header("Content-Type").unwrap_or_default());
+            }
+            Method::Get if request.header("Upgrade").is_some() => {
+                let upgrade = websocket::upgrade(request)?.ok_or_else(needs_upgrade)?;
+                welcome(request, &policy.origins)?;
+                call.look = Look { deflate: upgrade.deflate, ..Look::default() };
+                call.variant = Variant::socket();
+                call.upgrade = Some(upgrade);
+            }
+            Method::Get => {
+                may_read_scripts(request, only)?;
+                call.read_query(request.query)?;
+            }
+            _ => return Err(Reject::method(METHODS)),
+        }
+        call.variant = call.variant.version(request.version);
+        let transport = call.variant.transport().name();
+        call.who = (policy.asks_who() || policy.hosted).then(|| who::describe(request, address, transport));
+        Ok(call)
+    }
+
+    /// `?message=…&jsonp=callback`, as a script tag asks. A function that is not named has the specification's name.
+    fn read_query(&mut self, query: &str) -> Result<(), Reject> {
+        for pair in query::pairs(query) {
+            let (name, value) = pair?;
+            match &*name {
+                "message" => self.queried.push(value.into_owned()),
+                "jsonp" => _ = self.look.set("callback", &value)?,
+                _ => {}
+            }
+        }
+        if self.queried.is_empty() {
+            return Err(Reject::new(400, "bad_messages", "a GET carries messages: ?message=…&jsonp=…"));
+        }
+        if self.look.callback.is_empty() {
+            self.look.set("callback", CALLBACK)?;
+        }
+        self.variant = Variant::jsonp();
+        Ok(())
+    }
+
+    /// Reads the messages, in order.
+    pub(crate) fn messages(&self, body: &[u8], unix_ms: u64) -> Result<Vec<Incoming>, Reject> {
+        let formed;
+        let requests = match self.form {
+            true => {
+                formed = bayeux::form(body)?;
+                &formed
+            }
+            false => &self.queried,
+        };
+        if requests.is_empty() {
+            return bayeux::read(body, unix_ms);
+        }
+        let mut messages = Vec::new();
+        for request in requests {
+            messages.extend(bayeux::read(request.as_bytes(), unix_ms)?);
+        }
+        bayeux::leave_handshake_alone(&mut messages);
+        Ok(messages)
+    }
+}
+
+fn is_form(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
+
+/// The messages of one request on their way to being answered, in order and all at once.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// Those that are yet to be performed.
+    pub(crate) messages: VecDeque<Incoming>,
+    /// The replies to the others.
+    pub(crate) replies: Vec<Pending>,
+    /// How many replies wait for other shards.
+    pub(crate) missing: usize,
+    /// A connect was among them.
+    pub(crate) connecting: Option<Connecting>,
+    pub(crate) who: Option<Arc<str>>,
+    /// The host program is asked about one of them; those behind wait.
+    pub(crate) judged: bool,
+}
+
+/// A reply, and how many answers of home shards it waits for.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) reply: Reply,
+    pub(crate) waiting: u32,
+}
+
+/// A connect: events come with its reply, if not before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connecting {
+    pub(crate) session: Token,
+    /// How long it may be held.
+    pub(crate) timeout_ms: u64,
+}
+
+/// What a client asked for who is on the way to another shard.
+#[derive(Debug)]
+pub(crate) enum Cargo {
+    Call {
+        call: Call,
+        body: Vec<u8>,
+    },
+    /// On a WebSocket, whose look this is.
+    Text {
+        text: String,
+        look: Look,
+        who: Option<Arc<str>>,
+    },
+}
+
+impl Exchange {
+    pub(crate) fn new(messages: Vec<Incoming>, who: Option<Arc<str>>) -> Exchange {
+        Exchange { messages: messages.into(), replies: Vec::new(), missing: 0, connecting: None, who, judged: false }
+    }
+
+    /// Adds the next reply, which waits for so many answers.
+    pub(crate) fn add(&mut self, reply: Reply, waiting: u32) {
+        self.missing += usize::from(waiting > 0);
+        self.replies.push(Pending { reply, waiting });
+    }
+
+    /// A home answered one of the questions that reply `place` waits for; says whether that was news.
+    pub(crate) fn answered(&mut self, place: u32, fail: impl FnOnce(&mut Reply)) -> bool {
+        let Some(pending) = self.replies.get_mut(place as usize).filter(|pending| pending.waiting > 0) else { return false };
+        pending.waiting -= 1;
+        self.missing -= usize::from(pending.waiting == 0);
+        fail(&mut pending.reply);
+        true
+    }
+}
+
+/// A request on its way to another shard.
+#[derive(Debug)]
+pub(crate) struct Moving {
+    pub(crate) shard: u16,
+    pub(crate) cargo: Cargo,
+}

@@ -1,0 +1,35 @@
+//! Bayeux 1.0: JSON messages on channels, those below `/meta` for the protocol itself. Bytes to messages, replies and
+//! events to bytes.
+//!
+//! ```text
+//! request  = message / "[" message *( "," message ) "]"          answered with an array, replies in the same order
+//! message  = { "channel", "id"?, "clientId"?, … }                what else, the channel decides
+//! channel  = "/meta/" ( "handshake" / "connect" / "disconnect" / "subscribe" / "unsubscribe" )
+//!          / "/service/" segments                                to the host program alone
+//!          / name                                                with "data": a publish
+//! error    = code ":" [ args ] ":" text                          three digits; args parted by commas
+//! ```
+//! Never meets a transport, a session or the clock: who a client is and what it may do is the engine's to know.
+//!
+//! Invariant: what a stranger wrote reaches a reply only as a JSON string, a checked id, or not at all.
+
+mod client_id;
+mod fault;
+mod read;
+mod write;
+
+pub(crate) use client_id::ClientId;
+pub(crate) use fault::Fault;
+pub(crate) use read::{Client, Incoming, Topic, What, form, leave_handshake_alone, read};
+pub(crate) use write::{Ack, Advice, Reply, Subscriptions, event};
+
+/// The ways in which a client can be held, by their names in a handshake.
+pub(crate) const CONNECTION_TYPES: [&str; 3] = ["websocket", "long-polling", "callback-polling"];
+
+/// The first segments of the paths where Bayeux is spoken. Some clients add the kind of message as a second one.
+const ROOMS: [&str; 3] = ["bayeux", "cometd", "faye"];
+
+/// Whether Bayeux is spoken at this path.
+pub(crate) fn is_path(path: &str) -> bool {
+    path.strip_prefix('/').and_then(|path| path.split('/').next()).is_some_and(|room| ROOMS.contains(&room))
+}
