@@ -117,6 +117,8 @@ class Baiocas:
             self.handshakes += 1
             for known in self.channels:
                 self.client.get_channel(known).subscribe(self.received)
+        elif self.waiting["/meta/connect"]:
+            self.waiting["/meta/connect"].popleft().set_exception(RuntimeError(f"{message.error or message}"))
 
     def received(self, channel, message):
         self.messages.append([str(channel.channel_id), message.data])

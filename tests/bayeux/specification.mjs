@@ -166,6 +166,11 @@ export const SPECIFICATION = {
     holds(typeof answer.clientId === "string" && answer.supportedConnectionTypes.includes("long-polling"), shown(answer));
   },
 
+  async "older-minimum-versions-are-met"({ publicAddress }) {
+    // What a client can do at least does not matter where the server can do what it would rather do.
+    for (const minimumVersion of ["0.1", "0.9", "1.0beta", "1.0"]) succeeds(await handshake(publicAddress, { minimumVersion }));
+  },
+
   async "handshake-without-version-or-types-fails"({ publicAddress }) {
     fails(await handshake(publicAddress, { version: undefined }));
     fails(await handshake(publicAddress, { supportedConnectionTypes: undefined }));
