@@ -63,7 +63,7 @@ const asked = ({ name }) => wanted.length === 0 || wanted.some((start) => name.s
 const failed = [];
 let passed = 0;
 
-async function runOne({ name, run, ms = 60_000 }) {
+async function runOne({ name, run, ms = 100_000 }) {
   const begun = Date.now();
   try {
     const said = await within(name, Promise.resolve().then(run), ms);
