@@ -168,6 +168,14 @@ pub(crate) fn read(request: &[u8], unix_ms: u64) -> Result<Vec<Incoming>, Reject
     Ok(messages.into_iter().map(|message| one(message.get(), unix_ms)).collect())
 }
 
+/// Leaves of a request's messages those that are to be heard: what comes along with a handshake is not.
+pub(crate) fn heard(mut messages: Vec<Incoming>) -> Vec<Incoming> {
+    if let Some(place) = messages.iter().position(|message| *message.reply.channel == *"/meta/handshake") {
+        messages = vec![messages.swap_remove(place)];
+    }
+    messages
+}
+
 fn bad(detail: &'static str) -> Reject {
     Reject::new(400, "bad_messages", detail)
 }
@@ -510,6 +518,15 @@ mod tests {
         assert!(read(b"[]", 0).expect("no message is a request too").is_empty());
         assert_eq!(read(br#" [{}, {"channel":"[[[\"[["}] "#, 0).expect("two").len(), 2);
         assert!(read(format!("[{}{{}}]", "{},".repeat(4_096)).as_bytes(), 0).is_err());
+    }
+
+    #[test]
+    fn whoever_shakes_hands_is_heard_to_do_that_and_nothing_else() {
+        let request =
+            r#"[{"channel":"/a","data":1},{"channel":"/meta/handshake","id":"1"},{"channel":"/meta/handshake","id":"2"}]"#;
+        let messages = heard(read(request.as_bytes(), 0).expect("a request"));
+        assert_eq!(messages.iter().map(|message| &*message.reply.id).collect::<Vec<_>>(), ["\"1\""]);
+        assert_eq!(heard(read(br#"[{},{}]"#, 0).expect("a request")).len(), 2);
     }
 
     #[test]
