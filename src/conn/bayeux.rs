@@ -13,11 +13,11 @@ use crate::transport::{Look, Variant};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// The function that is called where none is named.
+const CALLBACK: &str = "jsonpcallback";
+
 /// The methods taken, as `Allow` lists them.
 const METHODS: &str = "GET, POST, OPTIONS";
-
-/// The function that a script calls if its page has named none.
-const CALLBACK: &str = "jsonpcallback";
 
 /// What is answered to a page that asks what it may do here.
 pub(super) const PREFLIGHT: Preflight = Preflight { allow: METHODS, open: true };
@@ -27,8 +27,7 @@ pub(super) const PREFLIGHT: Preflight = Preflight { allow: METHODS, open: true }
 pub(crate) struct Call {
     /// The messages of a `GET`, which has no body.
     queried: Vec<String>,
-    /// The body is a form.
-    form: bool,
+    content: Content,
     /// It shall be a WebSocket.
     pub(crate) upgrade: Option<Upgrade>,
     /// How it is answered.
@@ -46,7 +45,7 @@ impl Call {
         let only = policy.origins.only();
         let mut call = Call {
             queried: Vec::new(),
-            form: false,
+            content: Content::Json,
             upgrade: None,
             variant: Variant::default(),
             look: Look { origin: asking_origin(request, only), ..Look::default() },
@@ -56,7 +55,7 @@ impl Call {
         match request.method {
             Method::Post => {
                 welcome(request, &policy.origins)?;
-                call.form = is_form(request.header("Content-Type").unwrap_or_default());
+                call.content = Content::of(request.header("Content-Type").unwrap_or_default());
             }
             Method::Get if request.header("Upgrade").is_some() => {
                 let upgrade = websocket::upgrade(request)?.ok_or_else(needs_upgrade)?;
@@ -88,7 +87,7 @@ impl Call {
             }
         }
         if self.queried.is_empty() {
-            return Err(Reject::new(400, "bad_messages", "a GET carries messages: ?message=…&jsonp=…"));
+            return Err(Reject::new(400, "bad_messages", "a GET carries messages: ?message=…"));
         }
         if self.look.callback.is_empty() {
             self.look.set("callback", CALLBACK)?;
@@ -100,7 +99,7 @@ impl Call {
     /// Reads the messages, in order.
     pub(crate) fn messages(&self, body: &[u8], unix_ms: u64) -> Result<Vec<Incoming>, Reject> {
         let formed;
-        let requests = match self.form {
+        let requests = match self.content.is_form(body) {
             true => {
                 formed = bayeux::form(body)?;
                 &formed
@@ -114,14 +113,36 @@ impl Call {
         for request in requests {
             messages.extend(bayeux::read(request.as_bytes(), unix_ms)?);
         }
-        bayeux::leave_handshake_alone(&mut messages);
         Ok(messages)
     }
 }
 
-fn is_form(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+/// What a body is said to be.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    Json,
+    Form,
+    Other,
+}
+
+impl Content {
+    fn of(content_type: &[u8]) -> Content {
+        let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        match &*essence.to_ascii_lowercase() {
+            b"application/json" | b"text/json" => Content::Json,
+            b"application/x-www-form-urlencoded" => Content::Form,
+            _ => Content::Other,
+        }
+    }
+
+    /// Some clients post forms under the name of plain text, and no JSON begins like a form.
+    fn is_form(self, body: &[u8]) -> bool {
+        match self {
+            Content::Json => false,
+            Content::Form => true,
+            Content::Other => body.starts_with(b"message="),
+        }
+    }
 }
 
 /// The messages of one request on their way to being answered, in order and all at once.
@@ -172,7 +193,14 @@ pub(crate) enum Cargo {
 
 impl Exchange {
     pub(crate) fn new(messages: Vec<Incoming>, who: Option<Arc<str>>) -> Exchange {
-        Exchange { messages: messages.into(), replies: Vec::new(), missing: 0, connecting: None, who, judged: false }
+        Exchange {
+            messages: bayeux::heard(messages).into(),
+            replies: Vec::new(),
+            missing: 0,
+            connecting: None,
+            who,
+            judged: false,
+        }
     }
 
     /// Adds the next reply, which waits for so many answers.

@@ -20,11 +20,12 @@ mod write;
 
 pub(crate) use client_id::ClientId;
 pub(crate) use fault::Fault;
-pub(crate) use read::{Client, Incoming, Topic, What, form, leave_handshake_alone, read};
+pub(crate) use read::{Client, Incoming, Topic, What, form, heard, read};
 pub(crate) use write::{Ack, Advice, Reply, Subscriptions, event};
 
-/// The ways in which a client can be held, by their names in a handshake.
-pub(crate) const CONNECTION_TYPES: [&str; 3] = ["websocket", "long-polling", "callback-polling"];
+/// The ways in which a client can be held, by their names in a handshake. A page of another site that may post calls
+/// long-polling by a name of its own.
+pub(crate) const CONNECTION_TYPES: [&str; 4] = ["websocket", "long-polling", "cross-origin-long-polling", "callback-polling"];
 
 /// The first segments of the paths where Bayeux is spoken. Some clients add the kind of message as a second one.
 const ROOMS: [&str; 3] = ["bayeux", "cometd", "faye"];

@@ -167,16 +167,15 @@ pub(crate) fn read(request: &[u8], unix_ms: u64) -> Result<Vec<Incoming>, Reject
     if !messages.iter().all(|message| message.get().starts_with('{')) {
         return Err(bad("a request is a message or an array of messages, which are objects"));
     }
-    let mut messages = messages.into_iter().map(|message| one(message.get(), unix_ms)).collect();
-    leave_handshake_alone(&mut messages);
-    Ok(messages)
+    Ok(messages.into_iter().map(|message| one(message.get(), unix_ms)).collect())
 }
 
-/// A handshake is sent alone: what comes with one is not looked at.
-pub(crate) fn leave_handshake_alone(messages: &mut Vec<Incoming>) {
-    if messages.first().is_some_and(|first| *first.reply.channel == *HANDSHAKE) {
-        messages.truncate(1);
+/// Leaves of a request's messages those that are to be heard: what comes along with a handshake is not.
+pub(crate) fn heard(mut messages: Vec<Incoming>) -> Vec<Incoming> {
+    if let Some(place) = messages.iter().position(|message| *message.reply.channel == *HANDSHAKE) {
+        messages = vec![messages.swap_remove(place)];
     }
+    messages
 }
 
 fn bad(detail: &'static str) -> Reject {
@@ -539,6 +538,15 @@ mod tests {
         assert!(read(b"[]", 0).expect("no message is a request too").is_empty());
         assert_eq!(read(br#" [{}, {"channel":"[[[\"[["}] "#, 0).expect("two").len(), 2);
         assert!(read(format!("[{}{{}}]", "{},".repeat(4_096)).as_bytes(), 0).is_err());
+    }
+
+    #[test]
+    fn whoever_shakes_hands_is_heard_to_do_that_and_nothing_else() {
+        let request =
+            r#"[{"channel":"/a","data":1},{"channel":"/meta/handshake","id":"1"},{"channel":"/meta/handshake","id":"2"}]"#;
+        let messages = heard(read(request.as_bytes(), 0).expect("a request"));
+        assert_eq!(messages.iter().map(|message| &*message.reply.id).collect::<Vec<_>>(), ["\"1\""]);
+        assert_eq!(heard(read(br#"[{},{}]"#, 0).expect("a request")).len(), 2);
     }
 
     #[test]

@@ -167,7 +167,7 @@ pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, preflight: Preflig
     if !sharing.is_empty() {
         out.extend_from_slice(sharing);
         response::field(out, "Access-Control-Allow-Methods", preflight.allow);
-        let headers = "Accept, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, Last-Event-ID";
+        let headers = "Accept, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, Last-Event-ID, Pragma";
         response::field(out, "Access-Control-Allow-Headers", headers);
         response::field(out, "Access-Control-Max-Age", "600");
     }
