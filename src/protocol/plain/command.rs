@@ -118,7 +118,7 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
         _ => Err(Reject::new(
             404,
             "not_found",
-            "there is /sub/<channel>, /ws, /pub/<channel>, /channels/<channel>, /transports, /healthz and /",
+            "there is /sub/<channel>, /ws, /pub/<channel>, /channels/<channel>, /bayeux, /transports, /healthz and /",
         )),
     }
 }
