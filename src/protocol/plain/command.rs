@@ -130,7 +130,7 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
         _ => Err(Reject::new(
             404,
             "not_found",
-            "there is /sub/<channel>, /ws, /pub/<channel>, /channels/<channel>, /frames, /transports, /healthz and /",
+            "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /channels/<channel>, /frames, /transports, /healthz and /",
         )),
     }
 }
