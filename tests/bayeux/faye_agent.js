@@ -5,7 +5,7 @@ const TRANSPORTS = ["websocket", "eventsource", "long-polling", "cross-origin-lo
 
 export function fayeAgent(Faye) {
   const messages = [], subscriptions = new Map(), waiting = [];
-  let client, handshakes = 0, together = 100;
+  let client, handshakes = 0, together = 8;
 
   // Its promises are not quite promises.
   const settled = (promise) =>
@@ -15,6 +15,8 @@ export function fayeAgent(Faye) {
     subscriptions.set(channel, subscription);
     return settled(subscription);
   };
+  // Few at a time: by polling, what is longer than two kilobytes goes as several requests, which may overtake each other; and
+  // what is not answered within the server's timeout, which is short here, is sent again, and so comes twice.
   const publishTogether = (channel, all) => Promise.all(all.map((data) => settled(client.publish(channel, data))));
 
   return {
@@ -23,8 +25,6 @@ export function fayeAgent(Faye) {
       // It shakes hands by polling, whatever comes after.
       const kept = transport === "websocket" ? ["websocket", "long-polling"] : [transport];
       TRANSPORTS.filter((type) => !kept.includes(type)).forEach((type) => client.disable(type));
-      // What is longer than two kilobytes goes as several requests, which may overtake each other.
-      if (transport !== "websocket") together = 8;
       client.addExtension({
         incoming(message, callback) {
           if (message.channel === "/meta/handshake" && message.successful) handshakes++;

@@ -23,7 +23,7 @@ const { values: options, positionals } = parseArgs({
     "max-interval": { type: "string", default: "5000" },
     timeout: { type: "string", default: "2000" },
     kill: { type: "string", default: "10" },
-    lanes: { type: "string", default: "8" },
+    lanes: { type: "string", default: "4" },
     list: { type: "boolean", default: false },
   },
 });
