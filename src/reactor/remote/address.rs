@@ -16,7 +16,8 @@ const ANSWER_BYTES_MAX: usize = 8 << 10;
 /// A server's address.
 #[derive(Clone, Debug)]
 pub(super) enum Address {
-    Unix(SockAddr),
+    /// The path, which the system may find too long.
+    Unix(String),
     /// Host and port, as in `Host`.
     Http(String),
 }
@@ -34,7 +35,7 @@ impl Address {
     /// `unix:` and a path, or `http://`, host, `:` and port.
     pub(super) fn parse(text: &str) -> Option<Address> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return (!path.is_empty() && !path.contains('\0')).then(|| SockAddr::unix(path).ok().map(Address::Unix))?;
+            return (!path.is_empty() && !path.contains('\0')).then(|| Address::Unix(path.to_string()));
         }
         let authority = text.strip_prefix("http://")?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
@@ -46,7 +47,7 @@ impl Address {
     /// A connection that takes the preface next.
     pub(super) fn dial(&self, patience: Patience) -> io::Result<Socket> {
         let socket = match self {
-            Address::Unix(address) => dial_unix(address, patience)?,
+            Address::Unix(path) => dial_unix(path, patience)?,
             Address::Http(authority) => dial_http(authority)?,
         };
         socket.set_nonblocking(true)?;
@@ -54,14 +55,15 @@ impl Address {
     }
 }
 
-fn dial_unix(address: &SockAddr, patience: Patience) -> io::Result<Socket> {
+fn dial_unix(path: &str, patience: Patience) -> io::Result<Socket> {
+    let address = SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     quiet(&socket)?;
     match patience {
         Patience::Long => socket.set_write_timeout(Some(LIMIT))?,
         Patience::Short => socket.set_nonblocking(true)?,
     }
-    socket.connect(address)?;
+    socket.connect(&address)?;
     Ok(socket)
 }
 
@@ -130,12 +132,10 @@ mod tests {
         for good in ["unix:/run/encke.sock", "http://127.0.0.1:8081", "http://[::1]:80/", "http://localhost:1"] {
             assert!(Address::parse(good).is_some(), "{good}");
         }
-        let long = format!("unix:/{}", "a".repeat(200));
         for bad in [
             "",
             "unix:",
             "unix:/a\0b",
-            &long,
             "http://",
             "http://a",
             "http://:80",
