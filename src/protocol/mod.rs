@@ -5,3 +5,13 @@
 pub(crate) mod bayeux;
 pub(crate) mod framed;
 pub(crate) mod plain;
+
+use serde::Deserialize;
+
+/// A channel, or an array of them: how clients name what they subscribe to, in whichever protocol.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}

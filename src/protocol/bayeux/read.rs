@@ -9,6 +9,7 @@ use crate::base::name::{NAME_BYTES_MAX, Name};
 use crate::base::pattern::Pattern;
 use crate::base::payload::{Message, Parts};
 use crate::http::query;
+use crate::protocol::OneOrMany;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -75,13 +76,6 @@ pub(crate) enum Topic {
     Stars(Arc<str>),
     /// A service: nothing published there ever reaches a subscriber, so nothing is noted.
     Service,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
 }
 
 /// A message's fields. Unknown ones are left alone, as the specification wants it.

@@ -15,6 +15,7 @@ use crate::base::cursor::Since;
 use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::base::payload::Message;
+use crate::protocol::OneOrMany;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -36,13 +37,6 @@ pub(crate) enum What {
     Subscribe { channels: Vec<Name>, since: Since },
     Unsubscribe { channels: Vec<Name> },
     Publish(Message),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
 }
 
 #[derive(Deserialize)]
