@@ -172,7 +172,8 @@ fn what_cannot_be_understood_ends_the_stream_and_nothing_else() {
     frames.message("/a", &"x".repeat(1_001));
     frames.send();
     frames.end();
-    assert_eq!(kept(&mut inspector, "/a"), 1);
+    // Nobody asked for a barrier: the message may still be on its way to its home.
+    eventually("what came before is kept", || (kept(&mut inspector, "/a") == 1).then_some(()));
 
     // The library does not know the bound: what the server ends every connection for is given up, and told.
     let remote = remote(&path);
