@@ -195,6 +195,9 @@ options! {
     bayeux_max_interval_ms: Duration = 20 * SECOND, 100..=DAY;
     /// How many Bayeux sessions there may be at once; further handshakes are refused.
     bayeux_sessions_max: Count = 1_000_000, 1..=100_000_000;
+    /// How many channels a Bayeux session may have by its patterns with stars.
+    /// One whose patterns come to stand for more ends, and its client is told.
+    bayeux_channels_max: Count = 4_096, 1..=65_536;
     /// The channels, written as for `--judge`, where Bayeux clients may publish on any listener.
     bayeux_publish: Text = String::new(), 1..=4_096, zero is "off";
     /// How many events may wait for the host program.

@@ -10,8 +10,12 @@ use std::collections::VecDeque;
 /// an old one gets its events again.
 const SENT_MAX: usize = 16;
 
-/// A position in each of some channels, by the channel's key.
+/// A position in each of some channels, in the order of the channels' keys: a session with a star may have thousands.
 type Positions = Vec<(u32, u64)>;
+
+fn place_of(positions: &Positions, channel: u32) -> Result<usize, usize> {
+    positions.binary_search_by_key(&channel, |(known, _)| *known)
+}
 
 /// For one session.
 #[derive(Debug, Default)]
@@ -27,13 +31,18 @@ pub(super) struct Acks {
 impl Acks {
     /// A subscription begins at this position.
     pub(super) fn begin(&mut self, channel: u32, position: u64) {
-        self.acknowledged.push((channel, position));
+        match place_of(&self.acknowledged, channel) {
+            Ok(place) => self.acknowledged[place].1 = position,
+            Err(place) => self.acknowledged.insert(place, (channel, position)),
+        }
     }
 
     /// A subscription ends: what was not acknowledged of it is not wanted any more.
     pub(super) fn end(&mut self, channel: u32) {
         for positions in self.sent.iter_mut().map(|(_, positions)| positions).chain([&mut self.acknowledged]) {
-            positions.retain(|(known, _)| *known != channel);
+            if let Ok(place) = place_of(positions, channel) {
+                positions.remove(place);
+            }
         }
     }
 
@@ -41,8 +50,8 @@ impl Acks {
     pub(super) fn acknowledge(&mut self, batch: u64) {
         while self.sent.front().is_some_and(|(number, _)| *number <= batch) {
             for (channel, position) in self.sent.pop_front().into_iter().flat_map(|(_, positions)| positions) {
-                if let Some((_, acknowledged)) = self.acknowledged.iter_mut().find(|(known, _)| *known == channel) {
-                    *acknowledged = position;
+                if let Ok(place) = place_of(&self.acknowledged, channel) {
+                    self.acknowledged[place].1 = position;
                 }
             }
         }
@@ -50,16 +59,17 @@ impl Acks {
 
     /// The position behind what was acknowledged of a channel.
     pub(super) fn position(&self, channel: u32) -> Option<u64> {
-        self.acknowledged.iter().find(|(known, _)| *known == channel).map(|(_, position)| *position)
+        place_of(&self.acknowledged, channel).ok().map(|place| self.acknowledged[place].1)
     }
 
     /// A reply is sent, behind which the session stands there; returns its number.
     pub(super) fn sent(&mut self, positions: impl Iterator<Item = (u32, u64)>) -> u64 {
         self.batch += 1;
         let last = self.sent.back().map_or(&self.acknowledged, |(_, positions)| positions);
-        let positions: Positions = positions.collect();
+        let mut positions: Positions = positions.collect();
+        positions.sort_unstable();
         // Most replies bring nothing, and need not be known.
-        if positions.iter().any(|position| !last.contains(position)) {
+        if positions != *last {
             self.sent.push_back((self.batch, positions));
         }
         if self.sent.len() > SENT_MAX {

@@ -268,6 +268,11 @@ impl Engine {
         if self.hub.len() + topics.iter().filter(unknown).count() > self.limits.channels {
             return Outcome::Done(reply.failed(too_many_channels()));
         }
+        let fits = |topic: &Topic| !matches!(topic, Topic::Stars(pattern) if !self.may_watch(slot, pattern));
+        if !topics.iter().all(fits) {
+            let detail = format!("A client has at most {} channels by stars (bayeux_channels_max)", self.limits.star_channels);
+            return Outcome::Done(reply.failed(Fault::new(403, detail)));
+        }
         let place = self.exchange(index).map_or(0, |exchange| exchange.replies.len());
         let asker = self.asker(index, place);
         let mut waiting = 0;

@@ -131,6 +131,7 @@ struct Limits {
     http: http::Limits,
     channels: usize,
     subscriptions: usize,
+    star_channels: usize,
     keep: Keep,
     budget: usize,
     batch_bytes: usize,
@@ -153,6 +154,7 @@ impl Engine {
             },
             channels: share(config.channels_max),
             subscriptions: size(config.subscriptions_max),
+            star_channels: size(config.bayeux_channels_max),
             keep: Keep {
                 messages: size(config.history_messages),
                 bytes: size(config.history_bytes),

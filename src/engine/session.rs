@@ -1,8 +1,9 @@
 //! Bayeux sessions: what outlives a client's connections.
 //!
 //! A session is a subscriber like a connection is: it holds positions, and no message. While its client is away, messages
-//! lie in the rings, and what it has not got lies between its positions and their ends. A session whose place was let go
-//! is **over**: its client is told with the next connect that it is unknown, and shakes hands again.
+//! lie in the rings, and what it has not got lies between its positions and their ends. A session whose place was let go,
+//! or whose patterns stand for more channels than it may have, is **over**: its client is told with the next connect
+//! that it is unknown, and shakes hands again.
 //!
 //! A connection **carries** a session while it holds the session's connect, and knows it; a session knows who carries it.
 //! A WebSocket goes on to carry it between two connects. A session whose connect nobody holds ends by itself after
@@ -30,6 +31,8 @@ pub(super) struct Session {
     ends_at: u32,
     /// The host program has heard of it, or could have: it is told of the end.
     pub(super) noted: bool,
+    /// Its patterns stand for more channels than it may have: it is over.
+    pub(super) overrun: bool,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) carrier: Option<Token>,
     /// The id of the connect that the carrier holds, as JSON.
@@ -108,6 +111,7 @@ impl Sessions {
             timer: Link::default(),
             ends_at: now.low(),
             noted: false,
+            overrun: false,
             subscriptions: Vec::new(),
             carrier: None,
             connect: None,
@@ -247,15 +251,18 @@ impl Engine {
     /// Whether a session has something to be told, be it that it is over.
     pub(super) fn session_has_news(&self, slot: u32) -> bool {
         let mut subscriptions = self.sessions[slot].subscriptions.iter();
-        subscriptions.any(|subscription| subscription.has_news(self.hub[subscription.channel].history.next()))
+        self.sessions[slot].overrun
+            || subscriptions.any(|subscription| subscription.has_news(self.hub[subscription.channel].history.next()))
     }
 
-    /// Whether a session has lost its place in some channel.
+    /// Whether a session has lost its place in some channel, or could not get one.
     pub(super) fn session_is_over(&self, slot: u32) -> bool {
-        self.sessions[slot].subscriptions.iter().any(|subscription| match subscription.position {
-            LOST | ENDED => true,
-            position => position < self.hub[subscription.channel].history.first(),
-        })
+        let session = &self.sessions[slot];
+        session.overrun
+            || session.subscriptions.iter().any(|subscription| match subscription.position {
+                LOST | ENDED => true,
+                position => position < self.hub[subscription.channel].history.first(),
+            })
     }
 
     /// The positions of whoever subscribes to a channel.

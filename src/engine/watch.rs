@@ -155,10 +155,24 @@ impl Engine {
         self.hub.keys().filter(stands).collect()
     }
 
+    /// A session that cannot have one more channel would miss what is said there: it is over instead.
     fn subscribe_watcher(&mut self, now: Tick, slot: u32, key: u32) {
-        if !self.sessions[slot].subscriptions.iter().any(|one| one.channel == key) {
-            self.subscribe_session(now, slot, key);
+        let subscriptions = &self.sessions[slot].subscriptions;
+        if subscriptions.iter().any(|one| one.channel == key) {
+            return;
         }
+        if subscriptions.len() < self.limits.star_channels {
+            self.subscribe_session(now, slot, key);
+        } else if !std::mem::replace(&mut self.sessions[slot].overrun, true)
+            && let Some(index) = self.sessions[slot].carrier.and_then(|token| self.slots.live(token))
+        {
+            self.enqueue(index);
+        }
+    }
+
+    /// Whether a session may have all channels that a pattern stands for, as far as they are known here.
+    pub(super) fn may_watch(&self, slot: u32, pattern: &str) -> bool {
+        self.sessions[slot].subscriptions.len() + self.matching(pattern).len() <= self.limits.star_channels
     }
 
     /// A channel is known here from now on: whoever watches it becomes its subscriber.
@@ -222,7 +236,7 @@ impl Engine {
                 for key in self.matching(pattern) {
                     let known = self.hub[key].role != Role::Waiting;
                     let subscribed = self.sessions[slot].subscriptions.iter().any(|one| one.channel == key);
-                    assert!(subscribed || !known, "session {slot} has {}", self.hub[key].name);
+                    assert!(subscribed || !known || self.sessions[slot].overrun, "session {slot} has {}", self.hub[key].name);
                 }
             }
         }
