@@ -88,6 +88,12 @@ fn eight_threads_publish_flush_and_stop() {
 }
 
 #[test]
+fn a_stop_wakes_those_who_wait_for_events() {
+    run("tests/ffi/stop_wakes.c", &[], &[]);
+    run("tests/ffi/stop_wakes.c", ADDRESS, &[]);
+}
+
+#[test]
 fn it_is_started_and_stopped_a_hundred_times() {
     run("tests/ffi/start_stop.c", &[], &["100"]);
     run("tests/ffi/start_stop.c", ADDRESS, &["20"]);

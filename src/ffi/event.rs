@@ -106,10 +106,17 @@ impl HostSide {
         let listening = server.outbox().filter(|_| log).map(Listening::start);
         HostSide { events, judge: server.judge(), _listening: listening }
     }
+
+    /// The handle is being stopped: a thread of the host that sleeps on the descriptor is to find out.
+    pub(super) fn close(&self) {
+        self.events.close();
+    }
 }
 
 /// A descriptor that polls readable while events wait, for select, poll, epoll and their like. Never read it, never
-/// close it: encke_next_event does the one, encke_stop the other.
+/// close it: encke_next_event does the one, the library the other. From encke_stop on it polls readable for good, so
+/// that a thread that waits there comes and is told ENCKE_ECLOSED; a duplicate of it stays so. It is closed when the
+/// threads that used the handle have ended or use another.
 ///
 /// Returns the descriptor, or ENCKE_EINVAL (a connection has no events), ENCKE_ECHILD, ENCKE_ECLOSED.
 ///

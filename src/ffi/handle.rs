@@ -138,7 +138,10 @@ impl Handle {
         // What a poisoned handle's reactors have not taken, they may never take.
         let limit = if state == POISONED { Duration::ZERO } else { limit };
         let ended = match self.backend() {
-            Backend::Here(here) => lock(&here.server).take().map_or(Ok(()), |server| server.finish(limit)),
+            Backend::Here(here) => {
+                here.host.close();
+                lock(&here.server).take().map_or(Ok(()), |server| server.finish(limit))
+            }
             Backend::Elsewhere(remote) => remote.close(limit),
         };
         Ok(ended?)

@@ -13,11 +13,12 @@
 //! one either takes after the push, or clears before the push and would not have been found so. A host that takes
 //! one event for each poll is served as well: the descriptor stays readable until the queue was found empty.
 
-use super::socket::SEND_FLAGS;
+use super::socket::{self, SEND_FLAGS};
 use crate::base::event::Event;
 use crate::engine::{EventFeed, EventPort, events};
 use socket2::SockRef;
 use std::io::{self, Read};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 /// Makes the queue for at most `places` events: the side that tells, and the host's.
 pub(super) fn outbox(places: u64) -> io::Result<(Outbox, Events)> {
     let (near, far) = UnixStream::pair()?;
+    socket::quiet(SockRef::from(&near))?;
     near.set_nonblocking(true)?;
     far.set_nonblocking(true)?;
     let bell = Arc::new(Bell { near, far, rung: AtomicBool::new(false) });
@@ -84,11 +86,17 @@ impl Events {
         self.bell.ring();
         Some(event)
     }
+
+    /// The host is to take no more. From here on the descriptor polls readable for good, so that whoever sleeps on it
+    /// comes and learns that.
+    pub fn close(&self) {
+        self.bell.close();
+    }
 }
 
 impl AsFd for Events {
-    /// What polls readable while events wait, and never otherwise for longer than until [`Events::next`] has found
-    /// none. Not to be read or written.
+    /// What polls readable while events wait and after [`Events::close`], and never otherwise for longer than until
+    /// [`Events::next`] has found none. Not to be read or written.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.bell.far.as_fd()
     }
@@ -116,6 +124,12 @@ impl Bell {
         while matches!((&self.far).read(&mut bytes), Ok(count) if count == bytes.len()) {}
         self.rung.store(false, Ordering::SeqCst);
         fence(Ordering::SeqCst);
+    }
+
+    /// The end of a stream is readable however often it is read: no other thread can take it from the one that sleeps.
+    fn close(&self) {
+        // It fails if there is nothing left to end.
+        let _ = self.near.shutdown(Shutdown::Write);
     }
 }
 
@@ -184,6 +198,18 @@ mod tests {
         outbox.push_failure("why");
         assert!(is_readable(&events, Duration::ZERO));
         assert_eq!(events.next().map(|event| event.kind), Some(EventKind::Failed));
+    }
+
+    #[test]
+    fn after_the_end_the_descriptor_stays_readable_whoever_looks() {
+        let (outbox, events) = outbox(1).expect("a pair");
+        events.close();
+        for _ in 0..3 {
+            assert!(is_readable(&events, Duration::ZERO));
+            assert!(events.next().is_none());
+        }
+        assert!(outbox.push(Event::log("1")), "a reactor that still runs is not hurt");
+        assert!(is_readable(&events, Duration::ZERO));
     }
 
     #[test]

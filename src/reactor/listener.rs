@@ -317,7 +317,7 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use super::{Socket, io};
+    use super::{SockRef, Socket, io, socket};
 
     /// Elsewhere the option exists and means that the last to listen gets everything.
     pub(super) const SHARED_PORTS: bool = false;
@@ -330,8 +330,7 @@ mod system {
     /// Sets what a connection may not have inherited. That fails if the peer has gone, which the first
     /// read will tell, and for `TCP_NODELAY` on a socket in the file system, which has no need of it.
     pub(super) fn equip(connection: &Socket) {
-        #[cfg(target_vendor = "apple")]
-        let _ = connection.set_nosigpipe(true);
+        let _ = socket::quiet(SockRef::from(connection));
         let _ = connection.set_tcp_nodelay(true);
     }
 }

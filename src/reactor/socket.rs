@@ -156,11 +156,18 @@ pub(super) fn send(socket: &Socket, [first, second]: [&[u8]; 2]) -> io::Result<u
     }
 }
 
-/// A peer that has gone must not kill the process; Apple's systems have an option of the socket for that.
+/// A peer that has gone must not kill the process. Apple's systems know no such flag: see [`quiet`].
 #[cfg(not(target_vendor = "apple"))]
 pub(super) const SEND_FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(super) const SEND_FLAGS: libc::c_int = 0;
+
+/// To be called for each socket that is sent on, where an option of the socket does what [`SEND_FLAGS`] does elsewhere.
+pub(super) fn quiet(_socket: SockRef<'_>) -> io::Result<()> {
+    #[cfg(target_vendor = "apple")]
+    _socket.set_nosigpipe(true)?;
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {

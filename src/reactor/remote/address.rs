@@ -2,7 +2,7 @@
 //! first byte; on a private listener HTTP is asked for it first.
 
 use super::super::socket;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::io::{self, Read};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ impl Address {
 fn dial_unix(path: &str, patience: Patience) -> io::Result<Socket> {
     let address = SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    quiet(&socket)?;
+    socket::quiet(SockRef::from(&socket))?;
     match patience {
         Patience::Long => socket.set_write_timeout(Some(LIMIT))?,
         Patience::Short => socket.set_nonblocking(true)?,
@@ -81,7 +81,7 @@ fn dial_http(authority: &str) -> io::Result<Socket> {
 /// Connects and asks for a framed stream; an answer that is none is an error with its first line.
 fn upgrade(address: SocketAddr, authority: &str) -> io::Result<Socket> {
     let mut socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    quiet(&socket)?;
+    socket::quiet(SockRef::from(&socket))?;
     socket.connect_timeout(&address.into(), LIMIT)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_write_timeout(Some(LIMIT))?;
@@ -110,17 +110,6 @@ fn upgrade(address: SocketAddr, authority: &str) -> io::Result<Socket> {
     }
     let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_string();
     Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("the server answers {line:?}; is this its private listener?")))
-}
-
-/// Elsewhere than on Linux, what keeps a send from raising SIGPIPE is an option of the socket.
-#[cfg(target_vendor = "apple")]
-fn quiet(socket: &Socket) -> io::Result<()> {
-    socket.set_nosigpipe(true)
-}
-
-#[cfg(not(target_vendor = "apple"))]
-fn quiet(_: &Socket) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
