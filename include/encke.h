@@ -252,7 +252,7 @@ int32_t encke_publish(const encke *encke, const char *channel, size_t channel_le
 int32_t encke_publish_with(const encke *encke, const encke_message *message);
 
 /**
- * Publishes count messages, from the first on.
+ * Publishes count messages, from the first on; a list of 1 GiB at most.
  *
  * Returns how many were taken; encke_last_error says why not all. If none was: a code, as encke_publish.
  */
@@ -262,7 +262,7 @@ ptrdiff_t encke_publish_many(const encke *encke, const encke_message *messages, 
  * Publishes messages packed into one buffer, one behind the other; numbers are little-endian:
  * channel_len u16, content_type_len u8, event_len u8, data_len u32, channel, content type, event, data.
  * With neither type nor event that is: channel_len u32, data_len u32, channel, data. One call, and one text to
- * build, are what a batch costs in languages where a call is dear.
+ * build (1 GiB at most), are what a batch costs in languages where a call is dear.
  *
  * Returns how many were taken; encke_last_error says why not all. If none was: a code, as encke_publish.
  */
@@ -270,7 +270,7 @@ ptrdiff_t encke_publish_packed(const encke *encke, const char *buffer, size_t le
 
 /**
  * Publishes the texts in buffer that separator (a byte, such as 10 for lines) ends, all to one channel. A text
- * behind the last separator counts; nothing behind it does not.
+ * behind the last separator counts; nothing behind it does not. A buffer has 1 GiB at most.
  *
  * Returns how many were taken; encke_last_error says why not all. If none was: a code, as encke_publish.
  */

@@ -33,21 +33,22 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char, len: usize, max: usize, wh
     std::str::from_utf8(bytes).map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
 }
 
-/// Lends `count` values at `pointer`.
+/// Lends `count` values at `pointer`, `max` bytes of them at most.
 ///
 /// # Safety
-/// `pointer` points to `count` values of `T` for as long as the result is used.
-pub(super) unsafe fn values<'a, T>(pointer: *const T, count: usize, what: &str) -> Result<&'a [T], Failure> {
+/// `pointer` points to `count` values of `T` for as long as the result is used, if `count` is not too large.
+pub(super) unsafe fn values<'a, T>(pointer: *const T, count: usize, max: usize, what: &str) -> Result<&'a [T], Failure> {
+    let count_max = max / size_of::<T>();
+    if count > count_max {
+        return Err(Failure::invalid(format!("{what} are {count}, at most {count_max} are taken")));
+    }
     if count == 0 {
         return Ok(&[]);
     }
     if pointer.is_null() || !pointer.is_aligned() {
         return Err(Failure::invalid(format!("{what} is a null pointer or not aligned")));
     }
-    if count > isize::MAX as usize / size_of::<T>() {
-        return Err(Failure::invalid(format!("{what} cannot be {count}")));
-    }
-    // SAFETY: not null, aligned, no longer than memory, and readable as the caller promises.
+    // SAFETY: not null, aligned, and readable as the caller promises.
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 

@@ -14,8 +14,8 @@ use std::ffi::c_char;
 
 /// No message is longer, whatever body_bytes_max says; a longer one is surely a mistake, and is not even looked at.
 const DATA_BYTES_MAX: usize = 1 << 30;
-/// The longest text of several messages, in bytes.
-const BATCH_BYTES_MAX: usize = isize::MAX as usize;
+/// The longest text or list of several messages, in bytes: as with one, a larger number is surely no length.
+const BATCH_BYTES_MAX: usize = 1 << 30;
 
 /// A message, all of it lent for the call. The lengths say how long each text is; 0 for none.
 #[repr(C)]
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn encke_publish(
 pub unsafe extern "C" fn encke_publish_with(encke: *const encke, message: *const encke_message) -> i32 {
     guard::with(encke, |handle| {
         // SAFETY: lent by the caller for this call.
-        let messages = unsafe { lent::values(message, 1, "message") }?;
+        let messages = unsafe { lent::values(message, 1, BATCH_BYTES_MAX, "message") }?;
         for message in messages {
             // SAFETY: as above.
             handle.backend().publish(&unsafe { parts(message) }?)?;
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn encke_publish_with(encke: *const encke, message: *const
     })
 }
 
-/// Publishes count messages, from the first on.
+/// Publishes count messages, from the first on; a list of 1 GiB at most.
 ///
 /// Returns how many were taken; encke_last_error says why not all. If none was: a code, as encke_publish.
 ///
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn encke_publish_with(encke: *const encke, message: *const
 pub unsafe extern "C" fn encke_publish_many(encke: *const encke, messages: *const encke_message, count: usize) -> isize {
     guard::with(encke, |handle| {
         // SAFETY: lent by the caller for this call.
-        let messages = unsafe { lent::values(messages, count, "messages") }?;
+        let messages = unsafe { lent::values(messages, count, BATCH_BYTES_MAX, "messages") }?;
         // SAFETY: as above.
         publish_all(handle.backend(), messages.iter().map(|message| unsafe { parts(message) }))
     })
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn encke_publish_many(encke: *const encke, messages: *cons
 /// Publishes messages packed into one buffer, one behind the other; numbers are little-endian:
 /// channel_len u16, content_type_len u8, event_len u8, data_len u32, channel, content type, event, data.
 /// With neither type nor event that is: channel_len u32, data_len u32, channel, data. One call, and one text to
-/// build, are what a batch costs in languages where a call is dear.
+/// build (1 GiB at most), are what a batch costs in languages where a call is dear.
 ///
 /// Returns how many were taken; encke_last_error says why not all. If none was: a code, as encke_publish.
 ///
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn encke_publish_packed(encke: *const encke, buffer: *cons
 }
 
 /// Publishes the texts in buffer that separator (a byte, such as 10 for lines) ends, all to one channel. A text
-/// behind the last separator counts; nothing behind it does not.
+/// behind the last separator counts; nothing behind it does not. A buffer has 1 GiB at most.
 ///
 /// Returns how many were taken; encke_last_error says why not all. If none was: a code, as encke_publish.
 ///

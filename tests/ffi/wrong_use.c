@@ -44,6 +44,8 @@ static void arguments(encke *server)
     IS(encke_publish(server, TEXT("/a"), "x", SIZE_MAX), ENCKE_EINVAL);
     IS(encke_publish_split(server, TEXT("/a"), "x", SIZE_MAX, '\n'), ENCKE_EINVAL);
     IS(encke_publish_packed(server, "x", SIZE_MAX), ENCKE_EINVAL);
+    IS(encke_publish_split(server, TEXT("/a"), "x", (size_t)4 << 30, '\n'), ENCKE_EINVAL);
+    IS(encke_publish_packed(server, "\2\0\0\0\1\0\0\0/ax", (size_t)4 << 30), ENCKE_EINVAL);
     IS(encke_publish_packed(server, TEXT("\2\0\0\0")), ENCKE_EINVAL);
     IS(encke_publish_packed(server, TEXT("\2\0\0\0\377\377\377\377/ax")), ENCKE_EINVAL);
     IS(encke_publish_packed(server, NULL, 0), 0);
@@ -60,6 +62,7 @@ static void arguments(encke *server)
     IS(encke_publish_many(server, NULL, 2), ENCKE_EINVAL);
     IS(encke_publish_many(server, NULL, 0), 0);
     IS(encke_publish_many(server, messages, SIZE_MAX), ENCKE_EINVAL);
+    IS(encke_publish_many(server, messages, (size_t)4 << 30), ENCKE_EINVAL);
     IS(encke_publish_many(server, messages, 2), 1);
     MUST(strlen(encke_last_error()) > 0);
     IS(encke_publish_many(server, messages + 1, 1), ENCKE_EINVAL);
