@@ -42,12 +42,21 @@ static void with_a_socket(encke *server)
     IS(encke_stop(server, PATIENCE_MS), ENCKE_OK);
 }
 
-/* Its copies of the parent's descriptors must not keep the parent's connections open. */
-static void lives_until_told(encke *server)
+/* A child that lives until told[1] is closed. Its copies of descriptors must not keep the parent's connections open. */
+static pid_t one_that_lives(int told[2])
 {
-    (void)server;
-    char byte;
-    MUST(read(STDIN_FILENO, &byte, 1) == 0);
+    MUST(pipe(told) == 0);
+    pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        end_in_time();
+        close(told[1]);
+        char byte;
+        MUST(read(told[0], &byte, 1) == 0);
+        _exit(0);
+    }
+    close(told[0]);
+    return child;
 }
 
 int main(void)
@@ -63,16 +72,7 @@ int main(void)
 
     /* A child that lives on holds copies of all descriptors; the stop must be seen all the same. */
     int told[2];
-    MUST(pipe(told) == 0);
-    pid_t child = fork();
-    MUST(child >= 0);
-    if (child == 0) {
-        end_in_time();
-        dup2(told[0], STDIN_FILENO), close(told[0]), close(told[1]);
-        lives_until_told(server);
-        _exit(0);
-    }
-    close(told[0]);
+    pid_t child = one_that_lives(told);
     int port = port_of(server);
     IS(encke_stop(server, 500), ENCKE_OK);
     char rest[4096];
@@ -108,8 +108,17 @@ int main(void)
     IS(encke_flush(connected, PATIENCE_MS), ENCKE_OK);
     IS(child_of(with_a_socket, connected), 0);
     IS(encke_publish(connected, TEXT("/a"), TEXT("the last")), ENCKE_OK);
+
+    /* A stopped connection is over for the server though a child lives on with a copy of it; the reader stays. */
+    child = one_that_lives(told);
     IS(encke_stop(connected, PATIENCE_MS), ENCKE_OK);
     await(reader, "data: the last", seen, sizeof seen);
+    do {
+        IS(encke_flush(server, PATIENCE_MS), ENCKE_OK);
+        MUST(encke_stats(server, seen, sizeof seen) > 0);
+    } while (strstr(seen, "\"connections\":1,") == NULL);
+    close(told[1]);
+    MUST(waitpid(child, &status, 0) == child && status == 0);
     IS(encke_stop(server, PATIENCE_MS), ENCKE_OK);
     return 0;
 }

@@ -21,7 +21,7 @@ use crate::base::random::Random;
 use crate::base::time::Tick;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Condvar, Mutex};
@@ -79,6 +79,12 @@ struct Link {
     full: bool,
     /// Bytes of answers that are not whole yet.
     inbox: Vec<u8>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        socket::end(SockRef::from(&self.socket));
+    }
 }
 
 /// Frames on their way.
