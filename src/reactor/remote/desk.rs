@@ -27,6 +27,8 @@ pub(super) struct Desk {
     /// The writer sleeps and wants to be woken for the next message.
     asleep: bool,
     stopped: bool,
+    /// The writer is gone.
+    ended: bool,
     waiting: Vec<Waiting>,
     tickets: u64,
     /// The count of the flush that is the last frame of `bytes`, if one is.
@@ -165,6 +167,16 @@ impl Desk {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// The writer goes, for whatever reason.
+    pub(super) fn end(&mut self) {
+        self.stop();
+        self.ended = true;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Tells those of the waiting that `whom` picks what is known; that is told then, if there is anybody.

@@ -25,6 +25,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use writer::Writer;
 
+/// How long a thread that is told to end is waited for: long enough for any that only has to wake up.
+const END_LIMIT: Duration = Duration::from_millis(200);
+
 /// Publishes into a server elsewhere. Closes at once when it is dropped.
 #[derive(Debug)]
 pub struct Remote {
@@ -138,11 +141,19 @@ impl Remote {
         first
     }
 
+    /// Tells the thread to end, and waits for that unless it is in the middle of a connect, where it hears nothing: then it
+    /// ends as soon as it does.
     fn end(&self) {
-        self.shared.desk().stop();
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let mut desk = self.shared.desk();
+        desk.stop();
+        self.shared.told.notify_all();
         self.shared.wake();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
+        let waited = self.shared.told.wait_timeout_while(desk, END_LIMIT, |desk| !desk.has_ended());
+        desk = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let has_ended = desk.has_ended();
+        drop(desk);
+        if has_ended && thread.join().is_err() {
             log::error!("a publisher's thread panicked");
         }
     }
@@ -162,5 +173,49 @@ impl From<Outcome> for Result<(), Error> {
             Outcome::Lost(text) => Err(Error::Lost(text)),
             Outcome::Closed => Err(Error::Closed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{self, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    /// Reads a request for a framed stream on the next connection.
+    fn asked(listener: &TcpListener) -> TcpStream {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        let mut request = Vec::new();
+        let mut byte = [0];
+        while !request.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).expect("a request");
+            request.push(byte[0]);
+        }
+        stream
+    }
+
+    /// Closes a publisher whose thread waits for a server that took its connection and does not answer. Says whether it
+    /// still waited when that returned.
+    fn closes_before_its_thread() -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("bound"));
+        let connected = thread::scope(|scope| {
+            let connecting = scope.spawn(|| Remote::connect(&address));
+            let _ = asked(&listener).write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+            connecting.join().expect("no panic")
+        });
+        let Ok(remote) = connected else { return false };
+        // Its first connection has ended, and this is the next.
+        let mut silent = asked(&listener);
+        assert!(matches!(remote.close(Duration::ZERO), Ok(()) | Err(Error::TimedOut)));
+        silent.set_nonblocking(true).expect("a socket");
+        matches!(silent.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    #[test]
+    fn a_close_does_not_wait_for_a_server_that_does_not_answer() {
+        // On a machine that is busy enough a second may be over before anything is done.
+        assert!((0..10).any(|_| closes_before_its_thread()));
     }
 }

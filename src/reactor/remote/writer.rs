@@ -103,7 +103,7 @@ struct Farewell(Arc<Shared>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        self.0.desk().stop();
+        self.0.desk().end();
         self.0.told.notify_all();
     }
 }
