@@ -1,5 +1,6 @@
 /* What a child finds of its parent's handles, and that the parent notices nothing of its child. */
 #include "check.h"
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static int child_of(void (*life)(encke *), encke *server)
@@ -16,6 +17,26 @@ static int child_of(void (*life)(encke *), encke *server)
     return status;
 }
 
+static const char OPTIONS[] = "{\"listen\":\"127.0.0.1:0\",\"reactors\":1,\"events\":\"log\"}";
+
+/* A connection that cannot be accepted, since there is no descriptor left, is a line of the log. */
+static void hears_the_log(encke *server)
+{
+    struct rlimit before, none;
+    MUST(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before, none.rlim_cur = 3;
+    int port = port_of(server), client = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    MUST(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    MUST(connect(client, (struct sockaddr *)&address, sizeof address) == 0);
+    encke_event event;
+    next_event(server, ENCKE_EVENT_LOG, &event);
+    MUST(memmem(event.data, event.data_len, TEXT("cannot accept connections")));
+    encke_event_free(&event);
+    MUST(setrlimit(RLIMIT_NOFILE, &before) == 0 && close(client) == 0);
+}
+
 static void without_a_socket(encke *server)
 {
     char text[4096];
@@ -28,8 +49,9 @@ static void without_a_socket(encke *server)
     IS(encke_stop(server, 1000), ENCKE_OK);
     IS(encke_publish(server, TEXT("/a"), TEXT("child")), ENCKE_ECLOSED);
     /* A server of the child's own, with the same options. */
-    encke *own = start("{\"listen\":\"127.0.0.1:0\",\"reactors\":1}");
+    encke *own = start(OPTIONS);
     IS(encke_publish(own, TEXT("/a"), TEXT("child's")), ENCKE_OK);
+    hears_the_log(own);
     IS(encke_stop(own, PATIENCE_MS), ENCKE_OK);
 }
 
@@ -62,7 +84,8 @@ static pid_t one_that_lives(int told[2])
 int main(void)
 {
     char seen[65536], path[64], options[256];
-    encke *server = start("{\"listen\":\"127.0.0.1:0\",\"reactors\":1}");
+    encke *server = start(OPTIONS);
+    hears_the_log(server);
     int reader = subscribe(port_of(server), "/a", "transport=sse");
     await(reader, "text/event-stream", seen, sizeof seen);
     IS(child_of(without_a_socket, server), 0);
