@@ -10,10 +10,16 @@
  *
  * Link with -lencke. Calls return 0 (or a count) on success and a negative encke_code on failure; encke_last_error
  * has the detail. All texts are given with their length and need no NUL. A handle may be used from any number of
- * threads at once; encke_start, encke_flush and encke_stop are the only calls that may block. No thread of the
- * library ever runs code of the host: what the host must hear it pulls (encke_event_fd, encke_next_event).
+ * threads at once, but not in a signal handler; encke_start, encke_connect, encke_flush and encke_stop are the only
+ * calls that may block. No thread of the library ever runs code of the host: what the host must hear it pulls
+ * (encke_event_fd, encke_next_event).
+ *
  * A handle does not survive fork: in the child it answers ENCKE_ECHILD, or goes over to the server's control
- * socket if the option control names one.
+ * socket if the option control names one. So does a handle of encke_connect. The first call of such a child connects,
+ * as encke_connect does, and answers ENCKE_ESYSTEM if nobody listens there.
+ *
+ * Whatever a call returns by its own text: any call answers ENCKE_EPANIC after a defect of the library, and one with a
+ * handle ENCKE_EINVAL if it is none, ENCKE_ECLOSED if it was stopped.
  *
  * Made from src/ffi by "UPDATE=1 cargo test --test header"; do not edit. The constants are enums and no text is
  * conditional, so that PHP's FFI and Python's cffi read the same text (encke_cdef).
@@ -173,7 +179,7 @@ const char *encke_cdef(void);
  *
  * options: a JSON object of options_len bytes, with names of the option table ("encke serve --help", underscores for
  * dashes); values are texts, whole numbers, false for off, or lists of texts. None (options_len 0) are the defaults. The
- * private listener is off unless asked for. Unlike any other call, this one may take a few milliseconds.
+ * private listener is off unless asked for.
  * out: the handle, to be ended with encke_stop. The same options once more in this process are the same server; it
  * ends when it was stopped as often as it was started.
  *
@@ -190,10 +196,11 @@ int32_t encke_start(const char *options,
  * address: "unix:" and the path of the server's control socket, or "http://" and host and port of its private listener,
  * address_len bytes.
  * out: the handle, to be ended with encke_stop. All calls that publish, and encke_flush, are the same as for a server in
- * this process. It connects anew when the connection breaks, keeps what was not yet sent, and says with the
- * next encke_flush if something may be lost. It works in a child after fork.
+ * this process. It connects anew when the connection breaks, keeps what was not yet sent (8 MiB, then ENCKE_EAGAIN), and
+ * says with the next encke_flush if something may be lost. It works in a child after fork. May block for seconds where a
+ * name has to be looked up or the server does not answer.
  *
- * Returns 0, ENCKE_ESYSTEM (nobody listens there), ENCKE_EINVAL.
+ * Returns 0, ENCKE_ESYSTEM (nobody listens there, or it is no private listener), ENCKE_EINVAL.
  */
 int32_t encke_connect(const char *address,
                       size_t address_len,
@@ -214,7 +221,8 @@ int32_t encke_flush(const encke *encke, uint32_t ms);
  * Ends the handle: waits until what was published is taken, lets answers under way finish, ends all threads.
  *
  * ms: for how long at most all of that may take, in milliseconds; then connections are cut. Blocks. The handle is gone
- * whatever is returned, unless it was started more often than stopped. In a child after fork it only lets go.
+ * whatever is returned, unless it was started more often than stopped. In a child after fork it only lets go of what is
+ * the parent's.
  *
  * Returns 0, ENCKE_ETIMEDOUT or another code of encke_flush (it has ended all the same), ENCKE_ECLOSED (it had been
  * stopped), ENCKE_EINVAL.

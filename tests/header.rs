@@ -21,10 +21,16 @@ const USAGE: &str = r#"/*
  *
  * Link with -lencke. Calls return 0 (or a count) on success and a negative encke_code on failure; encke_last_error
  * has the detail. All texts are given with their length and need no NUL. A handle may be used from any number of
- * threads at once; encke_start, encke_flush and encke_stop are the only calls that may block. No thread of the
- * library ever runs code of the host: what the host must hear it pulls (encke_event_fd, encke_next_event).
+ * threads at once, but not in a signal handler; encke_start, encke_connect, encke_flush and encke_stop are the only
+ * calls that may block. No thread of the library ever runs code of the host: what the host must hear it pulls
+ * (encke_event_fd, encke_next_event).
+ *
  * A handle does not survive fork: in the child it answers ENCKE_ECHILD, or goes over to the server's control
- * socket if the option control names one.
+ * socket if the option control names one. So does a handle of encke_connect. The first call of such a child connects,
+ * as encke_connect does, and answers ENCKE_ESYSTEM if nobody listens there.
+ *
+ * Whatever a call returns by its own text: any call answers ENCKE_EPANIC after a defect of the library, and one with a
+ * handle ENCKE_EINVAL if it is none, ENCKE_ECLOSED if it was stopped.
  *
  * Made from src/ffi by "UPDATE=1 cargo test --test header"; do not edit. The constants are enums and no text is
  * conditional, so that PHP's FFI and Python's cffi read the same text (encke_cdef).

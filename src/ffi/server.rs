@@ -18,7 +18,7 @@ const ADDRESS_BYTES_MAX: usize = 4096;
 ///
 /// options: a JSON object of options_len bytes, with names of the option table ("encke serve --help", underscores for
 /// dashes); values are texts, whole numbers, false for off, or lists of texts. None (options_len 0) are the defaults. The
-/// private listener is off unless asked for. Unlike any other call, this one may take a few milliseconds.
+/// private listener is off unless asked for.
 /// out: the handle, to be ended with encke_stop. The same options once more in this process are the same server; it
 /// ends when it was stopped as often as it was started.
 ///
@@ -60,10 +60,11 @@ fn address_text(addresses: &Addresses) -> String {
 /// address: "unix:" and the path of the server's control socket, or "http://" and host and port of its private listener,
 /// address_len bytes.
 /// out: the handle, to be ended with encke_stop. All calls that publish, and encke_flush, are the same as for a server in
-/// this process. It connects anew when the connection breaks, keeps what was not yet sent, and says with the
-/// next encke_flush if something may be lost. It works in a child after fork.
+/// this process. It connects anew when the connection breaks, keeps what was not yet sent (8 MiB, then ENCKE_EAGAIN), and
+/// says with the next encke_flush if something may be lost. It works in a child after fork. May block for seconds where a
+/// name has to be looked up or the server does not answer.
 ///
-/// Returns 0, ENCKE_ESYSTEM (nobody listens there), ENCKE_EINVAL.
+/// Returns 0, ENCKE_ESYSTEM (nobody listens there, or it is no private listener), ENCKE_EINVAL.
 ///
 /// # Safety
 /// address points to address_len bytes, out to a pointer.
@@ -108,7 +109,8 @@ pub unsafe extern "C" fn encke_flush(encke: *const encke, ms: u32) -> i32 {
 /// Ends the handle: waits until what was published is taken, lets answers under way finish, ends all threads.
 ///
 /// ms: for how long at most all of that may take, in milliseconds; then connections are cut. Blocks. The handle is gone
-/// whatever is returned, unless it was started more often than stopped. In a child after fork it only lets go.
+/// whatever is returned, unless it was started more often than stopped. In a child after fork it only lets go of what is
+/// the parent's.
 ///
 /// Returns 0, ENCKE_ETIMEDOUT or another code of encke_flush (it has ended all the same), ENCKE_ECLOSED (it had been
 /// stopped), ENCKE_EINVAL.
