@@ -200,7 +200,7 @@ options! {
     bayeux_channels_max: Count = 4_096, 1..=65_536;
     /// The channels, written as for `--judge`, where Bayeux clients may publish on any listener.
     bayeux_publish: Text = String::new(), 1..=4_096, zero is "off";
-    /// How many events may wait for the host program.
+    /// How many events may wait for the host program; of what clients publish to it, 64 MiB besides.
     events_max: Count = 65_536, 1..=16_777_216;
     /// The path of a WebSocket that gives back what it is sent, for conformance suites.
     echo: Text = String::new(), 1..=255, zero is "off";

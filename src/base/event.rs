@@ -128,6 +128,11 @@ impl Event {
         }
     }
 
+    /// The bytes of a client's that it alone keeps: what was published, and who says so.
+    pub fn bytes(&self) -> usize {
+        self.message().map_or(0, |message| message.data().len() + self.request().len())
+    }
+
     /// Who asks or publishes, as JSON; empty where the host was told before or nobody does.
     pub fn request(&self) -> &str {
         self.request.as_deref().unwrap_or_default()

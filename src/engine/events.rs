@@ -4,6 +4,8 @@
 //! by the queue, so that several can be taken at once or none, and so that the queue has memory only for what waits
 //! in it. Who sleeps at the other end, and how it is woken, is the reactor's concern.
 //!
+//! What clients publish is bounded in bytes besides, or a few thousand strangers could fill the memory of a host that is busy.
+//!
 //! Invariants: a place is taken before its event is pushed, and given back after its event was taken. An event is
 //! either taken once or counted as missed once; the count is told before any later event.
 
@@ -12,11 +14,14 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+/// Bytes of what clients published that may wait; one batch always fits where none does.
+const BYTES_MAX: usize = 64 << 20;
+
 /// Makes a queue for at most `places` events.
 pub fn events(places: u64) -> (EventPort, EventFeed) {
     let (push, take) = unbounded();
     let places = usize::try_from(places).unwrap_or(usize::MAX);
-    let tally = Arc::new(Tally { places, taken: AtomicUsize::new(0), missed: AtomicU64::new(0) });
+    let tally = Arc::new(Tally { places, taken: AtomicUsize::new(0), bytes: AtomicUsize::new(0), missed: AtomicU64::new(0) });
     (EventPort { push, tally: tally.clone() }, EventFeed { take, tally })
 }
 
@@ -24,6 +29,7 @@ pub fn events(places: u64) -> (EventPort, EventFeed) {
 struct Tally {
     places: usize,
     taken: AtomicUsize,
+    bytes: AtomicUsize,
     missed: AtomicU64,
 }
 
@@ -37,7 +43,7 @@ pub struct EventPort {
 impl EventPort {
     /// Tells an event, or counts it as missed. Says whether it was told.
     pub fn tell(&self, event: Event) -> bool {
-        let told = self.offer([event]);
+        let told = self.take_places(1, event.bytes()) && self.push.send(event).is_ok();
         if !told {
             self.miss();
         }
@@ -50,9 +56,9 @@ impl EventPort {
     }
 
     /// Tells all of these events or none. Those that were not told are the caller's to speak for.
-    pub fn offer(&self, events: impl IntoIterator<Item = Event, IntoIter: ExactSizeIterator>) -> bool {
-        let mut events = events.into_iter();
-        self.take_places(events.len()) && events.all(|event| self.push.send(event).is_ok())
+    pub fn offer(&self, events: Vec<Event>) -> bool {
+        let bytes = events.iter().map(Event::bytes).sum();
+        self.take_places(events.len(), bytes) && events.into_iter().all(|event| self.push.send(event).is_ok())
     }
 
     /// Tells the one event for which there is always room: that the server fails.
@@ -62,9 +68,20 @@ impl EventPort {
         let _ = self.push.send(event);
     }
 
-    fn take_places(&self, count: usize) -> bool {
-        let fits = |taken: usize| taken.checked_add(count).filter(|&sum| sum <= self.tally.places);
-        self.tally.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).is_ok()
+    fn take_places(&self, count: usize, bytes: usize) -> bool {
+        let take = |from: &AtomicUsize, fits: &dyn Fn(usize) -> Option<usize>| {
+            from.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).is_ok()
+        };
+        let tally = &self.tally;
+        if !take(&tally.taken, &|taken| taken.checked_add(count).filter(|&sum| sum <= tally.places)) {
+            return false;
+        }
+        // An event that keeps nothing of a client's is told however much of that waits.
+        let fits = take(&tally.bytes, &|held| held.checked_add(bytes).filter(|&sum| held == 0 || bytes == 0 || sum <= BYTES_MAX));
+        if !fits {
+            tally.taken.fetch_sub(count, Ordering::AcqRel);
+        }
+        fits
     }
 }
 
@@ -86,6 +103,7 @@ impl EventFeed {
         }
         let event = self.take.try_recv().ok()?;
         self.tally.taken.fetch_sub(1, Ordering::AcqRel);
+        self.tally.bytes.fetch_sub(event.bytes(), Ordering::AcqRel);
         Some(event)
     }
 }
@@ -94,6 +112,7 @@ impl EventFeed {
 mod tests {
     use super::*;
     use crate::base::event::EventKind;
+    use crate::base::payload::{Message, Parts};
 
     fn text(event: &Event) -> String {
         String::from_utf8_lossy(event.data()).into_owned()
@@ -119,11 +138,32 @@ mod tests {
     fn several_are_offered_whole_or_not_at_all_and_nobody_misses_them() {
         let (port, feed) = events(3);
         assert!(port.tell(Event::log("1")));
-        assert!(!port.offer(["a", "b", "c"].map(Event::log)));
-        assert!(port.offer(["a", "b"].map(Event::log)));
-        assert!(port.offer([]), "nothing fits always");
+        assert!(!port.offer(["a", "b", "c"].map(Event::log).into()));
+        assert!(port.offer(["a", "b"].map(Event::log).into()));
+        assert!(port.offer(vec![]), "nothing fits always");
         let all: Vec<String> = std::iter::from_fn(|| feed.next()).map(|event| text(&event)).collect();
         assert_eq!(all, ["1", "a", "b"]);
+    }
+
+    #[test]
+    fn what_clients_published_is_bounded_in_bytes() {
+        let message = |len: usize| {
+            let data = vec![0; len];
+            let parts = Parts { channel: "/a", content_type: "", event: "", data: &data, unix_ms: 0 };
+            Message::new(&parts).unwrap()
+        };
+        let published = |message: &Message| Event::publish(1, message.clone(), "{}".into());
+        let (port, feed) = events(1_000);
+        let half = message(BYTES_MAX / 2 - 2);
+        assert!(port.tell(published(&half)) && port.tell(published(&half)));
+        assert!(!port.offer(vec![published(&message(0))]), "there is no byte left");
+        assert!(port.tell(Event::gone(1)), "which needs none");
+        assert_eq!(feed.next().unwrap().kind, EventKind::Publish);
+        assert!(port.offer(vec![published(&half)]), "what was taken is free again");
+        while feed.next().is_some() {}
+        let large = message(BYTES_MAX + 1);
+        assert!(port.tell(published(&large)), "one fits always");
+        assert!(!port.offer(vec![published(&large)]));
     }
 
     #[test]

@@ -350,7 +350,8 @@ impl Engine {
     /// Gives the host what `client` published, all of it or, without room, nothing.
     pub(super) fn offer_to_host(&mut self, client: u64, messages: Vec<Message>, who: &Arc<str>) -> bool {
         let Some(port) = self.host.port.as_ref() else { return false };
-        let given = port.offer(messages.into_iter().map(|message| Event::publish(client, message, who.clone())));
+        let events = messages.into_iter().map(|message| Event::publish(client, message, who.clone())).collect();
+        let given = port.offer(events);
         self.host.rings |= given;
         given
     }
