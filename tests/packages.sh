@@ -14,6 +14,13 @@ packaged() {
     as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"
 }
 
+# What environments of Python's are made with: Debian has it apart from Python.
+environments() {
+    packaged python3 python3 python3-venv || return
+    python3 -c 'import ensurepip' 2>/dev/null && return
+    as_root apt-get update -q && as_root apt-get install -qy --no-install-recommends python3-venv
+}
+
 # A browser, and the library that tests drive it with; it brings no browser of its own. From the repository's root.
 browser() {
     packaged chromium chromium && packaged npm nodejs npm || return

@@ -4,8 +4,11 @@
 #   tests/autobahn/run.sh --small      without compressed messages of 64 KiB and more, about one
 #   tests/autobahn/run.sh '9.*' 1.1.1  these alone
 #   UPDATE=1 tests/autobahn/run.sh     keeps what is found now
+#   ENCKE_BINARY=…/encke tests/autobahn/run.sh    a binary that was built already
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+. tests/packages.sh
 
 # A runner for Autobahn's case files, which were written for a Python that is no more.
 RUNNER=kosoku==0.1.0
@@ -18,15 +21,10 @@ LARGE=({12,13}.'*'.{9,10,14,15,16,17,18})
 OPTIONS=(--listen 127.0.0.1:0 --private 127.0.0.1:0 --echo /echo --heartbeat off
     --body-bytes-max 17MiB --history-bytes 18MiB --history-budget 18MiB)
 
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
 # The runner, in a directory of its own.
 runner() {
     [ -x "$PYTHON/bin/kosoku" ] && return
-    python3 -c 'import ensurepip' 2>/dev/null ||
-        { as_root apt-get update -q && as_root apt-get install -qy --no-install-recommends python3-venv; }
+    environments
     python3 -m venv "$PYTHON"
     "$PYTHON/bin/pip" install --quiet --disable-pip-version-check "$RUNNER"
 }
@@ -46,9 +44,12 @@ address() {
 
 runner
 # Optimized, because the cases move gigabytes and some give the server a second.
-cargo build --locked --release --bin encke
+if [ -z "${ENCKE_BINARY:-}" ]; then
+    cargo build --locked --release --bin encke
+    ENCKE_BINARY=$TARGET/release/encke
+fi
 mkdir -p "$REPORTS"
-exec {log}< <(exec "$TARGET/release/encke" serve "${OPTIONS[@]}" 2>&1)
+exec {log}< <(exec "$ENCKE_BINARY" serve "${OPTIONS[@]}" 2>&1)
 server=$!
 trap 'kill "$server"' EXIT
 address=$(address <&"$log")

@@ -25,7 +25,7 @@ clients() {
     [ "$(cat "$HOME_OF_CLIENTS/installed" 2>/dev/null)" = "$wanted" ] && return
     mkdir -p "$HOME_OF_CLIENTS"
     npm install --silent --no-save --prefix "$HOME_OF_CLIENTS" "${CLIENTS[@]}" || return
-    python3 -c 'import ensurepip' 2>/dev/null || as_root apt-get install -qy --no-install-recommends python3-venv || return
+    environments || return
     python3 -m venv "$HOME_OF_CLIENTS/python" || return
     "$HOME_OF_CLIENTS/python/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_CLIENTS[@]}" || return
     printf '%s\n' "$wanted" >"$HOME_OF_CLIENTS/installed"

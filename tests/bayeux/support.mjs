@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 
 // How long anything may take that is waited for.
-export const DEADLINE_MS = 15_000;
+export const DEADLINE_MS = 30_000;
 
 // The first thing that differs says more than two long lists.
 export function same(actual, expected, what = "") {

@@ -97,7 +97,7 @@ int main(void)
     int told[2];
     pid_t child = one_that_lives(told);
     int port = port_of(server);
-    IS(encke_stop(server, 500), ENCKE_OK);
+    IS(encke_stop(server, PATIENCE_MS), ENCKE_OK);
     char rest[4096];
     ssize_t count;
     struct pollfd readable = { .fd = reader, .events = POLLIN };

@@ -2,6 +2,8 @@ use crate::support::process::{Running, ServerProcess, encke, run, stderr, stdout
 use crate::support::proxy::Proxy;
 use crate::support::scratch::Scratch;
 use crate::support::wire::Wire;
+use socket2::{Domain, Socket, Type};
+use std::net::SocketAddr;
 use std::process::Output;
 
 fn publish(server: &ServerProcess, arguments: &[&str], input: &[u8]) -> Output {
@@ -74,7 +76,10 @@ fn publish_says_what_is_wrong_and_exits_with_1() {
     assert_eq!(lines.status.code(), Some(1));
     assert!(stderr(&lines).contains("0 lines were taken before"), "{}", stderr(&lines));
 
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    // A port that is taken, and where nobody listens.
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    let nobody = held.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
     let output = run(&mut encke(&["publish", "/a", "x", "--to", &format!("http://{nobody}")]), b"");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).starts_with(&format!("encke: cannot publish to http://{nobody}: ")), "{}", stderr(&output));

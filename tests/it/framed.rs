@@ -8,6 +8,7 @@ use crate::support::scratch::{Scratch, text_of};
 use crate::support::wire::Wire;
 use crate::support::{DEADLINE, REACTORS, config, eventually, publishers, serve};
 use encke::{Config, Error, Parts, Remote};
+use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -262,11 +263,13 @@ fn a_remote_publisher_comes_by_the_private_listener_too() {
 fn what_the_system_had_taken_and_no_server_has_is_told() {
     let scratch = Scratch::new();
     let path = scratch.path("control");
-    // Somebody who takes connections and does not read them.
+    // Somebody who reads the beginning of what comes, and answers nothing.
     let listener = UnixListener::bind(&path).expect("a socket");
     let remote = remote(&path);
-    let (connection, _) = listener.accept().expect("it connects");
+    let (mut connection, _) = listener.accept().expect("it connects");
     remote.publish("/a", b"on its way").expect("room");
+    // The preface, and one byte of a message that is written whole: it is on its way.
+    connection.read_exact(&mut [0; 9]).expect("a message");
     assert!(matches!(remote.flush(Duration::from_millis(50)), Err(Error::TimedOut)));
     drop(connection);
     let told = eventually("it is told", || match remote.flush(Duration::from_millis(50)) {

@@ -50,7 +50,8 @@ test('a question says who asks, and may be kept while the loop goes on', functio
     $client = curl('--cookie', 'a=1', '--user-agent', 'test', "http://{$server->address()}/sub/rooms/one?$query");
     $first = next_event($server, EventKind::Subscribe);
     $second = next_event($server, EventKind::Subscribe);
-    same([null, false], [$server->nextEvent(), waits($stream)], 'nothing waits when all was taken');
+    // The stream may be told of an event that was taken before it was told.
+    until(fn() => $server->nextEvent() === null && !waits($stream), 'nothing waits when all was taken');
     $channels = [$first->channel, $second->channel];
     sort($channels);
     same(['/rooms/one', '/rooms/two'], $channels, 'what is asked for');

@@ -141,12 +141,22 @@ final class Program
             [$read, $none] = [[$this->pipes[1]], null];
             stream_select($read, $none, $none, 0, 100_000);
         }
+        // Its output may end before its sockets do.
+        until(fn() => !proc_get_status($this->process)['running'], 'it has ended', max(0.0, $deadline - microtime(true)));
         return $this->output;
     }
 
     public function signal(int $signal): void
     {
         posix_kill($this->pid, $signal);
+    }
+
+    /** Stops it. The signal is taken by one of its threads; the others may run on until that one has its turn. */
+    public function stands_still(): void
+    {
+        $this->signal(SIGSTOP);
+        $stopped = fn(string $stat) => preg_match('/.*\) T /s', file_get_contents($stat)) === 1;
+        until(fn() => array_filter(glob("/proc/{$this->pid}/task/*/stat"), fn($stat) => !$stopped($stat)) === [], 'it stands still');
     }
 }
 

@@ -26,6 +26,18 @@ function children(callable ...$bodies): void
     }
 }
 
+/** Has a child do something once this process, which has found no room, sleeps in the kernel: the child. */
+function when_the_parent_waits_for_room(callable $do): int
+{
+    $child = pcntl_fork();
+    if ($child === 0) {
+        until(fn() => str_contains(file_get_contents('/proc/' . posix_getppid() . '/wchan'), 'poll'), 'the parent waits for room');
+        $do();
+        posix_kill(getmypid(), SIGKILL);
+    }
+    return $child;
+}
+
 test('four processes publish twenty-five thousand each: complete, each in its order', function () {
     $served = new Served(directory() . '/control');
     $inherited = $served->publisher();
@@ -58,7 +70,7 @@ test('a server that stands still is waited for, then there is no room; nothing i
     $publisher = $served->publisher(0.2);
     $publisher->publish('/count', '0 ');
     $publisher->flush();
-    $served->program->signal(SIGSTOP);
+    $served->program->stands_still();
     try {
         $full = throws(Encke\Full::class, function () use ($publisher, &$count) {
             // Of a length that no buffer is a multiple of, so that it fills up in the middle of a frame.
@@ -85,7 +97,7 @@ test('a large batch to a server that stands still: as many as were said to be ta
     $publisher = $served->publisher(0.2);
     $publisher->publish('/count', '0');
     $publisher->flush();
-    $served->program->signal(SIGSTOP);
+    $served->program->stands_still();
     try {
         $taken = $publisher->publishMany('/count', array_map(fn($number) => "$number " . str_repeat('x', 777), range(1, 5000)));
         check($taken > 0 && $taken < 5000, "$taken were taken");
@@ -130,18 +142,13 @@ test('a large message that a dying server cut off is sent whole to the next, onc
     $publisher = $served->publisher(20.0);
     $publisher->publish('/a', 'first');
     $publisher->flush();
-    $served->program->signal(SIGSTOP);
-    $killer = pcntl_fork();
-    if ($killer === 0) {
-        // The parent sleeps in the kernel when it has found no room.
-        until(fn() => str_contains(file_get_contents('/proc/' . posix_getppid() . '/wchan'), 'poll'), 'the parent waits for room');
-        $served->program->signal(SIGKILL);
-        posix_kill(getmypid(), SIGKILL);
-    }
+    $served->program->stands_still();
+    $killer = when_the_parent_waits_for_room(fn() => $served->program->signal(SIGKILL));
     // It is gone before it is there again; a publisher that comes in between is told that nobody answers.
     $error = throws(Encke\Closed::class, fn() => $publisher->publish('/a', str_repeat('x', 900_000)));
     same(0, $error->taken, 'taken');
     pcntl_waitpid($killer, $status);
+    $served->program->ends();
     $served = new Served($control);
     $publisher->publish('/a', str_repeat('x', 900_000));
     $publisher->flush();
@@ -150,20 +157,22 @@ test('a large message that a dying server cut off is sent whole to the next, onc
 
 test('an exception in the middle of a write leaves doubts, and no half frame', function () {
     $served = new Served(directory() . '/control');
-    $publisher = $served->publisher(1.5);
+    // PHP attends to the signal when the time of the write is up.
+    $publisher = $served->publisher(4.0);
     $publisher->publish('/a', 'first');
     $publisher->flush();
-    $served->program->signal(SIGSTOP);
+    $served->program->stands_still();
     pcntl_async_signals(true);
-    pcntl_signal(SIGALRM, fn() => throw new LogicException('interrupted'));
-    pcntl_alarm(1);
+    pcntl_signal(SIGUSR1, fn() => throw new LogicException('interrupted'));
+    $interrupter = when_the_parent_waits_for_room(fn() => posix_kill(posix_getppid(), SIGUSR1));
     try {
         throws(LogicException::class, fn() => $publisher->publish('/a', str_repeat('x', 900_000)));
     } finally {
-        pcntl_signal(SIGALRM, SIG_DFL);
+        pcntl_signal(SIGUSR1, SIG_DFL);
         pcntl_async_signals(false);
         $served->program->signal(SIGCONT);
     }
+    pcntl_waitpid($interrupter, $status);
     $publisher->publish('/a', 'next');
     $doubts = throws(Encke\Incomplete::class, fn() => $publisher->flush());
     same([1, 0], [$doubts->doubtful, $doubts->refused], 'the doubts');

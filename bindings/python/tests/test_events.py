@@ -149,13 +149,17 @@ def test_waiting_for_events_ends_by_time_and_by_a_stop():
     ended = threading.Event()
 
     def wait():
+        events = server.events()
+        # Who begins to wait after the stop gets an exception: with the first event it has begun.
+        assert next(events).kind is EventKind.PUBLISH
         waiting.set()
-        assert list(server.events()) == []
+        assert list(events) == []
         ended.set()
 
     thread = threading.Thread(target=wait)
     thread.start()
-    waiting.wait(SECONDS)
+    assert get(f"http://{server.address}/pub/up/a", "-d", "x")[0] == 202
+    assert waiting.wait(SECONDS)
     server.stop()
     assert ended.wait(SECONDS)
     thread.join(SECONDS)

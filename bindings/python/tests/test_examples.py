@@ -43,8 +43,10 @@ class Process:
         """The first group of `pattern`, once the output has it."""
 
         def find():
-            assert self._process.poll() is None or not self._reader.is_alive(), "".join(self.lines)
-            return re.search(pattern, "".join(self.lines))
+            has_ended = self._process.poll() is not None and not self._reader.is_alive()
+            found = re.search(pattern, "".join(self.lines))
+            assert found or not has_ended, "it has ended"
+            return found
 
         try:
             return until(pattern, find).group(1)
@@ -107,18 +109,19 @@ def test_preforked_workers_publish_and_may_be_killed(tmp_path, command):
     with Process(*GUNICORN, "--bind", f"unix:{web}", *command, cwd=EXAMPLES / "flask_gunicorn", **environment) as host:
         address = host.said(r"encke listens on (\S+)")
         host.said(r"(Listening at)")
-        workers, killed, answered = set(), set(), set()
+        killed, answered, account = set(), set(), threading.Lock()
 
         def say(number):
             try:
                 worker = post(web, "/say/rome", str(number))["worker"]
             except (ConnectionError, http.client.HTTPException):
                 return
-            answered.add(number)
-            workers.add(worker)
-            if number % 50 == 25 and worker not in killed:
-                killed.add(worker)
-                os.kill(worker, signal.SIGKILL)
+            with account:
+                answered.add(number)
+                # The first to answer after every fifty answers.
+                if len(answered) > 50 * (1 + len(killed)) and worker not in killed:
+                    killed.add(worker)
+                    os.kill(worker, signal.SIGKILL)
 
         with ThreadPoolExecutor(8) as clients:
             list(clients.map(say, range(total)))

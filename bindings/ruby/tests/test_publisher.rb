@@ -46,6 +46,12 @@ module PublisherTests
     # It has ended.
   end
 
+  # Stops a process. The signal is taken by one of its threads; the others may run on until that one has its turn.
+  def stand_still(pid)
+    kill(pid, "STOP")
+    eventually { Dir["/proc/#{pid}/task/*/stat"].all? { |stat| File.read(stat).match?(/.*\) T /m) } }
+  end
+
   # What the server has of `channel` now.
   def kept(address, channel)
     JSON.parse(get(address, channel, "transport=poll&since=earliest"))["messages"].map { |message| message["data"] }
@@ -138,7 +144,7 @@ module PublisherTests
       connection = connect
       connection.publish("/a", "confirmed")
       connection.flush
-      kill(pid, "STOP")
+      stand_still(pid)
       3.times { connection.publish("/a", "doubtful") }
       kill(pid)
     end
@@ -158,7 +164,7 @@ module PublisherTests
   def test_a_server_that_does_not_read_is_full_and_nothing_is_lost
     serve do |pid, address|
       connect do |publisher|
-        kill(pid, "STOP")
+        stand_still(pid)
         taken = 0
         data = "x" * 10_000
         begin
@@ -278,7 +284,7 @@ class PublisherOverSocketTest < Minitest::Test
     big = "x" * 900_000
     serve do |pid, address|
       connect do |publisher|
-        kill(pid, "STOP")
+        stand_still(pid)
         outbox = publisher.instance_variable_get(:@outbox)
         outbox.define_singleton_method(:put) do |*arguments|
           Thread.current.raise(halt)
@@ -305,7 +311,7 @@ class PublisherOverSocketTest < Minitest::Test
           # What waits is for the end of the process.
         end
       RUBY
-      kill(pid, "STOP")
+      stand_still(pid)
       warning = IO.popen([*RUBY, "-e", script, err: %i[child out]], &:read)
       assert_match(/no answer/, warning)
     end

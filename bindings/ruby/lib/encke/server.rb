@@ -25,6 +25,8 @@ module Encke
     def initialize(library: nil, backend: nil, **options)
       library = Native.load(library, backend: backend)
       super(library, library.start_server(JSON.generate(options.compact)))
+      # Copied before any other thread can stop the server: a descriptor that is closed may be another file's next.
+      @waiting_events = IO.for_fd(check(@library.event_fd(@handle)), autoclose: false).dup
       @stop_reader, @stop_writer = IO.pipe
     end
 
@@ -58,7 +60,8 @@ module Encke
     # An IO that is readable while events wait, for IO.select and event loops. Never read from it: take the events.
     # It is a copy of the library's descriptor, so it stays valid after `stop`.
     def to_io
-      @to_io ||= IO.for_fd(check(@library.event_fd(@handle)), autoclose: false).dup
+      live { check(@library.event_fd(@handle)) }
+      @waiting_events
     end
 
     # The next Event, or nil if none comes within `timeout` seconds; nil waits until the server is stopped.
@@ -100,7 +103,7 @@ module Encke
 
     # Whether it is worth looking again: false once the server is stopped.
     def wait_for_event(seconds)
-      readable, = IO.select([to_io, @stop_reader], nil, nil, seconds)
+      readable, = IO.select([@waiting_events, @stop_reader], nil, nil, seconds)
       !stopped? && !readable&.include?(@stop_reader)
     end
 
