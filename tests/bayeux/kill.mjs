@@ -149,14 +149,15 @@ export async function kill({ publicAddress, privateAddress, killMs }) {
   let over = false, killed = 0;
   const proxy = await cutter(publicAddress);
   const ways = Object.entries({ "long-polling": polling, websocket: webSocket });
-  const ledgers = [], looks = [], victims = [], agents = [], loops = [];
+  const ledgers = [], looks = [], victims = [], agents = [], running = [];
   const opening = [];
   for (const [transport, way] of ways) {
     for (let i = 0; i < SMALL; i++) {
       const account = ledger(`small ${transport} ${i}`), { exchange, kill } = way(publicAddress);
       ledgers.push(account);
       victims.push(kill);
-      opening.push(small(account, exchange, transport, () => over).then((loop) => loops.push(loop)));
+      // It connects at once: until the last of all is there, the first session would be over.
+      opening.push(small(account, exchange, transport, () => over).then((loop) => running.push(loop())));
     }
     for (let i = 0; i < REAL; i++) {
       const account = ledger(`cometd ${transport} ${i}`);
@@ -165,7 +166,6 @@ export async function kill({ publicAddress, privateAddress, killMs }) {
     }
   }
   await Promise.all(opening);
-  const running = loops.map((loop) => loop());
   const publishing = publisher(privateAddress);
 
   const begun = Date.now(), chance = (KILLS_PER_SESSION_AND_SECOND * TICK_MS) / 1000;

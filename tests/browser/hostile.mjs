@@ -6,7 +6,7 @@
 // Ends with 0 if all of it holds.
 
 import assert from "node:assert/strict";
-import { DEADLINE_MS, path, publish, withBrowser, withSite } from "./support.mjs";
+import { DEADLINE_MS, eventually, newPage, path, publish, withBrowser, withSite } from "./support.mjs";
 
 const [privateAddress, ...publicAddresses] = process.argv.slice(2);
 
@@ -80,14 +80,18 @@ const exact = (value) => {
 // Nothing ran: not in the page, not in any frame of it, and nobody was asked anything.
 async function unharmed(page, where) {
   for (const frame of page.frames()) {
-    const found = await frame.evaluate(() => [window.xss, {}.polluted]).catch((error) => String(error));
+    // A page that comes anew by itself may do so just now, and a frame that is gone did nothing more.
+    const found = await eventually(`${where} in ${frame.url()}`, async (last) => {
+      if (frame.isDetached()) return [undefined, undefined];
+      return frame.evaluate(() => [window.xss, {}.polluted]).catch((error) => (last(String(error)), undefined));
+    });
     assert.deepEqual(found, [undefined, undefined], `${where} in ${frame.url()}`);
   }
   assert.deepEqual(page.alarms, [], where);
 }
 
 async function watched(browser) {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   page.alarms = [];
   page.on("dialog", (dialog) => (page.alarms.push(`dialog ${dialog.message()}`), dialog.dismiss()));
   page.on("pageerror", (error) => page.alarms.push(`error ${error.message}`));

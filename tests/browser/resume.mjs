@@ -6,7 +6,7 @@
 // Ends with 0 if all of it holds, and says how often each reader was cut.
 
 import assert from "node:assert/strict";
-import { DEADLINE_MS, publish, withBrowser } from "./support.mjs";
+import { DEADLINE_MS, newPage, publish, withBrowser } from "./support.mjs";
 
 const [privateAddress, ...publicAddresses] = process.argv.slice(2);
 const MESSAGES = 500;
@@ -152,7 +152,7 @@ const READERS = { sse, sseAnew, webSocket, longPoll, jsonp, stream, frame };
 
 async function open(browser, [name, read], number) {
   const address = publicAddresses[number % publicAddresses.length];
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   await page.goto(`http://${address}/healthz`);

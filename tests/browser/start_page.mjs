@@ -11,6 +11,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
+import { DEADLINE_MS, newPage } from "./support.mjs";
 
 const { chromium } = createRequire(resolve("target/node/package.json"))("playwright-core");
 const [publicAddress, privateAddress, encke] = process.argv.slice(2);
@@ -34,7 +35,7 @@ const lines = async (page, expected) => {
 };
 
 async function startPage(browser) {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
@@ -81,7 +82,7 @@ async function otherOrigin(browser) {
   const before = await head();
   for (const address of [publicAddress, privateAddress]) {
     const target = `http://${address}/pub${channel}`;
-    const page = await browser.newPage();
+    const page = await newPage(browser);
     await page.goto(`http://127.0.0.1:${site.address().port}/`);
 
     const answered = page.waitForResponse(target);
@@ -109,7 +110,7 @@ async function otherOrigin(browser) {
   site.closeAllConnections();
 }
 
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"], timeout: DEADLINE_MS });
 try {
   await startPage(browser);
   await otherOrigin(browser);

@@ -9,16 +9,23 @@ import { crc32, deflateSync, inflateSync } from "node:zlib";
 const { chromium } = createRequire(resolve("target/node/package.json"))("playwright-core");
 
 // How long anything may take that is waited for.
-export const DEADLINE_MS = 30_000;
+export const DEADLINE_MS = 60_000;
 
 // Runs `body` with a browser that ends with it, however that goes.
 export async function withBrowser(body) {
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"], timeout: DEADLINE_MS });
   try {
     await body(browser);
   } finally {
     await browser.close();
   }
+}
+
+// A page whose every wait has our deadline.
+export async function newPage(browser, options) {
+  const page = await browser.newPage(options);
+  page.setDefaultTimeout(DEADLINE_MS);
+  return page;
 }
 
 // Runs `body` with the address of a site that has nothing to do with the server: every page of it is empty.

@@ -5,7 +5,7 @@
 // Ends with 0 if all of it holds, and says how long an event took: until the page's script had it, or a screenshot showed it.
 
 import assert from "node:assert/strict";
-import { DEADLINE_MS, eventually, pixels, png, publish, withBrowser, withSite } from "./support.mjs";
+import { DEADLINE_MS, eventually, newPage, pixels, png, publish, withBrowser, withSite } from "./support.mjs";
 
 const [privateAddress, ...publicAddresses] = process.argv.slice(2);
 const EVENTS = 10;
@@ -243,15 +243,18 @@ const gif = (name, there) => ({
 const pull = {
   name: "pull",
   there: null,
-  open: (page, url) => page.goto(`${url}?transport=pull&refresh=1`),
+  // Each page says itself what it shows: it may be gone before anybody has asked.
+  open: async (page, url) => {
+    await page.exposeFunction("shows", (lines) => (page.lines = lines));
+    await page.addInitScript(() =>
+      addEventListener("DOMContentLoaded", () =>
+        shows([...document.querySelectorAll("li")].map((line) => line.lastChild.textContent.trim()).join())));
+    await page.goto(`${url}?transport=pull&refresh=1`);
+  },
   event: async (i) => [text(i), {}],
-  see: async (page, i) => {
-    const shown = (expected) => {
-      const lines = [...document.querySelectorAll("li")].map((line) => line.lastChild.textContent.trim());
-      return lines.join() === expected;
-    };
+  see: (page, i) => {
     const expected = Array.from({ length: i + 1 }, (_, k) => text(i - k)).join();
-    await page.waitForFunction(shown, expected, { timeout: DEADLINE_MS, polling: 20 });
+    return eventually(`pull: ${i + 1} lines`, async (last) => (last(page.lines), page.lines === expected ? Date.now() : undefined));
   },
 };
 
@@ -289,7 +292,7 @@ async function held(channel) {
 async function start(browser, site, { name, there, open, event, see }, number) {
   const address = publicAddresses[number % publicAddresses.length];
   const channel = `/case/${number}`;
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   await page.addInitScript(() => {

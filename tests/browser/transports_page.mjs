@@ -6,7 +6,7 @@
 // Ends with 0 if all of it holds. Leaves target/transports_*.png.
 
 import assert from "node:assert/strict";
-import { DEADLINE_MS, eventually, pixels, publish, withBrowser } from "./support.mjs";
+import { DEADLINE_MS, eventually, newPage, pixels, publish, withBrowser } from "./support.mjs";
 
 const [privateAddress, ...publicAddresses] = process.argv.slice(2);
 const PANELS = ["websocket", "sse", "stream", "long-poll", "jsonp", "iframe", "poll", "pull", "gif", "multipart"];
@@ -31,7 +31,7 @@ async function colours(image) {
 
 async function look(browser, [name, screen], number) {
   const channel = `/look/${name}`;
-  const page = await browser.newPage(screen);
+  const page = await newPage(browser, screen);
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
