@@ -10,6 +10,12 @@ use crate::channel::{History, Keep, Waving};
 use crate::conn::{Asking, ENDED, LOST, State, UNKNOWN};
 use crate::protocol::plain::{self, Publish, reply};
 
+/// How many messages, from the first on, are to one channel.
+fn count_run(messages: &[Message]) -> usize {
+    let Some(first) = messages.first() else { return 0 };
+    messages.iter().take_while(|message| message.channel_bytes() == first.channel_bytes()).count()
+}
+
 impl Engine {
     /// A connection publishes: every message of its request, or none, as far as form and room go. Only a home
     /// that knows too many channels refuses a message on its own; the answer says which.
@@ -71,25 +77,20 @@ impl Engine {
     /// a channel is done once a run.
     pub(super) fn keep_all(&mut self, now: Now, messages: &mut Vec<Message>) {
         // They were written on another core: looked at one after the other here, they are fetched side by side.
-        if messages.iter().filter(|message| message.unix_ms() == 0).count() > 0 {
-            messages.iter_mut().for_each(|message| message.stamp(now.unix_ms));
-        }
-        let mut run = None;
-        for message in messages.drain(..) {
-            let goes_on = |key: &u32| self.hub[*key].name.as_bytes() == message.channel_bytes();
-            if !run.as_ref().is_some_and(goes_on) {
-                if let Some(key) = run {
+        let are_one_run = count_run(messages) == messages.len();
+        messages.iter_mut().for_each(|message| message.stamp(now.unix_ms));
+        let mut rest = messages.drain(..);
+        while let Some(first) = rest.as_slice().first() {
+            let run = if are_one_run { rest.len() } else { count_run(rest.as_slice()) };
+            let key = self.channel_to_publish(now, first);
+            let run = rest.by_ref().take(run);
+            match key {
+                Some(key) => {
+                    self.append_all(now, key, run);
                     self.appended(now, key);
                 }
-                run = self.channel_to_publish(now, &message);
+                None => self.counters.unkept += run.count() as u64,
             }
-            match run {
-                Some(key) => _ = self.append(now, key, message),
-                None => self.counters.unkept += 1,
-            }
-        }
-        if let Some(key) = run {
-            self.appended(now, key);
         }
     }
 
@@ -107,6 +108,16 @@ impl Engine {
         self.forward(key);
         self.counters.published += 1;
         offset
+    }
+
+    fn append_all(&mut self, now: Now, key: u32, messages: impl ExactSizeIterator<Item = Message>) {
+        if !self.hub[key].mirrors().is_empty() {
+            // Each goes on its way to them as soon as it is kept.
+            return messages.for_each(|message| _ = self.append(now, key, message));
+        }
+        let keep = self.bounds_of(key);
+        self.counters.published += messages.len() as u64;
+        self.hub.change_history(key, |history| history.append_all(now.tick, messages, &keep));
     }
 
     /// The channel has news.

@@ -177,6 +177,9 @@ impl Drop for Server {
     }
 }
 
+/// Messages of a batch that may lie in a sleeping reactor's mailbox while the next are put there.
+const UNRUNG_MAX: usize = 64;
+
 /// Publishes into a server of this process.
 #[derive(Clone, Debug)]
 pub struct Publisher {
@@ -194,6 +197,46 @@ impl Publisher {
 
     /// The same, with everything that a message may carry.
     pub fn publish_with(&self, parts: &Parts<'_>) -> Result<(), Error> {
+        let (home, message) = self.address(parts)?;
+        home.publish(message)
+    }
+
+    /// Publishes one message after the other until one is not taken, or is an error. Returns how many were taken, and
+    /// why no more. A reactor is not woken for each of them.
+    pub fn publish_all<'a, E: From<Error>>(&self, all: impl Iterator<Item = Result<Parts<'a>, E>>) -> (usize, Option<E>) {
+        let (mut taken, mut refused) = (0, None);
+        let mut last: Option<&Mailbox> = None;
+        for parts in all {
+            match parts.and_then(|parts| Ok(self.offer(&parts)?)) {
+                Ok(home) => {
+                    let is_quiet = |last: &&Mailbox| std::ptr::eq(*last, home) && taken % UNRUNG_MAX > 0;
+                    if let Some(last) = last.replace(home).filter(|last| !is_quiet(last)) {
+                        last.ring();
+                    }
+                    taken += 1;
+                }
+                Err(why) => {
+                    refused = Some(why);
+                    break;
+                }
+            }
+        }
+        if let Some(last) = last {
+            last.ring();
+        }
+        (taken, refused)
+    }
+
+    /// Puts a message into its home's mailbox, which is still to be rung.
+    fn offer(&self, parts: &Parts<'_>) -> Result<&Mailbox, Error> {
+        let (home, message) = self.address(parts)?;
+        home.offer(Mail::Message(message))?;
+        Ok(home)
+    }
+
+    /// Makes a message, and finds the mailbox of its channel's home.
+    #[inline]
+    fn address(&self, parts: &Parts<'_>) -> Result<(&Mailbox, Message), Error> {
         if self.shared.is_stopping() {
             return Err(Error::Closed);
         }
@@ -203,7 +246,7 @@ impl Publisher {
         }
         let message = Message::new(parts).map_err(|why| Error::Invalid(why.into()))?;
         let home = Engine::home_of(self.shared.seed, self.shared.shards(), parts.channel);
-        self.shared.mailboxes[usize::from(home)].publish(message)
+        Ok((&self.shared.mailboxes[usize::from(home)], message))
     }
 
     /// Waits until the reactors have taken all that was published before, by whichever thread: it is in the
