@@ -6,7 +6,7 @@
 //! that it is unknown, and shakes hands again.
 //!
 //! A connection **carries** a session while it holds the session's connect, and knows it; a session knows who carries it.
-//! A WebSocket goes on to carry it between two connects. A session whose connect nobody holds ends by itself after
+//! A WebSocket goes on to carry it between two connects; an event stream beside it never does. A session whose connect nobody holds ends by itself after
 //! `bayeux_max_interval`.
 
 use super::Engine;
