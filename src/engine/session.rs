@@ -5,9 +5,9 @@
 //! or whose patterns stand for more channels than it may have, is **over**: its client is told with the next connect
 //! that it is unknown, and shakes hands again.
 //!
-//! A connection **carries** a session while it holds the session's connect, and knows it; a session knows who carries it.
-//! A WebSocket goes on to carry it between two connects; an event stream beside it never does. A session whose connect nobody holds ends by itself after
-//! `bayeux_max_interval`.
+//! A connection **carries** a session while it holds the session's connect, and knows it; a session knows who carries
+//! it. A WebSocket goes on to carry it between two connects; an event stream beside it never does. A session whose
+//! connect nobody holds ends by itself after `bayeux_max_interval`.
 
 use super::Engine;
 use super::acks::Acks;
