@@ -193,6 +193,8 @@ options! {
     bayeux_interval_ms: Duration = 0, 1..=HOUR, zero is "not at all";
     /// How long a Bayeux session lives without a connect.
     bayeux_max_interval_ms: Duration = 20 * SECOND, 100..=DAY;
+    /// How long a Bayeux client may send nothing but connects. It is told then that its session is over, and not to come back.
+    bayeux_inactivity_ms: Duration = 0, 100..=DAY, zero is "off";
     /// How many Bayeux sessions there may be at once; further handshakes are refused.
     bayeux_sessions_max: Count = 1_000_000, 1..=100_000_000;
     /// How many channels a Bayeux session may have by its patterns with stars.

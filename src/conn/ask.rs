@@ -76,6 +76,11 @@ pub(crate) enum Origins {
 }
 
 impl Origins {
+    /// Whether an operator named them, so that their pages may send credentials along.
+    pub(crate) fn are_named(&self) -> bool {
+        matches!(self, Origins::Named(_))
+    }
+
     /// The only ones whose pages may read; `None` if all may.
     pub(super) fn only(&self) -> Option<&[String]> {
         match self {
@@ -279,7 +284,7 @@ fn default_since(transport: Transport) -> Since {
 }
 
 /// Which of the named origins asks, and whether the page that a frame shall post to is one of them.
-fn share(request: &Request<'_, '_>, look: &mut Look, origins: Option<&[String]>) -> Result<(), Reject> {
+pub(super) fn share(request: &Request<'_, '_>, look: &mut Look, origins: Option<&[String]>) -> Result<(), Reject> {
     look.origin = asking_origin(request, origins);
     if look.target.is_empty() || origins.is_none_or(|origins| origins.contains(&look.target)) {
         return Ok(());
@@ -298,7 +303,7 @@ pub(super) fn may_read_scripts(request: &Request<'_, '_>, origins: Option<&[Stri
     if !host.is_empty() && (named || request.host().is_some_and(|own| own.eq_ignore_ascii_case(host))) {
         return Ok(());
     }
-    Err(Reject::new(403, "forbidden", "jsonp is for pages of the origins that may read here (origin)"))
+    Err(Reject::new(403, "forbidden", "scripts are for pages of the origins that may read here (origin)"))
 }
 
 /// Which of the named origins asks, counted from 1; 0 for none of them.

@@ -1,15 +1,15 @@
 //! A Bayeux request: what its head tells, how far its messages have been performed, and where it goes.
 
-use super::ask::{Policy, asking_origin, may_read_scripts, needs_upgrade, welcome};
+use super::ask::{Policy, asking_origin, may_read_scripts, needs_upgrade, share, welcome};
 use super::who;
 use crate::base::door::{Address, Door};
 use crate::base::error::Reject;
 use crate::base::id::Token;
 use crate::http::{Method, Request, query};
-use crate::protocol::bayeux::{self, Incoming, Reply};
+use crate::protocol::bayeux::{self, ClientId, ConnectionType, Incoming, Reply, What};
 use crate::protocol::plain::{self, Preflight};
 use crate::transport::websocket::{self, Upgrade};
-use crate::transport::{Look, Variant};
+use crate::transport::{Look, Transport, Variant};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -28,10 +28,12 @@ pub(crate) struct Call {
     /// The messages of a `GET`, which has no body.
     queried: Vec<String>,
     content: Content,
+    /// It shall be the event stream of this client.
+    pub(crate) stream: Option<ClientId>,
     /// It shall be a WebSocket.
     pub(crate) upgrade: Option<Upgrade>,
-    /// How it is answered.
-    pub(crate) variant: Variant,
+    /// How it is answered, if its messages say nothing else.
+    variant: Variant,
     pub(crate) look: Look,
     /// Whether it may publish wherever it likes.
     pub(crate) may_publish: bool,
@@ -46,6 +48,7 @@ impl Call {
         let mut call = Call {
             queried: Vec::new(),
             content: Content::Json,
+            stream: None,
             upgrade: None,
             variant: Variant::default(),
             look: Look { origin: asking_origin(request, only), ..Look::default() },
@@ -56,6 +59,8 @@ impl Call {
             Method::Post => {
                 welcome(request, &policy.origins)?;
                 call.content = Content::of(request.header("Content-Type").unwrap_or_default());
+                call.read_query(request.query, false)?;
+                share(request, &mut call.look, only)?;
             }
             Method::Get if request.header("Upgrade").is_some() => {
                 let upgrade = websocket::upgrade(request)?.ok_or_else(needs_upgrade)?;
@@ -64,9 +69,15 @@ impl Call {
                 call.variant = Variant::socket();
                 call.upgrade = Some(upgrade);
             }
+            Method::Get if is_event_stream(request) => {
+                call.stream = Some(bayeux::client_of_path(request.path).ok_or_else(unknown_client)?);
+                call.variant = Variant::sse();
+            }
             Method::Get => {
                 may_read_scripts(request, only)?;
-                call.read_query(request.query)?;
+                call.variant = Variant::jsonp();
+                call.read_query(request.query, true)?;
+                share(request, &mut call.look, only)?;
             }
             _ => return Err(Reject::method(METHODS)),
         }
@@ -76,24 +87,37 @@ impl Call {
         Ok(call)
     }
 
-    /// `?message=…&jsonp=callback`, as a script tag asks. A function that is not named has the specification's name.
-    fn read_query(&mut self, query: &str) -> Result<(), Reject> {
+    /// `?message=…&jsonp=callback`, as a script tag asks; a function that is not named has the specification's name. Or
+    /// `?transport=iframe`, with what a document in a frame is told beside. Only a `GET` has `messages` there.
+    fn read_query(&mut self, query: &str, messages: bool) -> Result<(), Reject> {
+        let mut jsonp = None;
         for pair in query::pairs(query) {
             let (name, value) = pair?;
             match &*name {
-                "message" => self.queried.push(value.into_owned()),
-                "jsonp" => _ = self.look.set("callback", &value)?,
+                "message" if messages => self.queried.push(value.into_owned()),
+                "jsonp" if messages => jsonp = Some(value.into_owned()),
+                "transport" if value == "iframe" => self.variant = Variant::iframe(),
+                "callback" | "target" | "domain" => _ = self.look.set(&name, &value)?,
                 _ => {}
             }
+        }
+        if !messages {
+            return Ok(());
         }
         if self.queried.is_empty() {
             return Err(Reject::new(400, "bad_messages", "a GET carries messages: ?message=…"));
         }
-        if self.look.callback.is_empty() {
-            self.look.set("callback", CALLBACK)?;
+        if self.variant.transport() == Transport::Jsonp {
+            self.look.set("callback", jsonp.as_deref().unwrap_or(CALLBACK))?;
         }
-        self.variant = Variant::jsonp();
         Ok(())
+    }
+
+    /// How the answer to these messages goes out: a form with a connect by iframe was posted into one.
+    pub(crate) fn variant(&self, messages: &[Incoming]) -> Variant {
+        let by_frame = |message: &Incoming| matches!(message.what, What::Connect { by: ConnectionType::Iframe, .. });
+        let framed = !matches!(self.content, Content::Json) && messages.iter().any(by_frame);
+        if framed { self.variant.over(Transport::Iframe) } else { self.variant }
     }
 
     /// Reads the messages, in order.
@@ -115,6 +139,17 @@ impl Call {
         }
         Ok(messages)
     }
+}
+
+/// Whether an `EventSource` asks.
+fn is_event_stream(request: &Request<'_, '_>) -> bool {
+    let accept = request.header("Accept").unwrap_or_default();
+    Variant::accepted(accept).transport() == Transport::Sse
+}
+
+/// An `EventSource` that is answered so gives up, and its client learns the rest from the connect that it posts.
+pub(crate) fn unknown_client() -> Reject {
+    Reject::new(404, "unknown_client", "there is no such client, any more or ever: it shakes hands again")
 }
 
 /// What a body is said to be.

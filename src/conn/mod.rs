@@ -26,7 +26,7 @@ mod slots;
 mod who;
 
 pub(crate) use ask::{Ask, Hold, Origins, Policy, Speaker};
-pub(crate) use bayeux::{Call, Cargo, Connecting, Exchange, Moving};
+pub(crate) use bayeux::{Call, Cargo, Connecting, Exchange, Moving, unknown_client};
 pub(crate) use framed::Framed;
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;

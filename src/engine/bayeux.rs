@@ -6,16 +6,16 @@
 //!
 //! **Events travel with the replies to connects alone.** A client sends the next connect when it has the reply to the last,
 //! so what it gets is in order, however many connections it has. A WebSocket is in order by itself: there they come when
-//! they are there, unless the client acknowledges what it gets.
+//! they are there, unless the client acknowledges what it gets. So they do on an event stream, as long as there is one.
 
 use super::deliver::{Room, collect};
+use super::session::Session;
 use super::{Engine, PeerMessage};
 use crate::base::id::Token;
 use crate::base::pattern::Pattern;
-use crate::base::payload::Message;
-use crate::base::time::Now;
+use crate::base::time::{Now, Tick};
 use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
-use crate::protocol::bayeux::{self, Ack, Advice, Client, Fault, Incoming, Reply, Topic, What};
+use crate::protocol::bayeux::{self, Ack, Advice, Client, ConnectionType, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
 use crate::transport::{self, News};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 const FULL_INTERVAL_MS: u64 = 5_000;
 
 /// What became of a message.
-enum Outcome {
+pub(super) enum Outcome {
     /// This is its reply.
     Done(Reply),
     /// This will be, once so many home shards have answered.
@@ -39,6 +39,9 @@ impl Engine {
         if self.draining {
             return self.refuse(now, index, &reply::stopping(), true);
         }
+        if let Some(client) = call.stream {
+            return self.open_stream(now, index, client, call);
+        }
         let messages = match call.messages(body, now.unix_ms) {
             Ok(messages) => messages,
             Err(reject) => return self.refuse(now, index, &reject, false),
@@ -46,13 +49,19 @@ impl Engine {
         if let Some(shard) = self.elsewhere(&messages) {
             return self.move_to(now, index, shard, Cargo::Call { call, body: body.to_vec() });
         }
-        let look = self.looks.take(&call.look).expect("only pictures are refused");
+        self.take_look(index, &call, &messages);
         let connection = &mut self.slots[index];
-        connection.look = look;
-        connection.variant = call.variant.last(connection.flags.has(Flags::LAST));
         connection.flags.set(Flags::MAY_PUBLISH, call.may_publish);
         connection.rest().exchange = Some(Box::new(Exchange::new(messages, call.who)));
         self.perform_messages(now, index);
+    }
+
+    /// A connection is to be answered as a request with these messages wants it.
+    pub(super) fn take_look(&mut self, index: u32, call: &Call, messages: &[Incoming]) {
+        let look = self.looks.take(&call.look).expect("only pictures are refused");
+        let connection = &mut self.slots[index];
+        connection.look = look;
+        connection.variant = call.variant(messages).last(connection.flags.has(Flags::LAST));
     }
 
     /// The other shard where the session lies that these messages speak of.
@@ -93,7 +102,7 @@ impl Engine {
         }
     }
 
-    fn exchange(&mut self, index: u32) -> Option<&mut Exchange> {
+    pub(super) fn exchange(&mut self, index: u32) -> Option<&mut Exchange> {
         self.slots[index].rest.as_mut()?.exchange.as_deref_mut()
     }
 
@@ -114,6 +123,9 @@ impl Engine {
                 }
             },
         };
+        if let Some(slot) = session.filter(|_| !matches!(what, What::Connect { .. })) {
+            self.sessions[slot].heard_at = now.tick.low();
+        }
         match (what, session) {
             (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, acknowledges, reply)),
             (What::Publish(message), session) => self.publish_message(now, index, session, message, reply),
@@ -122,7 +134,14 @@ impl Engine {
             (what, Some(slot)) => {
                 reply.client_id = Some(self.client_id(slot));
                 match what {
-                    What::Connect { timeout_ms, acknowledged } => {
+                    What::Connect { .. } if self.is_inactive(now.tick, slot) => {
+                        Outcome::Done(self.disconnect(now, slot, Reply { advice: Some(Advice::None), ..reply }))
+                    }
+                    What::Connect { by, timeout_ms, acknowledged } => {
+                        if by != ConnectionType::EventSource {
+                            // Whoever comes another way has left its stream, or soon will.
+                            self.end_stream(now, slot);
+                        }
                         let reply = self.connect(now, index, slot, timeout_ms, reply);
                         self.acknowledged(slot, acknowledged);
                         Outcome::Done(reply)
@@ -156,6 +175,7 @@ impl Engine {
                     self.sessions[slot].acks = Some(Box::default());
                     reply.ack = Some(Ack::Agreed);
                 }
+                self.sessions[slot].stamps = reply.stamped;
                 reply.client_id = Some(self.client_id(slot));
                 reply.advice = Some(self.retry());
                 reply
@@ -182,9 +202,15 @@ impl Engine {
         reply
     }
 
+    /// Whether its client has sent nothing but connects for longer than it may.
+    fn is_inactive(&self, now: Tick, slot: u32) -> bool {
+        let inactivity = self.durations.inactivity;
+        inactivity > 0 && now > now.nearest(self.sessions[slot].heard_at) + inactivity
+    }
+
     fn disconnect(&mut self, now: Now, slot: u32, reply: Reply) -> Reply {
         self.answer_held(now, slot, |reply| Reply { advice: Some(Advice::None), ..reply });
-        self.end_session(now.tick, slot);
+        self.end_session(now, slot);
         reply
     }
 
@@ -311,58 +337,6 @@ impl Engine {
         reply
     }
 
-    fn publish_message(&mut self, now: Now, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Outcome {
-        if self.is_for_host(index, &message) {
-            return Outcome::Done(self.give_message(index, session, message, reply));
-        }
-        let anywhere = self.slots[index].flags.has(Flags::MAY_PUBLISH);
-        if !anywhere && !self.policy.bayeux_publish.matches(message.channel()) {
-            let fault = Fault::about(403, message.channel(), "This client may not publish here");
-            return Outcome::Done(reply.failed(fault));
-        }
-        let home = Engine::home_of(self.seed, self.shards, message.channel());
-        if home == self.shard {
-            return Outcome::Done(match self.keep(now, message) {
-                Some(_) => reply,
-                None => reply.failed(too_many_channels()),
-            });
-        }
-        if self.peers.posted(home) >= self.limits.backlog {
-            return Outcome::Done(reply.failed(Fault::new(503, "A mailbox is full, try again shortly (mailbox_messages)")));
-        }
-        let place = self.exchange(index).map_or(0, |exchange| exchange.replies.len());
-        let asker = self.asker(index, place);
-        self.peers.post(home, PeerMessage::Publish { message, asker });
-        Outcome::Waits(reply, 1)
-    }
-
-    /// What is published to a service is for the host program, whoever publishes it, and for nobody else.
-    fn serve(&mut self, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
-        if !self.policy.hosted {
-            let fault = Fault::about(404, message.channel(), "Nobody offers this service");
-            return reply.failed(fault);
-        }
-        self.give_message(index, session, message, reply)
-    }
-
-    fn give_message(&mut self, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
-        let who = self.exchange(index).and_then(|exchange| exchange.who.clone());
-        let client = match session {
-            Some(slot) => {
-                self.sessions[slot].noted = true;
-                self.client_of_session(slot)
-            }
-            None => {
-                self.note(index);
-                self.client(index)
-            }
-        };
-        match who.is_some_and(|who| self.offer_to_host(client, vec![message], &who)) {
-            true => reply,
-            false => reply.failed(Fault::new(503, reply::host_is_busy().detail)),
-        }
-    }
-
     /// A home answered one of the questions of a request.
     pub(super) fn exchange_answered(&mut self, now: Now, index: u32, question: u32, refused: bool) {
         let Some(exchange) = self.exchange(index) else { return };
@@ -404,16 +378,16 @@ impl Engine {
             let last = replies.iter().rposition(is_connect);
             if self.session_is_over(slot) {
                 self.put_down_session(now, slot);
-                self.end_session(now.tick, slot);
+                self.end_session(now, slot);
                 replies.iter_mut().filter(|reply| is_connect(reply)).for_each(tell_over);
-            } else if let Some(last) = last.filter(|_| !batched && timeout_ms > 0 && !self.session_has_news(slot)) {
-                let Reply { id, .. } = replies.remove(last);
-                self.hold_connect(now, index, slot, timeout_ms, id);
+            } else if let Some(last) = last.filter(|_| !batched && timeout_ms > 0 && !self.connect_has_news(slot)) {
+                let reply = replies.remove(last);
+                self.hold_connect(now, index, slot, timeout_ms, reply);
                 if replies.is_empty() {
                     return;
                 }
             } else if let Some(last) = last {
-                events = self.take_events(slot);
+                events = self.take_events_of_connect(slot);
                 replies[last].ack = self.next_batch(slot).map(Ack::Batch);
             }
         }
@@ -421,15 +395,15 @@ impl Engine {
     }
 
     /// Whoever carries a session does so no more.
-    fn put_down_session(&mut self, now: Now, slot: u32) {
+    pub(super) fn put_down_session(&mut self, now: Now, slot: u32) {
         if let Some(index) = self.sessions[slot].carrier.and_then(|token| self.slots.live(token)) {
             self.put_down(now.tick, index);
         }
     }
 
-    fn hold_connect(&mut self, now: Now, index: u32, slot: u32, timeout_ms: u64, id: Box<str>) {
+    fn hold_connect(&mut self, now: Now, index: u32, slot: u32, timeout_ms: u64, reply: Reply) {
         self.slots[index].state = State::Bayeux;
-        self.carry(now.tick, index, slot, id);
+        self.carry(now.tick, index, slot, reply);
         self.end_state_after(now.tick, index, timeout_ms);
         self.slots[index].tidy();
     }
@@ -437,10 +411,12 @@ impl Engine {
     /// Tells a session its news, if it has some; says whether there is something to write.
     pub(super) fn bring_to_session(&mut self, now: Now, index: u32) -> bool {
         let Some(slot) = self.slots[index].session().filter(|&slot| self.session_has_news(slot)) else { return false };
-        if !self.is_socket(index) || self.acknowledges(slot) || self.session_is_over(slot) {
-            // Between two connects of a WebSocket there is none to answer: the next one is.
-            self.answer_connect(now, index);
-        } else {
+        let alone = !self.is_socket(index) && !self.is_streamed(slot);
+        if alone || self.acknowledges(slot) || self.session_is_over(slot) {
+            // Between two connects there is none to answer: the next one is.
+            let carrier = self.sessions[slot].carrier.map_or(index, |token| token.index);
+            self.answer_connect(now, carrier);
+        } else if self.teller(slot) == Some(self.slots.token(index)) {
             let events = self.take_events(slot);
             self.respond(now, index, &events, &[]);
         }
@@ -455,10 +431,10 @@ impl Engine {
         self.release_connect(now, index, slot);
         if self.session_is_over(slot) {
             self.put_down(now.tick, index);
-            self.end_session(now.tick, slot);
+            self.end_session(now, slot);
             tell_over(&mut reply);
         } else {
-            events = self.take_events(slot);
+            events = self.take_events_of_connect(slot);
             reply.ack = self.next_batch(slot).map(Ack::Batch);
         }
         self.respond(now, index, &events, &[reply]);
@@ -476,6 +452,9 @@ impl Engine {
 
     /// The server stops: whoever is held is answered, and the connection ends with that.
     pub(super) fn end_connect(&mut self, now: Now, index: u32) {
+        if self.is_event_stream(index) {
+            return self.end_hold(now, index);
+        }
         self.slots[index].flags.set(Flags::LAST, true);
         self.answer_connect(now, index);
         if self.is_socket(index) {
@@ -498,13 +477,30 @@ impl Engine {
     }
 
     fn reply_to_held(&self, slot: u32) -> Reply {
-        let id = self.sessions[slot].connect.clone().unwrap_or_default();
-        Reply { channel: CONNECT.into(), id, client_id: Some(self.client_id(slot)), ..Reply::default() }
+        let session = &self.sessions[slot];
+        Reply {
+            channel: CONNECT.into(),
+            id: session.connect.clone().unwrap_or_default(),
+            client_id: Some(self.client_id(slot)),
+            timesync: session.extras.as_ref().and_then(|extras| extras.timesync),
+            stamped: session.stamps,
+            ..Reply::default()
+        }
+    }
+
+    /// Whether the reply to a connect has something to tell.
+    fn connect_has_news(&self, slot: u32) -> bool {
+        !self.is_streamed(slot) && self.session_has_news(slot)
+    }
+
+    /// Takes the events that go with the reply to a connect.
+    fn take_events_of_connect(&mut self, slot: u32) -> Vec<u8> {
+        if self.is_streamed(slot) { Vec::new() } else { self.take_events(slot) }
     }
 
     /// Takes what a session has not got, as far as a response has room; each event is followed by a comma.
     fn take_events(&mut self, slot: u32) -> Vec<u8> {
-        let subscriptions = &mut self.sessions[slot].subscriptions;
+        let Session { subscriptions, stamps, .. } = &mut self.sessions[slot];
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let share = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
         let mut items = Vec::new();
@@ -516,7 +512,7 @@ impl Engine {
         let mut events = Vec::new();
         for item in &items {
             if let News::Message(message) = item.news {
-                bayeux::event(&mut events, message);
+                bayeux::event(&mut events, message, *stamps);
                 events.push(b',');
                 self.counters.delivered += 1;
             }
@@ -528,6 +524,7 @@ impl Engine {
     fn respond(&mut self, now: Now, index: u32, events: &[u8], replies: &[Reply]) {
         let mut json = Vec::with_capacity(events.len() + 256 * replies.len() + 2);
         json.push(b'[');
+        let connection_types = ConnectionType::offered(self.policy.origins.are_named());
         let last = replies.iter().rposition(is_connect);
         for (place, reply) in replies.iter().enumerate() {
             if place > 0 {
@@ -536,7 +533,7 @@ impl Engine {
             if Some(place) == last {
                 json.extend_from_slice(events);
             }
-            reply.write(&mut json);
+            reply.write(&mut json, connection_types, now.unix_ms);
         }
         if replies.is_empty() {
             json.extend_from_slice(events.strip_suffix(b",").unwrap_or(events));
@@ -547,7 +544,7 @@ impl Engine {
         let variant = connection.variant.last(connection.flags.has(Flags::LAST));
         let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);
         transport::answer(connection.out(), variant, &json, &setting, &mut self.tools);
-        if self.is_socket(index) {
+        if self.is_socket(index) || self.is_event_stream(index) {
             return self.enqueue(index);
         }
         self.leave(now, index);
@@ -572,6 +569,6 @@ fn denied() -> Fault {
     Fault::new(403, reply::not_allowed().detail)
 }
 
-fn too_many_channels() -> Fault {
+pub(super) fn too_many_channels() -> Fault {
     Fault::new(503, reply::too_many_channels().detail)
 }

@@ -40,6 +40,8 @@ pub(super) struct Durations {
     pub(super) bayeux_interval: u64,
     /// How long a session lives that nobody carries.
     pub(super) session: u64,
+    /// How long a client may send nothing but connects; 0 for as long as it likes.
+    pub(super) inactivity: u64,
 }
 
 impl Durations {
@@ -59,6 +61,7 @@ impl Durations {
             bayeux: config.bayeux_timeout_ms,
             bayeux_interval: config.bayeux_interval_ms,
             session: config.bayeux_max_interval_ms.saturating_add(config.bayeux_interval_ms),
+            inactivity: config.bayeux_inactivity_ms,
         }
     }
 
@@ -130,7 +133,7 @@ impl Engine {
             let Some(key) = self.channel_timers.expired(&mut self.hub, now.tick) else { break };
             self.age_channel(now.tick, key);
         }
-        self.end_sessions(now.tick, TIMERS_A_TURN);
+        self.end_sessions(now, TIMERS_A_TURN);
     }
 
     /// The earliest reason to wake a connection.
@@ -149,10 +152,12 @@ impl Engine {
 
     fn beats(&self, index: u32) -> bool {
         let connection = &self.slots[index];
-        self.durations.heartbeat > 0 && connection.state == State::Parked && connection.variant.transport().is_stream()
+        let held = connection.state == State::Parked || self.is_event_stream(index);
+        self.durations.heartbeat > 0 && held && connection.variant.transport().is_stream()
     }
 
     fn state_over(&mut self, now: Now, index: u32) {
+        let event_stream = self.is_event_stream(index);
         let connection = &mut self.slots[index];
         if connection.flags.has(Flags::BLOCKED) {
             return self.close(now, index);
@@ -169,6 +174,7 @@ impl Engine {
             State::Parked => self.hold_over(now, index),
             // Questions have a deadline of their own, and it is over long before.
             State::Judged | State::Moving => self.close(now, index),
+            State::Bayeux if event_stream => self.hold_over(now, index),
             State::Bayeux => self.bayeux_over(now, index),
             State::Framed => self.framed_over(now, index),
             State::ExpectHead | State::Asking | State::Joining | State::Closing | State::Lingering => self.close(now, index),

@@ -12,12 +12,14 @@
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux` and `bayeux_socket` (its requests), `watch` (subscriptions with a star), `moving`
-//! (who goes to another shard), `deadlines`.
+//! outlives a Bayeux client's connections), `bayeux`, `bayeux_publish`, `bayeux_socket` and `bayeux_stream` (its
+//! requests), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
+mod bayeux_publish;
 mod bayeux_socket;
+mod bayeux_stream;
 mod deadlines;
 mod deliver;
 mod events;
@@ -306,7 +308,7 @@ impl Engine {
     fn connection_of(&self, subscriber: Subscriber) -> Option<u32> {
         match subscriber.holder() {
             Holder::Connection(index) => Some(index),
-            Holder::Session(slot) => self.sessions[slot].carrier.map(|token| token.index),
+            Holder::Session(slot) => self.teller(slot).map(|token| token.index),
         }
     }
 

@@ -5,9 +5,9 @@
 //! or whose patterns stand for more channels than it may have, is **over**: its client is told with the next connect
 //! that it is unknown, and shakes hands again.
 //!
-//! A connection **carries** a session while it holds the session's connect, and knows it; a session knows who carries it.
-//! A WebSocket goes on to carry it between two connects. A session whose connect nobody holds ends by itself after
-//! `bayeux_max_interval`.
+//! A connection **carries** a session while it holds the session's connect, and knows it; a session knows who carries
+//! it. A WebSocket goes on to carry it between two connects; an event stream beside it never does. A session whose
+//! connect nobody holds ends by itself after `bayeux_max_interval`.
 
 use super::Engine;
 use super::acks::Acks;
@@ -16,7 +16,7 @@ use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Role, Subscriber};
 use crate::conn::{ENDED, LOST, State, Subscription, UNKNOWN};
-use crate::protocol::bayeux::ClientId;
+use crate::protocol::bayeux::{ClientId, Reply, Timesync};
 use crate::timer::{Link, Links};
 use slab::Slab;
 
@@ -41,6 +41,32 @@ pub(super) struct Session {
     pub(super) watching: Option<Box<Watching>>,
     /// For a client that acknowledges what it gets.
     pub(super) acks: Option<Box<Acks>>,
+    /// When its client last sent something other than a connect (low half of a tick).
+    pub(super) heard_at: u32,
+    /// Its client puts timestamps on its messages, and finds them on what it gets.
+    pub(super) stamps: bool,
+    /// What few sessions have.
+    pub(super) extras: Option<Box<Extras>>,
+}
+
+/// What few sessions have.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// The event stream that it is told by.
+    pub(super) stream: Option<Token>,
+    /// What the reply to the held connect says of time.
+    pub(super) timesync: Option<Timesync>,
+}
+
+impl Session {
+    pub(super) fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// The event stream that it is told by.
+    pub(super) fn stream(&self) -> Option<Token> {
+        self.extras.as_ref().and_then(|extras| extras.stream)
+    }
 }
 
 /// A parked session with one subscription must fit 512 bytes: this, four places for subscriptions, an id, and what its
@@ -117,6 +143,9 @@ impl Sessions {
             connect: None,
             watching: None,
             acks: None,
+            heard_at: now.low(),
+            stamps: false,
+            extras: None,
         };
         Some(self.slab.insert(session) as u32)
     }
@@ -148,20 +177,27 @@ impl Engine {
         self.session_timers.arm(&mut self.sessions, slot, now, at);
     }
 
-    /// A connection carries a session from here on, and holds its connect, whose id is `id`.
-    pub(super) fn carry(&mut self, now: Tick, index: u32, slot: u32, id: Box<str>) {
+    /// A connection carries a session from here on, and holds its connect, to which this will be the reply.
+    pub(super) fn carry(&mut self, now: Tick, index: u32, slot: u32, reply: Reply) {
         if self.slots[index].session() != Some(slot) {
             self.put_down(now, index);
             self.slots[index].carry(slot);
         }
         self.session_timers.cancel(&mut self.sessions, slot);
         self.sessions[slot].carrier = Some(self.slots.token(index));
-        self.sessions[slot].connect = Some(id);
+        let session = &mut self.sessions[slot];
+        session.connect = Some(reply.id);
+        if reply.timesync.is_some() || session.extras.is_some() {
+            session.extras().timesync = reply.timesync;
+        }
     }
 
     /// A connection carries its session no more, if it carried one.
     pub(super) fn put_down(&mut self, now: Tick, index: u32) {
         let Some(slot) = self.slots[index].put_down() else { return };
+        if self.sessions[slot].stream() == Some(self.slots.token(index)) {
+            return self.put_down_stream(slot);
+        }
         self.sessions[slot].carrier = None;
         if self.sessions[slot].connect.take().is_some() {
             self.await_connect(now, slot);
@@ -169,11 +205,12 @@ impl Engine {
     }
 
     /// Ends a session that nobody carries.
-    pub(super) fn end_session(&mut self, now: Tick, slot: u32) {
+    pub(super) fn end_session(&mut self, now: Now, slot: u32) {
         debug_assert!(self.sessions[slot].carrier.is_none(), "session {slot} is carried");
+        self.end_stream(now, slot);
         self.watch_nothing(slot);
         while let Some(subscription) = self.sessions[slot].subscriptions.pop() {
-            self.unsubscribe(now, Subscriber::session(slot), subscription);
+            self.unsubscribe(now.tick, Subscriber::session(slot), subscription);
         }
         self.tell_session_gone(slot);
         self.session_timers.cancel(&mut self.sessions, slot);
@@ -181,13 +218,15 @@ impl Engine {
     }
 
     /// Ends sessions whose clients were away for too long, at most so many.
-    pub(super) fn end_sessions(&mut self, now: Tick, count: usize) {
+    pub(super) fn end_sessions(&mut self, now: Now, count: usize) {
         for _ in 0..count {
-            let Some(slot) = self.session_timers.expired(&mut self.sessions, now) else { break };
-            let at = now.nearest(self.sessions[slot].ends_at);
-            if at > now {
-                self.session_timers.arm(&mut self.sessions, slot, now, at);
+            let Some(slot) = self.session_timers.expired(&mut self.sessions, now.tick) else { break };
+            let at = now.tick.nearest(self.sessions[slot].ends_at);
+            if at > now.tick {
+                self.session_timers.arm(&mut self.sessions, slot, now.tick, at);
             } else {
+                // A WebSocket may carry it still, and goes on without.
+                self.put_down_session(now, slot);
                 self.end_session(now, slot);
             }
         }
@@ -282,13 +321,19 @@ impl Engine {
                 assert_eq!(self.slots[index].session(), Some(slot));
                 assert_eq!(self.slots[index].state, State::Bayeux);
             }
+            if let Some(token) = session.stream() {
+                let index = self.slots.live(token).expect("a session's event stream is there");
+                assert_eq!(self.slots[index].session(), Some(slot));
+                assert!(self.is_event_stream(index) && session.carrier != Some(token));
+            }
             assert!(session.connect.is_none() || session.carrier.is_some());
             assert_eq!(session.timer.wakes_at(Tick(0)).is_none(), session.connect.is_some(), "session {slot} has a deadline");
             session.subscriptions.iter().for_each(|subscription| check(subscription, Subscriber::session(slot)));
         }
         for index in self.slots.indices() {
             if let Some(slot) = self.slots[index].session() {
-                assert_eq!(self.sessions[slot].carrier, Some(self.slots.token(index)));
+                let (session, token) = (&self.sessions[slot], Some(self.slots.token(index)));
+                assert!(session.carrier == token || session.stream() == token, "session {slot} does not know {token:?}");
             }
         }
     }

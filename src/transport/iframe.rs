@@ -8,13 +8,17 @@
 //! without `postMessage` need it (and `htmlfile`, a frame inside of a control, needs no more than that).
 //! Events are JSON made harmless, so nothing that was published can break out of its script. The preamble is
 //! long enough for browsers that wait for a kilobyte before they show anything.
+//!
+//! A protocol's own answer is a document that ends: the same beginning, without a filling, and one script.
 
-use super::{Batch, Farewell, Opening, Setting, Variant, envelope, piece, script, stream_head};
+use super::{Batch, Farewell, Opening, Setting, Variant, common_fields, envelope, long_poll, piece, script, stream_head};
+use crate::http::response;
 
 const PREAMBLE: u32 = 1_024;
+const MEDIA_TYPE: &str = "text/html; charset=utf-8";
 
 pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
-    stream_head(out, variant, "text/html; charset=utf-8", setting);
+    stream_head(out, variant, MEDIA_TYPE, setting);
 }
 
 pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, setting: &Setting<'_>) {
@@ -58,6 +62,18 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant) {
 
 pub(super) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
     piece(out, variant, |out| event(out, setting, |out| envelope::farewell(out, farewell, setting.retry_ms)));
+}
+
+/// A document that hands this JSON on, and ends.
+pub(super) fn answer(out: &mut Vec<u8>, variant: Variant, json: &[u8], setting: &Setting<'_>) {
+    let mut body = Vec::with_capacity(json.len() + 256);
+    preamble(&mut body, setting);
+    event(&mut body, setting, |body| body.extend_from_slice(json));
+    response::start(out, 200);
+    response::field(out, "Content-Type", MEDIA_TYPE);
+    response::field(out, "Cache-Control", "no-store");
+    common_fields(out, variant, setting);
+    long_poll::with_body(out, &body);
 }
 
 fn event(out: &mut Vec<u8>, setting: &Setting<'_>, write: impl FnOnce(&mut Vec<u8>)) {

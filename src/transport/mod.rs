@@ -143,10 +143,12 @@ pub(crate) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
     }
 }
 
-/// A protocol's own answer, which is `json` and complete.
+/// A protocol's own answer, which is `json` and complete; on a stream, one of many.
 pub(crate) fn answer(out: &mut Vec<u8>, variant: Variant, json: &[u8], setting: &Setting<'_>, tools: &mut Tools) {
     match variant.transport() {
         Transport::Jsonp => jsonp::answer(out, variant, json, setting),
+        Transport::Iframe => iframe::answer(out, variant, json, setting),
+        Transport::Sse => sse::say(out, variant, json),
         Transport::WebSocket => websocket::feed::say(out, websocket::Opcode::Text, json, setting, tools),
         _ => long_poll::answer(out, variant, json, setting),
     }

@@ -52,6 +52,14 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
     });
 }
 
+/// An event that is this JSON, and nothing else.
+pub(super) fn say(out: &mut Vec<u8>, variant: Variant, json: &[u8]) {
+    piece(out, variant, |out| {
+        lines(out, json);
+        out.push(b'\n');
+    });
+}
+
 pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant) {
     piece(out, variant, |out| out.extend_from_slice(b":\n\n"));
 }

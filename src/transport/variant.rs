@@ -138,6 +138,21 @@ impl Variant {
         Variant(Transport::Jsonp as u16)
     }
 
+    /// A document in a frame.
+    pub(crate) fn iframe() -> Variant {
+        Variant::default().over(Transport::Iframe)
+    }
+
+    /// The same by another transport.
+    pub(crate) fn over(self, transport: Transport) -> Variant {
+        Variant(self.0 & !TRANSPORT | transport as u16)
+    }
+
+    /// Server-sent events.
+    pub(crate) fn sse() -> Variant {
+        Variant(Transport::Sse as u16)
+    }
+
     /// A WebSocket.
     pub(crate) fn socket() -> Variant {
         Variant(Transport::WebSocket as u16)

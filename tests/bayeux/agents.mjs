@@ -57,8 +57,8 @@ const inNode = (make, transport) => ({
   },
 });
 
-// ---- In Chromium. The page comes from the server's own origin as far as the browser knows, except for callback-polling,
-// which is there for pages of another one.
+// ---- In Chromium. The page comes from the server's own origin as far as the browser knows, except for what is there for
+// pages of another one, which the server was told of.
 
 const TYPES = { ".js": "text/javascript", ".html": "text/html" };
 const FILES = { "/clients/": HERE, "/modules/": MODULES };
@@ -96,9 +96,11 @@ export async function blankPage(browser, origin) {
   return { page, context };
 }
 
+const FROM_ELSEWHERE = ["callback-polling", "cross-origin-long-polling"];
+
 const inChromium = (client, transport) => ({
   async open({ address, ack, browser }) {
-    const origin = transport === "callback-polling" ? "http://elsewhere.localhost" : `http://${address}`;
+    const origin = FROM_ELSEWHERE.includes(transport) ? "http://elsewhere.localhost" : `http://${address}`;
     const { page, context } = await blankPage(browser, origin);
     await page.evaluate(MAKE[client]);
     const verb = (name) => (...given) => page.evaluate(([name, given]) => agent[name](...given), [name, given]);
@@ -153,6 +155,8 @@ export const KINDS = [
     kind(`cometd-chromium-${transport}`, inChromium("cometd", transport)),
     kind(`faye-chromium-${transport}`, inChromium("faye", transport), WITHOUT_ACK),
   ]),
+  ...["cross-origin-long-polling", "eventsource"].map((transport) =>
+    kind(`faye-chromium-${transport}`, inChromium("faye", transport), WITHOUT_ACK)),
   ...["long-polling", "websocket"].map((transport) =>
     kind(`aiocometd-${transport}`, inPython("aiocometd", transport), { batches: false })),
   kind("baiocas-long-polling", inPython("baiocas", "long-polling"), { survives: false }),

@@ -3,6 +3,9 @@
 
 const TRANSPORTS = ["websocket", "eventsource", "long-polling", "cross-origin-long-polling", "callback-polling"];
 
+// It shakes hands by polling, whatever comes after.
+const SHAKES_HANDS = { websocket: "long-polling", eventsource: "long-polling", "cross-origin-long-polling": "callback-polling" };
+
 export function fayeAgent(Faye) {
   const messages = [], subscriptions = new Map(), waiting = [];
   let client, handshakes = 0, together = 8;
@@ -22,8 +25,7 @@ export function fayeAgent(Faye) {
   return {
     async open({ url, transport }) {
       client = new Faye.Client(url, { retry: 0.2, timeout: 10 });
-      // It shakes hands by polling, whatever comes after.
-      const kept = transport === "websocket" ? ["websocket", "long-polling"] : [transport];
+      const kept = [transport, SHAKES_HANDS[transport]];
       TRANSPORTS.filter((type) => !kept.includes(type)).forEach((type) => client.disable(type));
       client.addExtension({
         incoming(message, callback) {
@@ -33,7 +35,7 @@ export function fayeAgent(Faye) {
         },
       });
       await new Promise((connected) => client.connect(connected));
-      // It goes over to a WebSocket once that is open.
+      // It goes over to a WebSocket or an event stream once that is open.
       for (let looks = 0; client._dispatcher.connectionType !== transport; looks++) {
         if (looks === 1000) throw new Error(`it stays with ${client._dispatcher.connectionType}`);
         await new Promise((passed) => setTimeout(passed, 10));

@@ -1,7 +1,7 @@
 // Requests that no client should send. Each is answered as the specification says, or by a 400 (or what HTTP has for a
 // request that is too large), and none has an effect on a session beside it, which gets its next message as if nothing were.
 
-import { ask, askRaw, first, handshake, send, session, webSocket } from "./plain.mjs";
+import { ask, askRaw, askScript, first, handshake, send, session, webSocket } from "./plain.mjs";
 import { holds, publish, shown, within } from "./support.mjs";
 
 const MEGABYTE = 1 << 20;
@@ -181,14 +181,14 @@ const checks = {
       holds(status < 500, `${type} is answered ${status}: ${text}`);
     }
     for (const query of ["", "?", "?message", "?message=", "?message=%", "?message=%5B%5D&jsonp=%28"]) {
-      const { status, text } = await ask(publicAddress, { method: "GET", path: `/bayeux${query}` });
+      const { status, text } = await askScript(publicAddress, query);
       holds(status >= 200 && status < 500, `GET ${query} is answered ${status}: ${text}`);
     }
   },
   async "dangerous-callbacks"({ publicAddress }) {
     const message = encodeURIComponent('[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["callback-polling"]}]');
     for (const jsonp of ["alert(1);x", "a b", "<script>", "a.b[0]()", "", "é", "a\nb"]) {
-      const { status, text } = await ask(publicAddress, { method: "GET", path: `/bayeux?message=${message}&jsonp=${encodeURIComponent(jsonp)}` });
+      const { status, text } = await askScript(publicAddress, `?message=${message}&jsonp=${encodeURIComponent(jsonp)}`);
       const harmless = /^\/\*\*\/\s*jsonpcallback\(/.test(text);
       holds(REFUSED.has(status) || (jsonp === "" && harmless), `jsonp=${jsonp.slice(0, 20)} is answered ${status}: ${text.slice(0, 100)}`);
     }

@@ -24,6 +24,10 @@ export function ask(address, { method = "POST", path = PATH, headers = {}, body,
   return within(`${method} ${path.slice(0, 80)}`, answer);
 }
 
+// As a script tag asks that stands in a page of the server's own.
+export const askScript = (address, query) =>
+  ask(address, { method: "GET", path: `${PATH}${query}`, headers: { Referer: `http://${address}/` } });
+
 // The bytes as they are, on a socket of their own; gives the status of what is answered, or undefined where it is cut off.
 export function askRaw(address, bytes) {
   const [host, port] = address.split(":");

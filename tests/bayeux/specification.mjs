@@ -3,8 +3,9 @@
 
 import { readFile } from "node:fs/promises";
 import { CASES } from "./core.mjs";
+import { EXTENSIONS } from "./extensions.mjs";
 import { MALFORMED } from "./malformed.mjs";
-import { ask, first, handshake, parsed, send, session, webSocket } from "./plain.mjs";
+import { ask, askScript, first, handshake, parsed, send, session, webSocket } from "./plain.mjs";
 import { eventually, holds, pause, publish, same, shown } from "./support.mjs";
 
 const ERROR = /^[0-9]{3}:([^:]*):(.+)$/s;
@@ -451,14 +452,14 @@ export const SPECIFICATION = {
 
   async "callback-polling-answers"({ publicAddress }) {
     const message = encodeURIComponent('[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["callback-polling"],"id":"\u2028"}]');
-    const answer = await ask(publicAddress, { method: "GET", path: `/bayeux?message=${message}&jsonp=a.callback_1` });
+    const answer = await askScript(publicAddress, `?message=${message}&jsonp=a.callback_1`);
     same(answer.status, 200, "status:");
     holds(/javascript/.test(answer.headers["content-type"]), answer.headers["content-type"]);
     const [, name, body] = /^(?:\/\*\*\/)?\s*([\w.$]+)\((.*)\);?\s*$/s.exec(answer.text) ?? [];
     same(name, "a.callback_1", "callback:");
     holds(parsed(body)?.[0]?.successful, answer.text);
     holds(!/[\u2028\u2029]/.test(answer.text), "a line separator stands in a script");
-    const plain = await ask(publicAddress, { method: "GET", path: `/bayeux?message=${message}` });
+    const plain = await askScript(publicAddress, `?message=${message}`);
     holds(/^(?:\/\*\*\/)?\s*jsonpcallback\(\[/.test(plain.text), plain.text);
   },
 
@@ -520,10 +521,11 @@ export const SPECIFICATION = {
   // Every sentence has a check that exists, and every check a sentence.
   async "table-is-whole"() {
     const table = await readFile(new URL("SPECIFICATION.md", import.meta.url), "utf8");
-    const named = new Set([...table.matchAll(/`(specification|malformed|clients)\/([a-z0-9-]+)`/g)].map(([, part, name]) => `${part}/${name}`));
+    const named = new Set([...table.matchAll(/`(specification|malformed|clients|extensions)\/([a-z0-9-]+)`/g)].map(([, part, name]) => `${part}/${name}`));
     const known = new Set([
       ...Object.keys(SPECIFICATION).map((name) => `specification/${name}`),
       ...Object.keys(MALFORMED).map((name) => `malformed/${name}`),
+      ...Object.keys(EXTENSIONS).map((name) => `extensions/${name}`),
       ...Object.keys(CASES).map((name) => `clients/${name}`),
     ]);
     same([...named].filter((name) => !known.has(name)), [], "sentences with a check that does not exist:");

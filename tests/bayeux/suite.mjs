@@ -12,6 +12,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { KINDS } from "./agents.mjs";
 import { CASES, runCore } from "./core.mjs";
+import { EXTENSIONS } from "./extensions.mjs";
 import { kill } from "./kill.mjs";
 import { MALFORMED } from "./malformed.mjs";
 import { SPECIFICATION } from "./specification.mjs";
@@ -56,6 +57,7 @@ const cases = [
       .map(([name, { run }]) => ({ name: `${kind.name}/${name}`, run: () => runCore(kind, name, run, server) }))),
   ...plain("specification", SPECIFICATION),
   ...plain("malformed", MALFORMED),
+  ...plain("extensions", EXTENSIONS),
 ];
 const last = [{ name: "kill/every-message-exactly-once-in-order", run: () => kill(server), ms: 2 * server.killMs + 60_000 }];
 const asked = ({ name }) => wanted.length === 0 || wanted.some((start) => name.startsWith(start));

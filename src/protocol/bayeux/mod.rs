@@ -14,21 +14,27 @@
 //! Invariant: what a stranger wrote reaches a reply only as a JSON string, a checked id, or not at all.
 
 mod client_id;
+mod connection_type;
 mod fault;
 mod read;
+mod timestamp;
+mod timesync;
 mod write;
 
 pub(crate) use client_id::ClientId;
+pub(crate) use connection_type::ConnectionType;
 pub(crate) use fault::Fault;
 pub(crate) use read::{Client, Incoming, Topic, What, form, heard, read};
+pub(crate) use timesync::Timesync;
 pub(crate) use write::{Ack, Advice, Reply, Subscriptions, event};
-
-/// The ways in which a client can be held, by their names in a handshake. A page of another site that may post calls
-/// long-polling by a name of its own.
-pub(crate) const CONNECTION_TYPES: [&str; 4] = ["websocket", "long-polling", "cross-origin-long-polling", "callback-polling"];
 
 /// The first segments of the paths where Bayeux is spoken. Some clients add the kind of message as a second one.
 const ROOMS: [&str; 3] = ["bayeux", "cometd", "faye"];
+
+/// The client that a path names in its last place, as an event stream's does.
+pub(crate) fn client_of_path(path: &str) -> Option<ClientId> {
+    path.rsplit('/').next().and_then(ClientId::parse)
+}
 
 /// Whether Bayeux is spoken at this path.
 pub(crate) fn is_path(path: &str) -> bool {

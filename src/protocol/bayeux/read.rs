@@ -3,13 +3,14 @@
 //! What is no JSON, or no object or array of objects, is refused as a whole and has no effect. A message that is wrong in
 //! itself is answered in its place, and those beside it are not disturbed.
 
-use super::{CONNECTION_TYPES, ClientId, Fault, Reply, Subscriptions};
+use super::{ClientId, ConnectionType, Fault, Reply, Subscriptions, Timesync};
 use crate::base::error::Reject;
 use crate::base::name::{NAME_BYTES_MAX, Name};
 use crate::base::pattern::Pattern;
 use crate::base::payload::{Message, Parts};
 use crate::http::query;
 use crate::protocol::OneOrMany;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -53,6 +54,7 @@ pub(crate) enum What {
         acknowledges: bool,
     },
     Connect {
+        by: ConnectionType,
         /// To be held for no longer than that.
         timeout_ms: Option<u64>,
         /// The last reply to a connect that it got.
@@ -101,6 +103,8 @@ struct Fields<'a> {
     #[serde(borrow, default)]
     ext: Option<&'a RawValue>,
     #[serde(default)]
+    timestamp: Option<IgnoredAny>,
+    #[serde(default)]
     subscription: Option<OneOrMany>,
     /// That there is `null` is not that there is none.
     #[serde(borrow, default, deserialize_with = "present")]
@@ -125,6 +129,8 @@ struct ClientAdvice {
 struct Ext {
     #[serde(default)]
     ack: Value,
+    #[serde(default)]
+    timesync: Value,
 }
 
 fn ext(ext: Option<&RawValue>) -> Ext {
@@ -204,8 +210,9 @@ fn one(json: &str, unix_ms: u64) -> Incoming {
         None => Client::Nobody,
         Some(text) => ClientId::parse(text).map_or(Client::Stranger, Client::Known),
     };
-    let mut reply = Reply { channel: channel(fields.channel.as_deref()), ..Reply::default() };
-    let what = identify(&mut reply, fields.id).and_then(|()| what(&mut reply, fields, unix_ms));
+    let channel = channel(fields.channel.as_deref());
+    let mut reply = Reply { channel, stamped: fields.timestamp.is_some(), ..Reply::default() };
+    let what = identify(&mut reply, fields.id).and_then(|()| what(&mut reply, &fields, unix_ms));
     match what {
         Ok(what) => Incoming { client, what, reply },
         Err(fault) => Incoming { client, what: What::Nothing, reply: reply.failed(fault) },
@@ -243,32 +250,39 @@ fn is_id(json: &str) -> bool {
     json.len() <= ID_BYTES_MAX && json.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
 }
 
-fn what(reply: &mut Reply, fields: Fields<'_>, unix_ms: u64) -> Result<What, Fault> {
+fn what(reply: &mut Reply, fields: &Fields<'_>, unix_ms: u64) -> Result<What, Fault> {
     let channel = fields.channel.as_deref().unwrap_or_default();
+    if is_below(channel, "/meta") {
+        let ext = ext(fields.ext);
+        reply.timesync = Timesync::read(&ext.timesync, unix_ms);
+        return what_of_protocol(reply, channel, fields, &ext);
+    }
+    if channel.is_empty() {
+        return Err(Fault::new(400, "a message has a channel"));
+    }
+    check_name(channel)?;
+    let data = fields.data.ok_or_else(|| Fault::about(400, channel, "a publish has data"))?.get().as_bytes();
+    let parts = Parts { channel, content_type: "application/json", event: "", data, unix_ms };
+    let message = Message::new(&parts).map_err(|detail| Fault::about(400, channel, detail))?;
+    Ok(if is_below(channel, "/service") { What::Serve(message) } else { What::Publish(message) })
+}
+
+/// The same for a message of the protocol's own.
+fn what_of_protocol(reply: &mut Reply, channel: &str, fields: &Fields<'_>, ext: &Ext) -> Result<What, Fault> {
     match channel {
-        "" => Err(Fault::new(400, "a message has a channel")),
-        HANDSHAKE => handshake(reply, &fields),
+        HANDSHAKE => handshake(reply, fields, ext),
         "/meta/connect" => match &fields.connection_type {
             None => Err(Fault::new(400, "a connect has a connectionType")),
-            Some(connection_type) if !CONNECTION_TYPES.contains(&&**connection_type) => {
-                Err(Fault::about(301, connection_type, "Unsupported connection type"))
-            }
-            Some(_) => {
-                let acknowledged = ext(fields.ext).ack.as_u64();
-                Ok(What::Connect { timeout_ms: wished_timeout(fields.advice), acknowledged })
+            Some(name) => {
+                let unknown = || Fault::about(301, name, "Unsupported connection type");
+                let by = ConnectionType::named(name).ok_or_else(unknown)?;
+                Ok(What::Connect { by, timeout_ms: wished_timeout(fields.advice), acknowledged: ext.ack.as_u64() })
             }
         },
         "/meta/disconnect" => Ok(What::Disconnect),
-        "/meta/subscribe" => topics(reply, fields.subscription).map(What::Subscribe),
-        "/meta/unsubscribe" => topics(reply, fields.subscription).map(What::Unsubscribe),
-        _ if is_below(channel, "/meta") => Err(Fault::about(404, channel, "Unknown channel")),
-        _ => {
-            check_name(channel)?;
-            let data = fields.data.ok_or_else(|| Fault::about(400, channel, "a publish has data"))?.get().as_bytes();
-            let parts = Parts { channel, content_type: "application/json", event: "", data, unix_ms };
-            let message = Message::new(&parts).map_err(|detail| Fault::about(400, channel, detail))?;
-            Ok(if is_below(channel, "/service") { What::Serve(message) } else { What::Publish(message) })
-        }
+        "/meta/subscribe" => topics(reply, fields.subscription.as_ref()).map(What::Subscribe),
+        "/meta/unsubscribe" => topics(reply, fields.subscription.as_ref()).map(What::Unsubscribe),
+        _ => Err(Fault::about(404, channel, "Unknown channel")),
     }
 }
 
@@ -277,7 +291,7 @@ fn is_below(channel: &str, room: &str) -> bool {
     channel.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn handshake(reply: &mut Reply, fields: &Fields<'_>) -> Result<What, Fault> {
+fn handshake(reply: &mut Reply, fields: &Fields<'_>, ext: &Ext) -> Result<What, Fault> {
     // Whatever becomes of it, a client learns what is spoken here.
     reply.introduces = true;
     let version = fields.version.as_deref().ok_or_else(|| Fault::new(400, "a handshake has a version"))?;
@@ -287,12 +301,12 @@ fn handshake(reply: &mut Reply, fields: &Fields<'_>) -> Result<What, Fault> {
     }
     let offered = fields.supported_connection_types.as_deref();
     let offered = offered.ok_or_else(|| Fault::new(400, "a handshake has supportedConnectionTypes"))?;
-    if !offered.iter().any(|offered| CONNECTION_TYPES.contains(&&**offered)) {
+    if !offered.iter().any(|offered| ConnectionType::named(offered).is_some()) {
         return Err(Fault::new(301, "Unsupported connection types"));
     }
     // Newer clients say it in an object.
-    let ack = ext(fields.ext).ack;
-    Ok(What::Handshake { acknowledges: ack == Value::Bool(true) || ack.get("enabled") == Some(&Value::Bool(true)) })
+    let ack = &ext.ack;
+    Ok(What::Handshake { acknowledges: *ack == Value::Bool(true) || ack.get("enabled") == Some(&Value::Bool(true)) })
 }
 
 /// `version = integer *( "." version_element )`: the integer. Whoever speaks something newer than 1 speaks 1 too, unless
@@ -311,17 +325,17 @@ fn wished_timeout(advice: Option<&RawValue>) -> Option<u64> {
     advice.timeout.filter(|timeout| *timeout >= 0.0).map(|timeout| timeout as u64)
 }
 
-fn topics(reply: &mut Reply, subscription: Option<OneOrMany>) -> Result<Vec<Topic>, Fault> {
+fn topics(reply: &mut Reply, subscription: Option<&OneOrMany>) -> Result<Vec<Topic>, Fault> {
     let (texts, one) = match subscription {
         None => return Err(Fault::new(400, "a subscription is named")),
-        Some(OneOrMany::One(text)) => (vec![text], true),
-        Some(OneOrMany::Many(texts)) => (texts, false),
+        Some(OneOrMany::One(text)) => (std::slice::from_ref(text), true),
+        Some(OneOrMany::Many(texts)) => (&texts[..], false),
     };
     if texts.is_empty() || texts.len() > SUBSCRIPTIONS_MAX {
         return Err(Fault::new(400, "a subscription is a channel, or an array of 1 to 256"));
     }
     let topics = texts.iter().map(|text| topic(text)).collect();
-    let names = texts.into_iter().map(|text| channel(Some(&text))).collect();
+    let names = texts.iter().map(|text| channel(Some(text))).collect();
     reply.subscriptions = Some(Subscriptions { names, one });
     topics
 }
@@ -369,7 +383,7 @@ mod tests {
 
     fn replied(message: &Incoming) -> String {
         let mut out = Vec::new();
-        message.reply.write(&mut out);
+        message.reply.write(&mut out, ConnectionType::offered(true), 0);
         String::from_utf8(out).expect("JSON is text")
     }
 
@@ -394,7 +408,10 @@ mod tests {
         ] {
             let message = connect(more);
             assert_eq!(message.client, Client::Known(id));
-            assert!(matches!(message.what, What::Connect { timeout_ms, acknowledged: None } if timeout_ms == timeout), "{more}");
+            assert!(
+                matches!(message.what, What::Connect { timeout_ms, acknowledged: None, .. } if timeout_ms == timeout),
+                "{more}"
+            );
         }
         assert!(matches!(one_of(r#"{"channel":"/meta/disconnect","clientId":"x"}"#).what, What::Disconnect));
         assert_eq!(one_of(r#"{"channel":"/meta/disconnect","clientId":"x"}"#).client, Client::Stranger);

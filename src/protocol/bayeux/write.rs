@@ -1,6 +1,7 @@
 //! Replies and events to JSON.
 
-use super::{CONNECTION_TYPES, ClientId, Fault};
+use super::timestamp::Timestamp;
+use super::{ClientId, Fault, Timesync};
 use crate::base::payload::{Kind, Message};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -52,6 +53,10 @@ pub(crate) struct Reply {
     pub(crate) ack: Option<Ack>,
     /// Says what is spoken here, as the reply to a handshake does.
     pub(crate) introduces: bool,
+    /// What it says of time, to a client that asked.
+    pub(crate) timesync: Option<Timesync>,
+    /// It has a timestamp, as its message had.
+    pub(crate) stamped: bool,
 }
 
 impl Reply {
@@ -60,8 +65,8 @@ impl Reply {
         Reply { fault: Some(fault), ..self }
     }
 
-    /// Appends the reply as JSON.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the reply as JSON, which is sent at `unix_ms` by a server that offers these connection types.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, connection_types: &[&str], unix_ms: u64) {
         out.push(b'{');
         if !self.channel.is_empty() {
             out.extend_from_slice(b"\"channel\":");
@@ -76,7 +81,7 @@ impl Reply {
             text(out, format_args!(",\"clientId\":\"{client_id}\""));
         }
         if self.introduces {
-            let types = CONNECTION_TYPES.join("\",\"");
+            let types = connection_types.join("\",\"");
             text(out, format_args!(",\"version\":\"{VERSION}\",\"minimumVersion\":\"{VERSION}\""));
             text(out, format_args!(",\"supportedConnectionTypes\":[\"{types}\"]"));
         }
@@ -87,10 +92,18 @@ impl Reply {
         if let Some(advice) = self.advice {
             advice.write(out);
         }
-        match self.ack {
-            Some(Ack::Agreed) => out.extend_from_slice(b",\"ext\":{\"ack\":true}"),
-            Some(Ack::Batch(batch)) => text(out, format_args!(",\"ext\":{{\"ack\":{batch}}}")),
-            None => {}
+        let ack = self.ack.map(|ack| match ack {
+            Ack::Agreed => "\"ack\":true".to_owned(),
+            Ack::Batch(batch) => format!("\"ack\":{batch}"),
+        });
+        let timesync = self.timesync.map(|timesync| format!("\"timesync\":{}", timesync.show(unix_ms)));
+        match (ack, timesync) {
+            (Some(ack), Some(timesync)) => text(out, format_args!(",\"ext\":{{{ack},{timesync}}}")),
+            (Some(one), None) | (None, Some(one)) => text(out, format_args!(",\"ext\":{{{one}}}")),
+            (None, None) => {}
+        }
+        if self.stamped {
+            stamp(out, unix_ms);
         }
         if let Some(fault) = &self.fault {
             out.extend_from_slice(b",\"error\":");
@@ -124,8 +137,9 @@ impl Advice {
     }
 }
 
-/// Appends `message` as an event: `{"channel":…,"data":…}`. Bytes that are no text are base64, and `ext` says so.
-pub(crate) fn event(out: &mut Vec<u8>, message: &Message) {
+/// Appends `message` as an event: `{"channel":…,"data":…}`. Bytes that are no text are base64, and `ext` says so. For a
+/// client that has timestamps, when it was published.
+pub(crate) fn event(out: &mut Vec<u8>, message: &Message, stamped: bool) {
     out.extend_from_slice(b"{\"channel\":");
     string(out, message.channel());
     out.extend_from_slice(b",\"data\":");
@@ -136,7 +150,14 @@ pub(crate) fn event(out: &mut Vec<u8>, message: &Message) {
             text(out, format_args!("\"{}\",\"ext\":{{\"encoding\":\"base64\"}}", STANDARD.encode(message.data())));
         }
     }
+    if stamped {
+        stamp(out, message.unix_ms());
+    }
     out.push(b'}');
+}
+
+fn stamp(out: &mut Vec<u8>, unix_ms: u64) {
+    text(out, format_args!(",\"timestamp\":\"{}\"", Timestamp(unix_ms)));
 }
 
 fn string(out: &mut Vec<u8>, value: &str) {
@@ -162,6 +183,7 @@ mod tests {
     fn a_reply_says_what_it_has_to_and_no_more() {
         let client_id = ClientId { shard: 1, slot: 2, secret: 3 };
         let plain = Reply { channel: "/a".into(), id: "\"x\"".into(), ..Reply::default() };
+        let timesync = Timesync::read(&serde_json::json!({ "tc": 7 }), 500);
         let names = || vec!["/a".into(), "/b\"".into()];
         for (reply, json) in [
             (plain.clone(), r#"{"channel":"/a","successful":true,"id":"x"}"#.to_string()),
@@ -174,8 +196,7 @@ mod tests {
                 Reply { client_id: Some(client_id), introduces: true, ..Reply::default() },
                 format!(
                     "{{\"successful\":true,\"clientId\":\"{client_id}\",\"version\":\"1.0\",\"minimumVersion\":\"1.0\",\
-                     \"supportedConnectionTypes\":[\"{}\"]}}",
-                    CONNECTION_TYPES.join("\",\"")
+                     \"supportedConnectionTypes\":[\"websocket\",\"iframe\"]}}"
                 ),
             ),
             (
@@ -197,11 +218,23 @@ mod tests {
             (Reply { ack: Some(Ack::Agreed), ..Reply::default() }, r#"{"successful":true,"ext":{"ack":true}}"#.to_string()),
             (Reply { ack: Some(Ack::Batch(7)), ..Reply::default() }, r#"{"successful":true,"ext":{"ack":7}}"#.to_string()),
             (
+                Reply { ack: Some(Ack::Agreed), timesync, ..Reply::default() },
+                r#"{"successful":true,"ext":{"ack":true,"timesync":{"tc":7,"ts":500,"p":500}}}"#.to_string(),
+            ),
+            (
+                Reply { timesync, ..Reply::default() },
+                r#"{"successful":true,"ext":{"timesync":{"tc":7,"ts":500,"p":500}}}"#.to_string(),
+            ),
+            (
+                Reply { stamped: true, ..Reply::default() },
+                r#"{"successful":true,"timestamp":"1970-01-01T00:00:01.00Z"}"#.to_string(),
+            ),
+            (
                 Reply { advice: Some(Advice::None), ..Reply::default() },
                 r#"{"successful":true,"advice":{"reconnect":"none"}}"#.to_string(),
             ),
         ] {
-            assert_eq!(written(|out| reply.write(out)), json);
+            assert_eq!(written(|out| reply.write(out, &["websocket", "iframe"], 1_000)), json);
         }
     }
 
@@ -214,7 +247,9 @@ mod tests {
         ] {
             let parts = Parts { channel: "/a", content_type, event: "", data, unix_ms: 0 };
             let message = Message::new(&parts).expect("a message");
-            assert_eq!(written(|out| event(out, &message)), json);
+            assert_eq!(written(|out| event(out, &message, false)), json);
+            let stamped = json.replace('}', "").len() + ",\"timestamp\":\"1970-01-01T00:00:00.00Z\"".len();
+            assert_eq!(written(|out| event(out, &message, true)).replace('}', "").len(), stamped);
         }
     }
 }
