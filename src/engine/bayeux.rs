@@ -12,7 +12,6 @@ use super::deliver::{Room, collect};
 use super::{Engine, PeerMessage};
 use crate::base::id::Token;
 use crate::base::pattern::Pattern;
-use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
 use crate::protocol::bayeux::{self, Ack, Advice, Client, Fault, Incoming, Reply, Topic, What};
@@ -24,7 +23,7 @@ use std::sync::Arc;
 const FULL_INTERVAL_MS: u64 = 5_000;
 
 /// What became of a message.
-enum Outcome {
+pub(super) enum Outcome {
     /// This is its reply.
     Done(Reply),
     /// This will be, once so many home shards have answered.
@@ -93,7 +92,7 @@ impl Engine {
         }
     }
 
-    fn exchange(&mut self, index: u32) -> Option<&mut Exchange> {
+    pub(super) fn exchange(&mut self, index: u32) -> Option<&mut Exchange> {
         self.slots[index].rest.as_mut()?.exchange.as_deref_mut()
     }
 
@@ -311,58 +310,6 @@ impl Engine {
         reply
     }
 
-    fn publish_message(&mut self, now: Now, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Outcome {
-        if self.is_for_host(index, &message) {
-            return Outcome::Done(self.give_message(index, session, message, reply));
-        }
-        let anywhere = self.slots[index].flags.has(Flags::MAY_PUBLISH);
-        if !anywhere && !self.policy.bayeux_publish.matches(message.channel()) {
-            let fault = Fault::about(403, message.channel(), "This client may not publish here");
-            return Outcome::Done(reply.failed(fault));
-        }
-        let home = Engine::home_of(self.seed, self.shards, message.channel());
-        if home == self.shard {
-            return Outcome::Done(match self.keep(now, message) {
-                Some(_) => reply,
-                None => reply.failed(too_many_channels()),
-            });
-        }
-        if self.peers.posted(home) >= self.limits.backlog {
-            return Outcome::Done(reply.failed(Fault::new(503, "A mailbox is full, try again shortly (mailbox_messages)")));
-        }
-        let place = self.exchange(index).map_or(0, |exchange| exchange.replies.len());
-        let asker = self.asker(index, place);
-        self.peers.post(home, PeerMessage::Publish { message, asker });
-        Outcome::Waits(reply, 1)
-    }
-
-    /// What is published to a service is for the host program, whoever publishes it, and for nobody else.
-    fn serve(&mut self, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
-        if !self.policy.hosted {
-            let fault = Fault::about(404, message.channel(), "Nobody offers this service");
-            return reply.failed(fault);
-        }
-        self.give_message(index, session, message, reply)
-    }
-
-    fn give_message(&mut self, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
-        let who = self.exchange(index).and_then(|exchange| exchange.who.clone());
-        let client = match session {
-            Some(slot) => {
-                self.sessions[slot].noted = true;
-                self.client_of_session(slot)
-            }
-            None => {
-                self.note(index);
-                self.client(index)
-            }
-        };
-        match who.is_some_and(|who| self.offer_to_host(client, vec![message], &who)) {
-            true => reply,
-            false => reply.failed(Fault::new(503, reply::host_is_busy().detail)),
-        }
-    }
-
     /// A home answered one of the questions of a request.
     pub(super) fn exchange_answered(&mut self, now: Now, index: u32, question: u32, refused: bool) {
         let Some(exchange) = self.exchange(index) else { return };
@@ -572,6 +519,6 @@ fn denied() -> Fault {
     Fault::new(403, reply::not_allowed().detail)
 }
 
-fn too_many_channels() -> Fault {
+pub(super) fn too_many_channels() -> Fault {
     Fault::new(503, reply::too_many_channels().detail)
 }

@@ -12,11 +12,12 @@
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux` and `bayeux_socket` (its requests), `watch` (subscriptions with a star), `moving`
-//! (who goes to another shard), `deadlines`.
+//! outlives a Bayeux client's connections), `bayeux`, `bayeux_publish` and `bayeux_socket` (its
+//! requests), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
+mod bayeux_publish;
 mod bayeux_socket;
 mod deadlines;
 mod deliver;
