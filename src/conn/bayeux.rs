@@ -157,6 +157,8 @@ pub(crate) struct Exchange {
     /// A connect was among them.
     pub(crate) connecting: Option<Connecting>,
     pub(crate) who: Option<Arc<str>>,
+    /// The first session that it speaks for.
+    pub(crate) speaks_for: Option<Token>,
     /// The host program is asked about one of them; those behind wait.
     pub(crate) judged: bool,
 }
@@ -199,6 +201,7 @@ impl Exchange {
             missing: 0,
             connecting: None,
             who,
+            speaks_for: None,
             judged: false,
         }
     }

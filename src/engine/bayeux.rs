@@ -4,9 +4,9 @@
 //! when the last of them is there. A subscription is answered when the channel's home knows of it, a publish when the home
 //! has kept it. A connect that came alone is held until its session has news.
 //!
-//! **Events travel with the replies to connects alone.** A client sends the next connect when it has the reply to the last,
-//! so what it gets is in order, however many connections it has. A WebSocket is in order by itself: there they come when
-//! they are there, unless the client acknowledges what it gets.
+//! **Events ride on responses**, to connects and to anything else, on one connection at a time (`riding`), so that what a
+//! client gets is in order. A WebSocket is in order by itself: there they come when they are there, unless the client
+//! acknowledges what it gets.
 
 use super::deliver::{Room, collect};
 use super::{Engine, PeerMessage};
@@ -80,7 +80,12 @@ impl Engine {
         match self.exchange(index).map(|exchange| exchange.missing) {
             None => {}
             Some(0) => self.answer_exchange(now, index),
-            Some(_) => self.wait_for_replies(now, index, State::Asking, self.durations.stall),
+            Some(_) => {
+                let exchange = self.exchange(index).filter(|exchange| exchange.connecting.is_none());
+                let session = exchange.and_then(|exchange| exchange.speaks_for);
+                self.expect_riders(now, index, session);
+                self.wait_for_replies(now, index, State::Asking, self.durations.stall);
+            }
         }
     }
 
@@ -113,6 +118,10 @@ impl Engine {
                 }
             },
         };
+        let token = session.map(|slot| self.sessions.token(slot));
+        if let Some(exchange) = self.exchange(index) {
+            exchange.speaks_for = exchange.speaks_for.or(token);
+        }
         match (what, session) {
             (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, acknowledges, reply)),
             (What::Publish(message), session) => self.publish_message(now, index, session, message, reply),
@@ -170,6 +179,7 @@ impl Engine {
     fn connect(&mut self, now: Now, index: u32, slot: u32, timeout_ms: Option<u64>, mut reply: Reply) -> Reply {
         self.answer_held(now, slot, |reply| reply.failed(Fault::new(409, "A newer connect took this one's place")));
         let session = self.sessions.token(slot);
+        self.connects_anew(slot);
         self.await_connect(now.tick, slot);
         let longest = self.durations.bayeux;
         let connecting = Connecting { session, timeout_ms: timeout_ms.map_or(longest, |wished| wished.min(longest)) };
@@ -339,7 +349,7 @@ impl Engine {
     /// All replies are there: a connect alone is held if there is nothing to tell, anything else is answered.
     fn answer_exchange(&mut self, now: Now, index: u32) {
         let Some(exchange) = self.slots[index].rest.as_mut().and_then(|rest| rest.exchange.take()) else { return };
-        let Exchange { replies, connecting, .. } = *exchange;
+        let Exchange { replies, connecting, speaks_for, .. } = *exchange;
         let mut replies: Vec<Reply> = replies.into_iter().map(|pending| pending.reply).collect();
         let connecting = connecting.and_then(|connecting| Some((self.sessions.live(connecting.session)?, connecting.timeout_ms)));
         let mut events = Vec::new();
@@ -347,22 +357,24 @@ impl Engine {
         let socket = self.is_socket(index);
         let free = |slot: u32| self.sessions[slot].carrier.is_none_or(|token| token == self.slots.token(index));
         if let Some((slot, timeout_ms)) = connecting.filter(|(slot, _)| free(*slot)) {
-            let batched = !socket && replies.len() > 1;
+            let tells = self.may_tell(now, index, slot);
+            let waits = timeout_ms > 0 && (socket || replies.len() == 1) && !(tells && self.session_has_news(slot));
             let last = replies.iter().rposition(is_connect);
             if self.session_is_over(slot) {
                 self.put_down_session(now, slot);
                 self.end_session(now.tick, slot);
                 replies.iter_mut().filter(|reply| is_connect(reply)).for_each(tell_over);
-            } else if let Some(last) = last.filter(|_| !batched && timeout_ms > 0 && !self.session_has_news(slot)) {
+            } else if let Some(last) = last.filter(|_| waits) {
                 let Reply { id, .. } = replies.remove(last);
                 self.hold_connect(now, index, slot, timeout_ms, id);
                 if replies.is_empty() {
                     return;
                 }
             } else if let Some(last) = last {
-                events = self.take_events(slot);
-                replies[last].ack = self.next_batch(slot).map(Ack::Batch);
+                events = self.events_for_connect(now, index, slot, &mut replies[last]);
             }
+        } else if connecting.is_none() {
+            events = self.riding_events(now, index, speaks_for);
         }
         self.respond(now, index, &events, &replies);
     }
@@ -379,16 +391,27 @@ impl Engine {
         self.carry(now.tick, index, slot, id);
         self.end_state_after(now.tick, index, timeout_ms);
         self.slots[index].tidy();
+        if self.session_has_news(slot) {
+            // They are kept back for now.
+            self.enqueue(index);
+        }
     }
 
     /// Tells a session its news, if it has some; says whether there is something to write.
     pub(super) fn bring_to_session(&mut self, now: Now, index: u32) -> bool {
         let Some(slot) = self.slots[index].session().filter(|&slot| self.session_has_news(slot)) else { return false };
-        if !self.is_socket(index) || self.acknowledges(slot) || self.session_is_over(slot) {
+        let over = self.session_is_over(slot);
+        if !over && !self.may_tell(now, index, slot) {
+            let due = self.due(now.tick, index);
+            self.wake_by(now.tick, index, due);
+            return false;
+        }
+        if !self.is_socket(index) || self.acknowledges(slot) || over {
             // Between two connects of a WebSocket there is none to answer: the next one is.
             self.answer_connect(now, index);
         } else {
             let events = self.take_events(slot);
+            self.told_by_connect(index, slot);
             self.respond(now, index, &events, &[]);
         }
         self.slots[index].has_unsent()
@@ -405,10 +428,22 @@ impl Engine {
             self.end_session(now.tick, slot);
             tell_over(&mut reply);
         } else {
-            events = self.take_events(slot);
-            reply.ack = self.next_batch(slot).map(Ack::Batch);
+            events = self.events_for_connect(now, index, slot, &mut reply);
         }
         self.respond(now, index, &events, &[reply]);
+    }
+
+    /// Takes the events that come with the reply to a connect, and numbers it for a client that acknowledges.
+    fn events_for_connect(&mut self, now: Now, index: u32, slot: u32, reply: &mut Reply) -> Vec<u8> {
+        let mut events = Vec::new();
+        if self.may_tell(now, index, slot) {
+            events = self.take_events(slot);
+        }
+        if !events.is_empty() {
+            self.told_by_connect(index, slot);
+        }
+        reply.ack = self.next_batch(slot).map(Ack::Batch);
+        events
     }
 
     /// The connect of a session is answered. A WebSocket goes on to carry the session.
@@ -450,7 +485,7 @@ impl Engine {
     }
 
     /// Takes what a session has not got, as far as a response has room; each event is followed by a comma.
-    fn take_events(&mut self, slot: u32) -> Vec<u8> {
+    pub(super) fn take_events(&mut self, slot: u32) -> Vec<u8> {
         let subscriptions = &mut self.sessions[slot].subscriptions;
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let share = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
@@ -471,7 +506,7 @@ impl Engine {
         events
     }
 
-    /// Writes the response: replies in order, events before the reply to the connect that they came with.
+    /// Writes the response: replies in order, events before the reply to the connect that they come with, or behind all replies.
     fn respond(&mut self, now: Now, index: u32, events: &[u8], replies: &[Reply]) {
         let mut json = Vec::with_capacity(events.len() + 256 * replies.len() + 2);
         json.push(b'[');
@@ -485,8 +520,11 @@ impl Engine {
             }
             reply.write(&mut json);
         }
-        if replies.is_empty() {
-            json.extend_from_slice(events.strip_suffix(b",").unwrap_or(events));
+        if let (None, Some(events)) = (last, events.strip_suffix(b",")) {
+            if !replies.is_empty() {
+                json.push(b',');
+            }
+            json.extend_from_slice(events);
         }
         json.push(b']');
         self.counters.refused += replies.iter().filter(|reply| reply.fault.is_some()).count() as u64;

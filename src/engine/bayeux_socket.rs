@@ -53,6 +53,12 @@ impl Engine {
 
     /// The time of a connect is over, or that of a socket without one.
     pub(super) fn bayeux_over(&mut self, now: Now, index: u32) {
+        let ends_at = now.tick.nearest(self.slots[index].ends_at);
+        if now.tick < ends_at {
+            // What was kept back may be told.
+            self.wake_by(now.tick, index, ends_at);
+            return self.enqueue(index);
+        }
         let held = self.slots[index].session().is_some_and(|slot| self.sessions[slot].connect.is_some());
         match held {
             true => self.answer_connect(now, index),

@@ -108,7 +108,7 @@ impl Engine {
         }
     }
 
-    fn wake_by(&mut self, now: Tick, index: u32, at: Tick) {
+    pub(super) fn wake_by(&mut self, now: Tick, index: u32, at: Tick) {
         if self.slots[index].timer.wakes_at(now).is_none_or(|wakes| wakes > at) {
             self.timers.arm(&mut self.slots, index, now, at);
         }
@@ -134,7 +134,7 @@ impl Engine {
     }
 
     /// The earliest reason to wake a connection.
-    fn due(&self, now: Tick, index: u32) -> Tick {
+    pub(super) fn due(&self, now: Tick, index: u32) -> Tick {
         let connection = &self.slots[index];
         let wrote_at = now.nearest(connection.wrote_at);
         let ends_at = now.nearest(connection.ends_at);
@@ -143,7 +143,7 @@ impl Engine {
         } else if self.beats(index) {
             ends_at.min(wrote_at + self.durations.heartbeat)
         } else {
-            ends_at
+            self.kept_back_until(index).map_or(ends_at, |until| ends_at.min(until))
         }
     }
 

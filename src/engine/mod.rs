@@ -13,7 +13,8 @@
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_publish` and `bayeux_socket` (its
-//! requests), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
+//! requests), `riding` (which responses bring its events), `watch`
+//! (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
@@ -33,6 +34,7 @@ mod peer;
 mod peers;
 mod publish;
 mod receive;
+mod riding;
 mod session;
 mod socket;
 mod watch;
@@ -419,6 +421,7 @@ impl Engine {
 
     /// A connection's slot has no tenant any more, as soon as the reactor has taken this order.
     fn gone(&mut self, index: u32, order: impl FnOnce(Token) -> Output) {
+        self.arrived(index);
         self.tell_gone(index);
         self.timers.cancel(&mut self.slots, index);
         self.orders.push_back(order(self.slots.token(index)));

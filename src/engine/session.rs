@@ -11,6 +11,7 @@
 
 use super::Engine;
 use super::acks::Acks;
+use super::riding::UnderWay;
 use super::watch::Watching;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
@@ -37,6 +38,7 @@ pub(super) struct Session {
     pub(super) carrier: Option<Token>,
     /// The id of the connect that the carrier holds, as JSON.
     pub(super) connect: Option<Box<str>>,
+    pub(super) under_way: UnderWay,
     /// For a client that subscribes with stars.
     pub(super) watching: Option<Box<Watching>>,
     /// For a client that acknowledges what it gets.
@@ -115,6 +117,7 @@ impl Sessions {
             subscriptions: Vec::new(),
             carrier: None,
             connect: None,
+            under_way: UnderWay::Nothing,
             watching: None,
             acks: None,
         };
@@ -150,6 +153,7 @@ impl Engine {
 
     /// A connection carries a session from here on, and holds its connect, whose id is `id`.
     pub(super) fn carry(&mut self, now: Tick, index: u32, slot: u32, id: Box<str>) {
+        self.arrived(index);
         if self.slots[index].session() != Some(slot) {
             self.put_down(now, index);
             self.slots[index].carry(slot);

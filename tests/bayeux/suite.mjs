@@ -63,7 +63,6 @@ const asked = ({ name }) => wanted.length === 0 || wanted.some((start) => name.s
 // What the server does not do yet, by name and with the reason. One that passes all the same fails the run: then it is
 // done, and no longer belongs here.
 const NOT_YET = {
-  "specification/events-ride-on-immediate-answers": "over HTTP, events travel with connect replies alone, so that they keep their order",
   "specification/one-browser-holds-one-connect": "there is no BAYEUX_BROWSER cookie",
 };
 
