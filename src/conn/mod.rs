@@ -21,6 +21,7 @@
 mod ask;
 mod bayeux;
 mod framed;
+mod jar;
 mod rest;
 mod slots;
 mod who;
@@ -28,6 +29,7 @@ mod who;
 pub(crate) use ask::{Ask, Hold, Origins, Policy, Speaker};
 pub(crate) use bayeux::{Call, Cargo, Connecting, Exchange, Moving};
 pub(crate) use framed::Framed;
+pub(crate) use jar::Jar;
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;
 

@@ -14,9 +14,9 @@ use crate::base::id::Token;
 use crate::base::pattern::Pattern;
 use crate::base::time::Now;
 use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
-use crate::protocol::bayeux::{self, Ack, Advice, Client, Fault, Incoming, Reply, Topic, What};
+use crate::protocol::bayeux::{self, Ack, Advice, Browser, Client, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
-use crate::transport::{self, News};
+use crate::transport::{self, News, Setting};
 use std::sync::Arc;
 
 /// How long a client is told to wait that finds no room for its session.
@@ -42,7 +42,7 @@ impl Engine {
             Ok(messages) => messages,
             Err(reject) => return self.refuse(now, index, &reject, false),
         };
-        if let Some(shard) = self.elsewhere(&messages) {
+        if let Some(shard) = self.elsewhere(&messages, call.jar.browser) {
             return self.move_to(now, index, shard, Cargo::Call { call, body: body.to_vec() });
         }
         let look = self.looks.take(&call.look).expect("only pictures are refused");
@@ -50,15 +50,16 @@ impl Engine {
         connection.look = look;
         connection.variant = call.variant.last(connection.flags.has(Flags::LAST));
         connection.flags.set(Flags::MAY_PUBLISH, call.may_publish);
-        connection.rest().exchange = Some(Box::new(Exchange::new(messages, call.who)));
+        connection.rest().exchange = Some(Box::new(Exchange::new(messages, call.who, Some(call.jar))));
         self.perform_messages(now, index);
     }
 
-    /// The other shard where the session lies that these messages speak of.
-    pub(super) fn elsewhere(&self, messages: &[Incoming]) -> Option<u16> {
-        let shard = |message: &Incoming| match message.client {
-            Client::Known(client) => Some(client.shard),
-            Client::Nobody | Client::Stranger => None,
+    /// The other shard where the session lies that these messages speak of; or where those of a browser do that shakes hands.
+    pub(super) fn elsewhere(&self, messages: &[Incoming], browser: Option<Browser>) -> Option<u16> {
+        let shard = |message: &Incoming| match (&message.what, &message.client) {
+            (What::Handshake { .. }, _) => browser.map(|browser| browser.shard),
+            (_, Client::Known(client)) => Some(client.shard),
+            (_, Client::Nobody | Client::Stranger) => None,
         };
         messages.iter().find_map(shard).filter(|&shard| shard != self.shard && shard < self.shards)
     }
@@ -123,7 +124,7 @@ impl Engine {
             exchange.speaks_for = exchange.speaks_for.or(token);
         }
         match (what, session) {
-            (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, acknowledges, reply)),
+            (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, index, acknowledges, reply)),
             (What::Publish(message), session) => self.publish_message(now, index, session, message, reply),
             (What::Serve(message), session) => Outcome::Done(self.serve(index, session, message, reply)),
             (What::Nothing, _) | (_, None) => Outcome::Done(reply),
@@ -154,12 +155,21 @@ impl Engine {
     }
 
     fn retry(&self) -> Advice {
-        Advice::Retry { interval_ms: self.durations.bayeux_interval, timeout_ms: self.durations.bayeux }
+        self.advise_retry(None, self.durations.bayeux_interval)
     }
 
-    fn shake_hands(&mut self, now: Now, acknowledges: bool, mut reply: Reply) -> Reply {
-        match self.open_session(now) {
+    pub(super) fn advise_retry(&self, multiple_clients: Option<bool>, interval_ms: u64) -> Advice {
+        Advice::Retry { interval_ms, timeout_ms: self.durations.bayeux, multiple_clients }
+    }
+
+    fn shake_hands(&mut self, now: Now, index: u32, acknowledges: bool, mut reply: Reply) -> Reply {
+        let jar = self.exchange(index).and_then(|exchange| exchange.jar);
+        let (browser, cookie) = self.meet_browser(jar);
+        match self.open_session(now, browser.map(|browser| browser.secret)) {
             Some(slot) => {
+                if let Some(exchange) = self.exchange(index) {
+                    exchange.cookie = cookie;
+                }
                 if acknowledges {
                     self.sessions[slot].acks = Some(Box::default());
                     reply.ack = Some(Ack::Agreed);
@@ -349,7 +359,7 @@ impl Engine {
     /// All replies are there: a connect alone is held if there is nothing to tell, anything else is answered.
     fn answer_exchange(&mut self, now: Now, index: u32) {
         let Some(exchange) = self.slots[index].rest.as_mut().and_then(|rest| rest.exchange.take()) else { return };
-        let Exchange { replies, connecting, speaks_for, .. } = *exchange;
+        let Exchange { replies, connecting, speaks_for, cookie, .. } = *exchange;
         let mut replies: Vec<Reply> = replies.into_iter().map(|pending| pending.reply).collect();
         let connecting = connecting.and_then(|connecting| Some((self.sessions.live(connecting.session)?, connecting.timeout_ms)));
         let mut events = Vec::new();
@@ -359,24 +369,28 @@ impl Engine {
         if let Some((slot, timeout_ms)) = connecting.filter(|(slot, _)| free(*slot)) {
             let tells = self.may_tell(now, index, slot);
             let waits = timeout_ms > 0 && (socket || replies.len() == 1) && !(tells && self.session_has_news(slot));
+            let crowded = waits && !socket && self.is_crowded(slot);
             let last = replies.iter().rposition(is_connect);
             if self.session_is_over(slot) {
                 self.put_down_session(now, slot);
                 self.end_session(now.tick, slot);
                 replies.iter_mut().filter(|reply| is_connect(reply)).for_each(tell_over);
-            } else if let Some(last) = last.filter(|_| waits) {
+            } else if let Some(last) = last.filter(|_| waits && !crowded) {
                 let Reply { id, .. } = replies.remove(last);
                 self.hold_connect(now, index, slot, timeout_ms, id);
                 if replies.is_empty() {
                     return;
                 }
             } else if let Some(last) = last {
+                if crowded {
+                    replies[last].advice = Some(self.turn_away(now, slot));
+                }
                 events = self.events_for_connect(now, index, slot, &mut replies[last]);
             }
         } else if connecting.is_none() {
             events = self.riding_events(now, index, speaks_for);
         }
-        self.respond(now, index, &events, &replies);
+        self.respond_with(now, index, &events, &replies, cookie.as_deref());
     }
 
     /// Whoever carries a session does so no more.
@@ -428,6 +442,7 @@ impl Engine {
             self.end_session(now.tick, slot);
             tell_over(&mut reply);
         } else {
+            reply.advice = self.welcome_back(slot);
             events = self.events_for_connect(now, index, slot, &mut reply);
         }
         self.respond(now, index, &events, &[reply]);
@@ -506,8 +521,13 @@ impl Engine {
         events
     }
 
-    /// Writes the response: replies in order, events before the reply to the connect that they come with, or behind all replies.
+    /// Writes a response that sets no cookie.
     fn respond(&mut self, now: Now, index: u32, events: &[u8], replies: &[Reply]) {
+        self.respond_with(now, index, events, replies, None);
+    }
+
+    /// Writes the response: replies in order, events before the reply to the connect that they come with, or behind all replies.
+    fn respond_with(&mut self, now: Now, index: u32, events: &[u8], replies: &[Reply], cookie: Option<&str>) {
         let mut json = Vec::with_capacity(events.len() + 256 * replies.len() + 2);
         json.push(b'[');
         let last = replies.iter().rposition(is_connect);
@@ -531,6 +551,7 @@ impl Engine {
         let connection = &mut self.slots[index];
         let variant = connection.variant.last(connection.flags.has(Flags::LAST));
         let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);
+        let setting = Setting { cookie, ..setting };
         transport::answer(connection.out(), variant, &json, &setting, &mut self.tools);
         if self.is_socket(index) {
             return self.enqueue(index);

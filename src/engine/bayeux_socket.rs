@@ -43,11 +43,11 @@ impl Engine {
             }
         };
         let who = self.slots[index].rest.as_ref().and_then(|rest| rest.who.clone());
-        if let Some(shard) = self.elsewhere(&messages) {
+        if let Some(shard) = self.elsewhere(&messages, None) {
             let look = self.looks.get(self.slots[index].look).clone();
             return self.move_to(now, index, shard, Cargo::Text { text: text.to_owned(), look, who });
         }
-        self.slots[index].rest().exchange = Some(Box::new(Exchange::new(messages, who)));
+        self.slots[index].rest().exchange = Some(Box::new(Exchange::new(messages, who, None)));
         self.perform_messages(now, index);
     }
 

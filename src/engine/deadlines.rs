@@ -38,6 +38,8 @@ pub(super) struct Durations {
     /// How long a Bayeux connect is held, and clients wait between two of them.
     pub(super) bayeux: u64,
     pub(super) bayeux_interval: u64,
+    /// The same while others of their browser are held.
+    pub(super) browser_interval: u64,
     /// How long a session lives that nobody carries.
     pub(super) session: u64,
 }
@@ -58,6 +60,7 @@ impl Durations {
             channel_linger: config.channel_linger_ms,
             bayeux: config.bayeux_timeout_ms,
             bayeux_interval: config.bayeux_interval_ms,
+            browser_interval: config.bayeux_browser_interval_ms,
             session: config.bayeux_max_interval_ms.saturating_add(config.bayeux_interval_ms),
         }
     }

@@ -13,13 +13,14 @@
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_publish` and `bayeux_socket` (its
-//! requests), `riding` (which responses bring its events), `watch`
+//! requests), `riding` (which responses bring its events), `browsers` (how many connects of one are held), `watch`
 //! (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
 mod bayeux_publish;
 mod bayeux_socket;
+mod browsers;
 mod deadlines;
 mod deliver;
 mod events;
@@ -60,6 +61,7 @@ use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
 use crate::transport::websocket::Workspace;
 use crate::transport::{self, Look, Setting, Sharing, Tools};
+use browsers::Browsers;
 use deadlines::Durations;
 use deliver::{Frames, Wave};
 use framed::{Refusals, Stalled};
@@ -84,6 +86,7 @@ pub struct Engine {
     channel_timers: Timers,
     sessions: Sessions,
     session_timers: Timers,
+    browsers: Browsers,
     watches: Watches,
     peers: Peers,
     /// What goes along with the sockets of the orders to move.
@@ -180,6 +183,7 @@ impl Engine {
             channel_timers: Timers::new(&durations.of_channels()),
             sessions: Sessions::new(share(config.bayeux_sessions_max)),
             session_timers: Timers::new(&[durations.session]),
+            browsers: Browsers::new(size(config.bayeux_browser_connects)),
             watches: Watches::new(),
             peers: Peers::new(shards),
             leaving: VecDeque::new(),
@@ -487,7 +491,7 @@ impl Calendar {
     fn setting<'a>(&'a mut self, now: Now, look: &'a Look, retry_ms: u64) -> Setting<'a> {
         self.date(now);
         let sharing = self.sharing(look.origin);
-        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look }
+        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look, cookie: None }
     }
 }
 
@@ -519,5 +523,6 @@ impl Engine {
         }
         self.check_sessions(check);
         self.check_watches();
+        self.check_browsers();
     }
 }

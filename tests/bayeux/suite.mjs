@@ -15,6 +15,7 @@ import { CASES, runCore } from "./core.mjs";
 import { kill } from "./kill.mjs";
 import { MALFORMED } from "./malformed.mjs";
 import { SPECIFICATION } from "./specification.mjs";
+import { TABS } from "./tabs.mjs";
 import { within } from "./support.mjs";
 
 const { values: options, positionals } = parseArgs({
@@ -56,15 +57,14 @@ const cases = [
       .map(([name, { run }]) => ({ name: `${kind.name}/${name}`, run: () => runCore(kind, name, run, server) }))),
   ...plain("specification", SPECIFICATION),
   ...plain("malformed", MALFORMED),
+  ...plain("tabs", TABS),
 ];
 const last = [{ name: "kill/every-message-exactly-once-in-order", run: () => kill(server), ms: 2 * server.killMs + 60_000 }];
 const asked = ({ name }) => wanted.length === 0 || wanted.some((start) => name.startsWith(start));
 
 // What the server does not do yet, by name and with the reason. One that passes all the same fails the run: then it is
 // done, and no longer belongs here.
-const NOT_YET = {
-  "specification/one-browser-holds-one-connect": "there is no BAYEUX_BROWSER cookie",
-};
+const NOT_YET = {};
 
 const failed = [];
 let passed = 0;

@@ -13,11 +13,13 @@
 //!
 //! Invariant: what a stranger wrote reaches a reply only as a JSON string, a checked id, or not at all.
 
+mod browser;
 mod client_id;
 mod fault;
 mod read;
 mod write;
 
+pub(crate) use browser::Browser;
 pub(crate) use client_id::ClientId;
 pub(crate) use fault::Fault;
 pub(crate) use read::{Client, Incoming, Topic, What, form, heard, read};
