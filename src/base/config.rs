@@ -200,6 +200,11 @@ options! {
     /// How many channels a Bayeux session may have by its patterns with stars.
     /// One whose patterns come to stand for more ends, and its client is told.
     bayeux_channels_max: Count = 4_096, 1..=65_536;
+    /// How many Bayeux connects of one browser are held at once; its further ones are answered at once.
+    /// Browsers are known by a cookie, which is not set where this is off.
+    bayeux_browser_connects: Count = 1, 1..=64, zero is "off";
+    /// How long a Bayeux client waits between two connects while others of its browser are held.
+    bayeux_browser_interval_ms: Duration = 2 * SECOND, 100..=HOUR;
     /// The channels, written as for `--judge`, where Bayeux clients may publish on any listener.
     bayeux_publish: Text = String::new(), 1..=4_096, zero is "off";
     /// How many events may wait for the host program; of what clients publish to it, 64 MiB besides.

@@ -29,6 +29,11 @@ impl Random {
         hasher.finish()
     }
 
+    /// The next 128 bits, for what nobody shall guess.
+    pub fn wide_bits(&mut self) -> u128 {
+        u128::from(self.bits()) << 64 | u128::from(self.bits())
+    }
+
     /// A duration spread evenly over `ms ± percent`, so that what began together does not end together.
     pub fn jitter(&mut self, ms: u64, percent: u64) -> u64 {
         let reach = ms / 100 * percent + ms % 100 * percent / 100;

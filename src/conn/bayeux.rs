@@ -1,5 +1,6 @@
 //! A Bayeux request: what its head tells, how far its messages have been performed, and where it goes.
 
+use super::Jar;
 use super::ask::{Policy, asking_origin, may_read_scripts, needs_upgrade, share, welcome};
 use super::who;
 use crate::base::door::{Address, Door};
@@ -39,6 +40,7 @@ pub(crate) struct Call {
     pub(crate) may_publish: bool,
     /// Who asks, for a host program that may be asked or told.
     pub(crate) who: Option<Arc<str>>,
+    pub(crate) jar: Jar,
 }
 
 impl Call {
@@ -54,6 +56,7 @@ impl Call {
             look: Look { origin: asking_origin(request, only), ..Look::default() },
             may_publish: plain::may_publish(request, door).is_ok(),
             who: None,
+            jar: Jar::read(request),
         };
         match request.method {
             Method::Post => {
@@ -192,6 +195,12 @@ pub(crate) struct Exchange {
     /// A connect was among them.
     pub(crate) connecting: Option<Connecting>,
     pub(crate) who: Option<Arc<str>>,
+    /// `None` on a WebSocket, where no cookie can be set.
+    pub(crate) jar: Option<Jar>,
+    /// A cookie to be set with the response.
+    pub(crate) cookie: Option<String>,
+    /// The first session that it speaks for.
+    pub(crate) speaks_for: Option<Token>,
     /// The host program is asked about one of them; those behind wait.
     pub(crate) judged: bool,
 }
@@ -227,13 +236,16 @@ pub(crate) enum Cargo {
 }
 
 impl Exchange {
-    pub(crate) fn new(messages: Vec<Incoming>, who: Option<Arc<str>>) -> Exchange {
+    pub(crate) fn new(messages: Vec<Incoming>, who: Option<Arc<str>>, jar: Option<Jar>) -> Exchange {
         Exchange {
             messages: bayeux::heard(messages).into(),
             replies: Vec::new(),
             missing: 0,
             connecting: None,
             who,
+            jar,
+            cookie: None,
+            speaks_for: None,
             judged: false,
         }
     }

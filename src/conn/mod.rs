@@ -21,6 +21,7 @@
 mod ask;
 mod bayeux;
 mod framed;
+mod jar;
 mod rest;
 mod slots;
 mod who;
@@ -28,10 +29,12 @@ mod who;
 pub(crate) use ask::{Ask, Hold, Origins, Policy, Speaker};
 pub(crate) use bayeux::{Call, Cargo, Connecting, Exchange, Moving, unknown_client};
 pub(crate) use framed::Framed;
+pub(crate) use jar::Jar;
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;
 
 use crate::base::door::Door;
+use crate::base::id::Token;
 use crate::base::time::Tick;
 use crate::timer::Link;
 use crate::transport::Variant;
@@ -141,6 +144,8 @@ enum Inline {
     Subscription,
     /// The slot of a Bayeux session, as the channel.
     Session,
+    /// The token of a Bayeux session whose events came with its last response, as channel and place.
+    Told,
 }
 
 /// A connection's slot.
@@ -245,7 +250,36 @@ impl Connection {
     /// Takes one subscription out, as long as there is one.
     pub(crate) fn pop_subscription(&mut self) -> Option<Subscription> {
         let several = self.rest.as_mut().and_then(|rest| rest.subscriptions.pop());
-        several.or_else(|| (std::mem::take(&mut self.inline) == Inline::Subscription).then_some(self.subscription))
+        several.or_else(|| self.take_inline(Inline::Subscription))
+    }
+
+    /// Takes out what lies in the place for a subscription, if it is of this kind.
+    fn take_inline(&mut self, kind: Inline) -> Option<Subscription> {
+        if self.inline != kind {
+            return None;
+        }
+        self.inline = Inline::Nothing;
+        Some(self.subscription)
+    }
+
+    /// The session whose events came with its last response.
+    pub(crate) fn told(&self) -> Option<Token> {
+        let Subscription { channel: index, place: generation, .. } = self.subscription;
+        (self.inline == Inline::Told).then_some(Token { index, generation })
+    }
+
+    /// Events of a session came with its last response; whoever is told so holds no subscription and carries no session.
+    pub(crate) fn tell(&mut self, session: Token) {
+        debug_assert!(self.inline == Inline::Nothing, "it holds something else");
+        self.inline = Inline::Told;
+        self.subscription = Subscription { channel: session.index, place: session.generation, ..Subscription::NONE };
+    }
+
+    /// Forgets whose events came with its last response, and returns it.
+    pub(crate) fn take_told(&mut self) -> Option<Token> {
+        let told = self.told();
+        self.take_inline(Inline::Told);
+        told
     }
 
     /// The slot of the Bayeux session that it carries.
@@ -262,9 +296,7 @@ impl Connection {
 
     /// Carries no session any more; returns the one that it did.
     pub(crate) fn put_down(&mut self) -> Option<u32> {
-        let session = self.session()?;
-        self.inline = Inline::Nothing;
-        Some(session)
+        self.take_inline(Inline::Session).map(|session| session.channel)
     }
 
     /// Lets go of the rest if nothing in it is needed any more.

@@ -4,9 +4,9 @@
 //! when the last of them is there. A subscription is answered when the channel's home knows of it, a publish when the home
 //! has kept it. A connect that came alone is held until its session has news.
 //!
-//! **Events travel with the replies to connects alone.** A client sends the next connect when it has the reply to the last,
-//! so what it gets is in order, however many connections it has. A WebSocket is in order by itself: there they come when
-//! they are there, unless the client acknowledges what it gets. So they do on an event stream, as long as there is one.
+//! **Events ride on responses**, to connects and to anything else, on one connection at a time (`riding`), so that what a
+//! client gets is in order. A WebSocket is in order by itself: there they come when they are there, unless the client
+//! acknowledges what it gets. So they do on an event stream, as long as there is one.
 
 use super::deliver::{Room, collect};
 use super::session::Session;
@@ -15,9 +15,9 @@ use crate::base::id::Token;
 use crate::base::pattern::Pattern;
 use crate::base::time::{Now, Tick};
 use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
-use crate::protocol::bayeux::{self, Ack, Advice, Client, ConnectionType, Fault, Incoming, Reply, Topic, What};
+use crate::protocol::bayeux::{self, Ack, Advice, Browser, Client, ConnectionType, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
-use crate::transport::{self, News};
+use crate::transport::{self, News, Setting};
 use std::sync::Arc;
 
 /// How long a client is told to wait that finds no room for its session.
@@ -46,13 +46,13 @@ impl Engine {
             Ok(messages) => messages,
             Err(reject) => return self.refuse(now, index, &reject, false),
         };
-        if let Some(shard) = self.elsewhere(&messages) {
+        if let Some(shard) = self.elsewhere(&messages, call.jar.browser) {
             return self.move_to(now, index, shard, Cargo::Call { call, body: body.to_vec() });
         }
         self.take_look(index, &call, &messages);
         let connection = &mut self.slots[index];
         connection.flags.set(Flags::MAY_PUBLISH, call.may_publish);
-        connection.rest().exchange = Some(Box::new(Exchange::new(messages, call.who)));
+        connection.rest().exchange = Some(Box::new(Exchange::new(messages, call.who, Some(call.jar))));
         self.perform_messages(now, index);
     }
 
@@ -64,11 +64,12 @@ impl Engine {
         connection.variant = call.variant(messages).last(connection.flags.has(Flags::LAST));
     }
 
-    /// The other shard where the session lies that these messages speak of.
-    pub(super) fn elsewhere(&self, messages: &[Incoming]) -> Option<u16> {
-        let shard = |message: &Incoming| match message.client {
-            Client::Known(client) => Some(client.shard),
-            Client::Nobody | Client::Stranger => None,
+    /// The other shard where the session lies that these messages speak of; or where those of a browser do that shakes hands.
+    pub(super) fn elsewhere(&self, messages: &[Incoming], browser: Option<Browser>) -> Option<u16> {
+        let shard = |message: &Incoming| match (&message.what, &message.client) {
+            (What::Handshake { .. }, _) => browser.map(|browser| browser.shard),
+            (_, Client::Known(client)) => Some(client.shard),
+            (_, Client::Nobody | Client::Stranger) => None,
         };
         messages.iter().find_map(shard).filter(|&shard| shard != self.shard && shard < self.shards)
     }
@@ -90,7 +91,12 @@ impl Engine {
         match self.exchange(index).map(|exchange| exchange.missing) {
             None => {}
             Some(0) => self.answer_exchange(now, index),
-            Some(_) => self.wait_for_replies(now, index, State::Asking, self.durations.stall),
+            Some(_) => {
+                let exchange = self.exchange(index).filter(|exchange| exchange.connecting.is_none());
+                let session = exchange.and_then(|exchange| exchange.speaks_for);
+                self.expect_riders(now, index, session);
+                self.wait_for_replies(now, index, State::Asking, self.durations.stall);
+            }
         }
     }
 
@@ -126,8 +132,12 @@ impl Engine {
         if let Some(slot) = session.filter(|_| !matches!(what, What::Connect { .. })) {
             self.sessions[slot].heard_at = now.tick.low();
         }
+        let token = session.map(|slot| self.sessions.token(slot));
+        if let Some(exchange) = self.exchange(index) {
+            exchange.speaks_for = exchange.speaks_for.or(token);
+        }
         match (what, session) {
-            (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, acknowledges, reply)),
+            (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, index, acknowledges, reply)),
             (What::Publish(message), session) => self.publish_message(now, index, session, message, reply),
             (What::Serve(message), session) => Outcome::Done(self.serve(index, session, message, reply)),
             (What::Nothing, _) | (_, None) => Outcome::Done(reply),
@@ -165,12 +175,21 @@ impl Engine {
     }
 
     fn retry(&self) -> Advice {
-        Advice::Retry { interval_ms: self.durations.bayeux_interval, timeout_ms: self.durations.bayeux }
+        self.advise_retry(None, self.durations.bayeux_interval)
     }
 
-    fn shake_hands(&mut self, now: Now, acknowledges: bool, mut reply: Reply) -> Reply {
-        match self.open_session(now) {
+    pub(super) fn advise_retry(&self, multiple_clients: Option<bool>, interval_ms: u64) -> Advice {
+        Advice::Retry { interval_ms, timeout_ms: self.durations.bayeux, multiple_clients }
+    }
+
+    fn shake_hands(&mut self, now: Now, index: u32, acknowledges: bool, mut reply: Reply) -> Reply {
+        let jar = self.exchange(index).and_then(|exchange| exchange.jar);
+        let (browser, cookie) = self.meet_browser(jar);
+        match self.open_session(now, browser.map(|browser| browser.secret)) {
             Some(slot) => {
+                if let Some(exchange) = self.exchange(index) {
+                    exchange.cookie = cookie;
+                }
                 if acknowledges {
                     self.sessions[slot].acks = Some(Box::default());
                     reply.ack = Some(Ack::Agreed);
@@ -191,6 +210,7 @@ impl Engine {
     fn connect(&mut self, now: Now, index: u32, slot: u32, timeout_ms: Option<u64>, mut reply: Reply) -> Reply {
         self.answer_held(now, slot, |reply| reply.failed(Fault::new(409, "A newer connect took this one's place")));
         let session = self.sessions.token(slot);
+        self.connects_anew(slot);
         self.await_connect(now.tick, slot);
         let longest = self.durations.bayeux;
         let connecting = Connecting { session, timeout_ms: timeout_ms.map_or(longest, |wished| wished.min(longest)) };
@@ -366,7 +386,7 @@ impl Engine {
     /// All replies are there: a connect alone is held if there is nothing to tell, anything else is answered.
     fn answer_exchange(&mut self, now: Now, index: u32) {
         let Some(exchange) = self.slots[index].rest.as_mut().and_then(|rest| rest.exchange.take()) else { return };
-        let Exchange { replies, connecting, .. } = *exchange;
+        let Exchange { replies, connecting, speaks_for, cookie, .. } = *exchange;
         let mut replies: Vec<Reply> = replies.into_iter().map(|pending| pending.reply).collect();
         let connecting = connecting.and_then(|connecting| Some((self.sessions.live(connecting.session)?, connecting.timeout_ms)));
         let mut events = Vec::new();
@@ -374,24 +394,30 @@ impl Engine {
         let socket = self.is_socket(index);
         let free = |slot: u32| self.sessions[slot].carrier.is_none_or(|token| token == self.slots.token(index));
         if let Some((slot, timeout_ms)) = connecting.filter(|(slot, _)| free(*slot)) {
-            let batched = !socket && replies.len() > 1;
+            let tells = self.may_tell(now, index, slot);
+            let waits = timeout_ms > 0 && (socket || replies.len() == 1) && !(tells && self.connect_has_news(slot));
+            let crowded = waits && !socket && self.is_crowded(slot);
             let last = replies.iter().rposition(is_connect);
             if self.session_is_over(slot) {
                 self.put_down_session(now, slot);
                 self.end_session(now, slot);
                 replies.iter_mut().filter(|reply| is_connect(reply)).for_each(tell_over);
-            } else if let Some(last) = last.filter(|_| !batched && timeout_ms > 0 && !self.connect_has_news(slot)) {
+            } else if let Some(last) = last.filter(|_| waits && !crowded) {
                 let reply = replies.remove(last);
                 self.hold_connect(now, index, slot, timeout_ms, reply);
                 if replies.is_empty() {
                     return;
                 }
             } else if let Some(last) = last {
-                events = self.take_events_of_connect(slot);
-                replies[last].ack = self.next_batch(slot).map(Ack::Batch);
+                if crowded {
+                    replies[last].advice = Some(self.turn_away(now, slot));
+                }
+                events = self.events_for_connect(now, index, slot, &mut replies[last]);
             }
+        } else if connecting.is_none() {
+            events = self.riding_events(now, index, speaks_for);
         }
-        self.respond(now, index, &events, &replies);
+        self.respond_with(now, index, &events, &replies, cookie.as_deref());
     }
 
     /// Whoever carries a session does so no more.
@@ -406,18 +432,29 @@ impl Engine {
         self.carry(now.tick, index, slot, reply);
         self.end_state_after(now.tick, index, timeout_ms);
         self.slots[index].tidy();
+        if self.session_has_news(slot) {
+            // They are kept back for now.
+            self.enqueue(index);
+        }
     }
 
     /// Tells a session its news, if it has some; says whether there is something to write.
     pub(super) fn bring_to_session(&mut self, now: Now, index: u32) -> bool {
         let Some(slot) = self.slots[index].session().filter(|&slot| self.session_has_news(slot)) else { return false };
+        let over = self.session_is_over(slot);
+        if !over && !self.may_tell(now, index, slot) {
+            let due = self.due(now.tick, index);
+            self.wake_by(now.tick, index, due);
+            return false;
+        }
         let alone = !self.is_socket(index) && !self.is_streamed(slot);
-        if alone || self.acknowledges(slot) || self.session_is_over(slot) {
+        if alone || self.acknowledges(slot) || over {
             // Between two connects there is none to answer: the next one is.
             let carrier = self.sessions[slot].carrier.map_or(index, |token| token.index);
             self.answer_connect(now, carrier);
         } else if self.teller(slot) == Some(self.slots.token(index)) {
             let events = self.take_events(slot);
+            self.told_by_connect(index, slot);
             self.respond(now, index, &events, &[]);
         }
         self.slots[index].has_unsent()
@@ -434,10 +471,23 @@ impl Engine {
             self.end_session(now, slot);
             tell_over(&mut reply);
         } else {
-            events = self.take_events_of_connect(slot);
-            reply.ack = self.next_batch(slot).map(Ack::Batch);
+            reply.advice = self.welcome_back(slot);
+            events = self.events_for_connect(now, index, slot, &mut reply);
         }
         self.respond(now, index, &events, &[reply]);
+    }
+
+    /// Takes the events that come with the reply to a connect, and numbers it for a client that acknowledges.
+    fn events_for_connect(&mut self, now: Now, index: u32, slot: u32, reply: &mut Reply) -> Vec<u8> {
+        let mut events = Vec::new();
+        if self.may_tell(now, index, slot) && !self.is_streamed(slot) {
+            events = self.take_events(slot);
+        }
+        if !events.is_empty() {
+            self.told_by_connect(index, slot);
+        }
+        reply.ack = self.next_batch(slot).map(Ack::Batch);
+        events
     }
 
     /// The connect of a session is answered. A WebSocket goes on to carry the session.
@@ -493,13 +543,8 @@ impl Engine {
         !self.is_streamed(slot) && self.session_has_news(slot)
     }
 
-    /// Takes the events that go with the reply to a connect.
-    fn take_events_of_connect(&mut self, slot: u32) -> Vec<u8> {
-        if self.is_streamed(slot) { Vec::new() } else { self.take_events(slot) }
-    }
-
     /// Takes what a session has not got, as far as a response has room; each event is followed by a comma.
-    fn take_events(&mut self, slot: u32) -> Vec<u8> {
+    pub(super) fn take_events(&mut self, slot: u32) -> Vec<u8> {
         let Session { subscriptions, stamps, .. } = &mut self.sessions[slot];
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let share = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
@@ -520,8 +565,13 @@ impl Engine {
         events
     }
 
-    /// Writes the response: replies in order, events before the reply to the connect that they came with.
+    /// Writes a response that sets no cookie.
     fn respond(&mut self, now: Now, index: u32, events: &[u8], replies: &[Reply]) {
+        self.respond_with(now, index, events, replies, None);
+    }
+
+    /// Writes the response: replies in order, events before the reply to the connect that they come with, or behind all replies.
+    fn respond_with(&mut self, now: Now, index: u32, events: &[u8], replies: &[Reply], cookie: Option<&str>) {
         let mut json = Vec::with_capacity(events.len() + 256 * replies.len() + 2);
         json.push(b'[');
         let connection_types = ConnectionType::offered(self.policy.origins.are_named());
@@ -535,14 +585,18 @@ impl Engine {
             }
             reply.write(&mut json, connection_types, now.unix_ms);
         }
-        if replies.is_empty() {
-            json.extend_from_slice(events.strip_suffix(b",").unwrap_or(events));
+        if let (None, Some(events)) = (last, events.strip_suffix(b",")) {
+            if !replies.is_empty() {
+                json.push(b',');
+            }
+            json.extend_from_slice(events);
         }
         json.push(b']');
         self.counters.refused += replies.iter().filter(|reply| reply.fault.is_some()).count() as u64;
         let connection = &mut self.slots[index];
         let variant = connection.variant.last(connection.flags.has(Flags::LAST));
         let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);
+        let setting = Setting { cookie, ..setting };
         transport::answer(connection.out(), variant, &json, &setting, &mut self.tools);
         if self.is_socket(index) || self.is_event_stream(index) {
             return self.enqueue(index);

@@ -43,16 +43,22 @@ impl Engine {
             }
         };
         let who = self.slots[index].rest.as_ref().and_then(|rest| rest.who.clone());
-        if let Some(shard) = self.elsewhere(&messages) {
+        if let Some(shard) = self.elsewhere(&messages, None) {
             let look = self.looks.get(self.slots[index].look).clone();
             return self.move_to(now, index, shard, Cargo::Text { text: text.to_owned(), look, who });
         }
-        self.slots[index].rest().exchange = Some(Box::new(Exchange::new(messages, who)));
+        self.slots[index].rest().exchange = Some(Box::new(Exchange::new(messages, who, None)));
         self.perform_messages(now, index);
     }
 
     /// The time of a connect is over, or that of a socket without one.
     pub(super) fn bayeux_over(&mut self, now: Now, index: u32) {
+        let ends_at = now.tick.nearest(self.slots[index].ends_at);
+        if now.tick < ends_at {
+            // What was kept back may be told.
+            self.wake_by(now.tick, index, ends_at);
+            return self.enqueue(index);
+        }
         let held = self.slots[index].session().is_some_and(|slot| self.sessions[slot].connect.is_some());
         match held {
             true => self.answer_connect(now, index),

@@ -38,6 +38,8 @@ pub(super) struct Durations {
     /// How long a Bayeux connect is held, and clients wait between two of them.
     pub(super) bayeux: u64,
     pub(super) bayeux_interval: u64,
+    /// The same while others of their browser are held.
+    pub(super) browser_interval: u64,
     /// How long a session lives that nobody carries.
     pub(super) session: u64,
     /// How long a client may send nothing but connects; 0 for as long as it likes.
@@ -60,6 +62,7 @@ impl Durations {
             channel_linger: config.channel_linger_ms,
             bayeux: config.bayeux_timeout_ms,
             bayeux_interval: config.bayeux_interval_ms,
+            browser_interval: config.bayeux_browser_interval_ms,
             session: config.bayeux_max_interval_ms.saturating_add(config.bayeux_interval_ms),
             inactivity: config.bayeux_inactivity_ms,
         }
@@ -111,7 +114,7 @@ impl Engine {
         }
     }
 
-    fn wake_by(&mut self, now: Tick, index: u32, at: Tick) {
+    pub(super) fn wake_by(&mut self, now: Tick, index: u32, at: Tick) {
         if self.slots[index].timer.wakes_at(now).is_none_or(|wakes| wakes > at) {
             self.timers.arm(&mut self.slots, index, now, at);
         }
@@ -137,17 +140,16 @@ impl Engine {
     }
 
     /// The earliest reason to wake a connection.
-    fn due(&self, now: Tick, index: u32) -> Tick {
+    pub(super) fn due(&self, now: Tick, index: u32) -> Tick {
         let connection = &self.slots[index];
         let wrote_at = now.nearest(connection.wrote_at);
         let ends_at = now.nearest(connection.ends_at);
         if connection.flags.has(Flags::BLOCKED) {
-            wrote_at + self.durations.stall
-        } else if self.beats(index) {
-            ends_at.min(wrote_at + self.durations.heartbeat)
-        } else {
-            ends_at
+            return wrote_at + self.durations.stall;
         }
+        let beat = self.beats(index).then(|| wrote_at + self.durations.heartbeat);
+        let reasons = [beat, self.kept_back_until(index)];
+        reasons.into_iter().flatten().fold(ends_at, Tick::min)
     }
 
     fn beats(&self, index: u32) -> bool {

@@ -109,6 +109,7 @@ impl Engine {
     }
 
     fn subscribe(&mut self, now: Tick, index: u32, key: u32) {
+        self.arrived(index);
         let channel = &mut self.hub[key];
         let subscription = Subscription { channel: key, place: channel.subscribers.len() as u32, position: UNKNOWN };
         channel.subscribers.push(Subscriber::connection(index));

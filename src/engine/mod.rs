@@ -13,13 +13,15 @@
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_publish`, `bayeux_socket` and `bayeux_stream` (its
-//! requests), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
+//! requests), `riding` (which responses bring its events), `browsers` (how many connects of one are held), `watch`
+//! (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
 mod bayeux_publish;
 mod bayeux_socket;
 mod bayeux_stream;
+mod browsers;
 mod deadlines;
 mod deliver;
 mod events;
@@ -34,6 +36,7 @@ mod peer;
 mod peers;
 mod publish;
 mod receive;
+mod riding;
 mod session;
 mod socket;
 mod watch;
@@ -59,6 +62,7 @@ use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
 use crate::transport::websocket::Workspace;
 use crate::transport::{self, Look, Setting, Sharing, Tools};
+use browsers::Browsers;
 use deadlines::Durations;
 use deliver::{Frames, Wave};
 use framed::{Refusals, Stalled};
@@ -83,6 +87,7 @@ pub struct Engine {
     channel_timers: Timers,
     sessions: Sessions,
     session_timers: Timers,
+    browsers: Browsers,
     watches: Watches,
     peers: Peers,
     /// What goes along with the sockets of the orders to move.
@@ -179,6 +184,7 @@ impl Engine {
             channel_timers: Timers::new(&durations.of_channels()),
             sessions: Sessions::new(share(config.bayeux_sessions_max)),
             session_timers: Timers::new(&[durations.session]),
+            browsers: Browsers::new(size(config.bayeux_browser_connects)),
             watches: Watches::new(),
             peers: Peers::new(shards),
             leaving: VecDeque::new(),
@@ -420,6 +426,7 @@ impl Engine {
 
     /// A connection's slot has no tenant any more, as soon as the reactor has taken this order.
     fn gone(&mut self, index: u32, order: impl FnOnce(Token) -> Output) {
+        self.arrived(index);
         self.tell_gone(index);
         self.timers.cancel(&mut self.slots, index);
         self.orders.push_back(order(self.slots.token(index)));
@@ -485,7 +492,7 @@ impl Calendar {
     fn setting<'a>(&'a mut self, now: Now, look: &'a Look, retry_ms: u64) -> Setting<'a> {
         self.date(now);
         let sharing = self.sharing(look.origin);
-        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look }
+        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look, cookie: None }
     }
 }
 
@@ -517,5 +524,6 @@ impl Engine {
         }
         self.check_sessions(check);
         self.check_watches();
+        self.check_browsers();
     }
 }

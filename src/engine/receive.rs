@@ -227,6 +227,10 @@ impl Engine {
     }
 
     fn perform(&mut self, now: Now, index: u32, ask: Ask, body: &[u8]) {
+        // Whoever asks on has what was answered, unless it was not even written.
+        if !self.slots[index].has_unsent() {
+            self.arrived(index);
+        }
         match ask {
             Ask::Hold(_) if self.draining => self.refuse(now, index, &reply::stopping(), true),
             Ask::Hold(hold) => self.admit(now, index, hold),

@@ -11,6 +11,7 @@
 
 use super::Engine;
 use super::acks::Acks;
+use super::riding::UnderWay;
 use super::watch::Watching;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
@@ -19,6 +20,7 @@ use crate::conn::{ENDED, LOST, State, Subscription, UNKNOWN};
 use crate::protocol::bayeux::{ClientId, Reply, Timesync};
 use crate::timer::{Link, Links};
 use slab::Slab;
+use std::num::NonZeroU128;
 
 /// One session.
 #[derive(Debug)]
@@ -37,6 +39,11 @@ pub(super) struct Session {
     pub(super) carrier: Option<Token>,
     /// The id of the connect that the carrier holds, as JSON.
     pub(super) connect: Option<Box<str>>,
+    /// The browser that it was opened from, where those are told apart.
+    pub(super) browser: Option<NonZeroU128>,
+    /// Its client was told that others of its browser are held.
+    pub(super) crowded: bool,
+    pub(super) under_way: UnderWay,
     /// For a client that subscribes with stars.
     pub(super) watching: Option<Box<Watching>>,
     /// For a client that acknowledges what it gets.
@@ -70,8 +77,8 @@ impl Session {
 }
 
 /// A parked session with one subscription must fit 512 bytes: this, four places for subscriptions, an id, and what its
-/// channel's list and the slab add.
-const _: () = assert!(size_of::<Session>() <= 144);
+/// channel's list, the slab and the table of browsers add.
+const _: () = assert!(size_of::<Session>() <= 176);
 
 /// All sessions of one shard.
 #[derive(Debug)]
@@ -126,7 +133,11 @@ impl Sessions {
         (session.generation == token.generation).then_some(token.index)
     }
 
-    fn open(&mut self, now: Tick, secret: u128) -> Option<u32> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slab.iter().map(|(_, session)| session)
+    }
+
+    fn open(&mut self, now: Tick, secret: u128, browser: Option<NonZeroU128>) -> Option<u32> {
         if self.slab.len() >= self.max {
             return None;
         }
@@ -141,6 +152,9 @@ impl Sessions {
             subscriptions: Vec::new(),
             carrier: None,
             connect: None,
+            browser,
+            crowded: false,
+            under_way: UnderWay::Nothing,
             watching: None,
             acks: None,
             heard_at: now.low(),
@@ -158,9 +172,12 @@ impl Engine {
     }
 
     /// Opens a session, which lives until it is not carried for too long; `None`: there are as many as there may be.
-    pub(super) fn open_session(&mut self, now: Now) -> Option<u32> {
-        let secret = u128::from(self.random.bits()) << 64 | u128::from(self.random.bits());
-        let slot = self.sessions.open(now.tick, secret)?;
+    pub(super) fn open_session(&mut self, now: Now, browser: Option<NonZeroU128>) -> Option<u32> {
+        let secret = self.random.wide_bits();
+        let slot = self.sessions.open(now.tick, secret, browser)?;
+        if let Some(browser) = browser {
+            self.browsers.enter(browser);
+        }
         self.await_connect(now.tick, slot);
         Some(slot)
     }
@@ -172,13 +189,15 @@ impl Engine {
 
     /// A session is no longer carried, or has just begun: its client has so much time to connect.
     pub(super) fn await_connect(&mut self, now: Tick, slot: u32) {
-        let at = now + self.durations.session;
+        let longer = if self.sessions[slot].crowded { self.durations.browser_interval } else { 0 };
+        let at = now + self.durations.session + longer;
         self.sessions[slot].ends_at = at.low();
         self.session_timers.arm(&mut self.sessions, slot, now, at);
     }
 
     /// A connection carries a session from here on, and holds its connect, to which this will be the reply.
     pub(super) fn carry(&mut self, now: Tick, index: u32, slot: u32, reply: Reply) {
+        self.arrived(index);
         if self.slots[index].session() != Some(slot) {
             self.put_down(now, index);
             self.slots[index].carry(slot);
@@ -190,6 +209,7 @@ impl Engine {
         if reply.timesync.is_some() || session.extras.is_some() {
             session.extras().timesync = reply.timesync;
         }
+        self.count_held(index, slot, true);
     }
 
     /// A connection carries its session no more, if it carried one.
@@ -200,6 +220,7 @@ impl Engine {
         }
         self.sessions[slot].carrier = None;
         if self.sessions[slot].connect.take().is_some() {
+            self.count_held(index, slot, false);
             self.await_connect(now, slot);
         }
     }
@@ -214,6 +235,9 @@ impl Engine {
         }
         self.tell_session_gone(slot);
         self.session_timers.cancel(&mut self.sessions, slot);
+        if let Some(browser) = self.sessions[slot].browser {
+            self.browsers.leave(browser);
+        }
         self.sessions.slab.remove(slot as usize);
     }
 

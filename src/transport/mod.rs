@@ -96,6 +96,8 @@ pub(crate) struct Setting<'a> {
     /// What no published bytes contain.
     pub(crate) boundary: &'a str,
     pub(crate) look: &'a Look,
+    /// The value of a `Set-Cookie` field.
+    pub(crate) cookie: Option<&'a str>,
 }
 
 /// Which pages of other sites may read a response (CORS).
@@ -234,6 +236,9 @@ fn common_fields(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     response::field(out, "Date", setting.date);
     response::field(out, "X-Content-Type-Options", "nosniff");
     sharing_fields(out, setting.sharing);
+    if let Some(cookie) = setting.cookie {
+        response::field(out, "Set-Cookie", cookie);
+    }
     if variant.ends_connection() {
         response::field(out, "Connection", "close");
     } else if variant.has(HTTP10) {

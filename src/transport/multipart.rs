@@ -139,7 +139,7 @@ mod tests {
     /// What a reader gets that was there before `messages`, each as a type and its bytes.
     fn parts(before: Option<&Message>, messages: &[Message]) -> Vec<(String, String)> {
         let look = Look::default();
-        let setting = Setting { date: "", sharing: Sharing::None, retry_ms: 0, boundary: "B", look: &look };
+        let setting = Setting { date: "", sharing: Sharing::None, retry_ms: 0, boundary: "B", look: &look, cookie: None };
         let id = MessageId { epoch: Epoch::new("/a", 0), offset: 1 };
         let items: Vec<_> = messages.iter().map(|message| Item { place: 0, id, news: News::Message(message) }).collect();
         let mut cursor = Cursor::default();

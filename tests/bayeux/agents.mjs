@@ -85,15 +85,26 @@ const MAKE = {
   },
 };
 
-// A page in a browser of its own, that is: with its own cookies, and its own six connections.
-export async function blankPage(browser, origin) {
+// A browser of its own, that is: with its own cookies, and its own six connections.
+export async function freshBrowser(browser) {
   const context = await (await browser()).newContext();
   // The files come from nowhere on the network, so that Chromium asks whether their page may speak with this machine.
   await context.grantPermissions(["local-network-access"]);
-  const page = await context.newPage();
   await context.route(/\/(clients|modules)\//, fromDisk);
+  return context;
+}
+
+// A tab in it.
+export async function tab(context, origin) {
+  const page = await context.newPage();
   await page.goto(`${origin}/clients/`);
-  return { page, context };
+  return page;
+}
+
+// A page in a browser of its own.
+export async function blankPage(browser, origin) {
+  const context = await freshBrowser(browser);
+  return { page: await tab(context, origin), context };
 }
 
 const FROM_ELSEWHERE = ["callback-polling", "cross-origin-long-polling"];
@@ -102,14 +113,19 @@ const inChromium = (client, transport) => ({
   async open({ address, ack, browser }) {
     const origin = FROM_ELSEWHERE.includes(transport) ? "http://elsewhere.localhost" : `http://${address}`;
     const { page, context } = await blankPage(browser, origin);
-    await page.evaluate(MAKE[client]);
-    const verb = (name) => (...given) => page.evaluate(([name, given]) => agent[name](...given), [name, given]);
-    const agent = Object.fromEntries(
-      ["open", "subscribe", "unsubscribe", "publish", "publishAll", "batch", "state", "close"].map((name) => [name, verb(name)]));
+    const agent = await agentIn(page, client);
     await agent.open({ url: `http://${address}/bayeux`, transport, ack });
     return { ...agent, end: () => context.close() };
   },
 });
+
+// An agent that lives in a page.
+export async function agentIn(page, client) {
+  await page.evaluate(MAKE[client]);
+  const verb = (name) => (...given) => page.evaluate(([name, given]) => agent[name](...given), [name, given]);
+  const verbs = ["open", "subscribe", "unsubscribe", "publish", "publishAll", "batch", "state", "close"];
+  return Object.fromEntries(verbs.map((name) => [name, verb(name)]));
+}
 
 // ---- In Python.
 

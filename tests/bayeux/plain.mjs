@@ -1,4 +1,5 @@
-// A plain HTTP client that follows the specification to the letter: each request has a socket of its own.
+// A plain HTTP client that follows the specification to the letter: each request has a socket of its own, unless it is given
+// an agent.
 
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
@@ -7,11 +8,11 @@ import { within } from "./support.mjs";
 
 const PATH = "/bayeux";
 
-// One request, whatever the status: {status, headers, text}. `signal` gives it up.
-export function ask(address, { method = "POST", path = PATH, headers = {}, body, signal } = {}) {
+// One request, whatever the status: {status, headers, text}. `signal` gives it up, `agent` keeps sockets.
+export function ask(address, { method = "POST", path = PATH, headers = {}, body, signal, agent = false } = {}) {
   const [host, port] = address.split(":");
   const answer = new Promise((resolve, reject) => {
-    const request = httpRequest({ host, port, method, path, headers, signal, agent: false }, (response) => {
+    const request = httpRequest({ host, port, method, path, headers, signal, agent }, (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (more) => (text += more));

@@ -2,9 +2,11 @@
 // A plain HTTP client asks, so that nothing is smoothed over by a library.
 
 import { readFile } from "node:fs/promises";
+import { Agent } from "node:http";
 import { CASES } from "./core.mjs";
 import { EXTENSIONS } from "./extensions.mjs";
 import { MALFORMED } from "./malformed.mjs";
+import { TABS } from "./tabs.mjs";
 import { ask, askScript, first, handshake, parsed, send, session, webSocket } from "./plain.mjs";
 import { eventually, holds, pause, publish, same, shown } from "./support.mjs";
 
@@ -379,6 +381,27 @@ export const SPECIFICATION = {
     await connecting.promise;
   },
 
+  async "events-keep-their-order-on-two-connections"({ publicAddress, privateAddress }) {
+    const one = await session(publicAddress), channel = fresh(), seen = [];
+    await one.subscribe(channel);
+    // Its own go with the answers to a client that keeps its connection, others' with whatever comes first.
+    const agent = new Agent({ keepAlive: true });
+    const own = async () => {
+      for (let number = 0; number < 50; number++) {
+        seen.push(...events(await one.all([one.message(channel, { data: { own: number } })], { agent })));
+        await publish(privateAddress, channel, { other: number });
+      }
+    };
+    let over = false;
+    const connects = async () => {
+      while (!over || seen.length < 100) seen.push(...events(await one.connect({ advice: { timeout: 1000 } })));
+    };
+    await Promise.all([own().finally(() => (over = true)), connects()]);
+    agent.destroy();
+    const expected = Array.from({ length: 50 }, (_, number) => [[channel, { own: number }], [channel, { other: number }]]).flat();
+    same(seen, expected, "events:");
+  },
+
   async "wildcards-match-as-they-should"({ publicAddress }) {
     const [one, deep, other] = [await session(publicAddress), await session(publicAddress), await session(publicAddress)], base = fresh();
     await one.subscribe(`${base}/foo/*`);
@@ -488,6 +511,20 @@ export const SPECIFICATION = {
     for (const { promise } of connecting) await promise;
   },
 
+  async "browsers-are-known-by-their-cookie"({ publicAddress }) {
+    const cookie = async (headers) => {
+      const hello = [{ channel: "/meta/handshake", version: "1.0", supportedConnectionTypes: ["long-polling"] }];
+      const { headers: answered } = await send(publicAddress, hello, { headers });
+      return answered["set-cookie"]?.find((one) => one.startsWith("BAYEUX_BROWSER="));
+    };
+    const mine = await cookie({}), secured = await cookie({ "X-Forwarded-Proto": "https" });
+    holds(/^BAYEUX_BROWSER=[0-9a-f]{36}; Path=\/; HttpOnly; SameSite=Lax$/.test(mine), mine);
+    holds(/; Secure$/.test(secured), secured);
+    same(await cookie({ Cookie: `other=1; ${mine.split(";")[0]}` }), undefined, "a second cookie:");
+    const strange = await cookie({ Cookie: "BAYEUX_BROWSER=strange" });
+    holds(strange && strange !== mine, `a strange one is answered with ${strange}`);
+  },
+
   async "answers-on-every-address"({ publicAddress }) {
     // CometD's client adds the kind of a message to the address.
     for (const base of ["/bayeux", "/cometd", "/faye"]) {
@@ -521,12 +558,13 @@ export const SPECIFICATION = {
   // Every sentence has a check that exists, and every check a sentence.
   async "table-is-whole"() {
     const table = await readFile(new URL("SPECIFICATION.md", import.meta.url), "utf8");
-    const named = new Set([...table.matchAll(/`(specification|malformed|clients|extensions)\/([a-z0-9-]+)`/g)].map(([, part, name]) => `${part}/${name}`));
+    const named = new Set([...table.matchAll(/`(specification|malformed|clients|extensions|tabs)\/([a-z0-9-]+)`/g)].map(([, part, name]) => `${part}/${name}`));
     const known = new Set([
       ...Object.keys(SPECIFICATION).map((name) => `specification/${name}`),
       ...Object.keys(MALFORMED).map((name) => `malformed/${name}`),
       ...Object.keys(EXTENSIONS).map((name) => `extensions/${name}`),
       ...Object.keys(CASES).map((name) => `clients/${name}`),
+      ...Object.keys(TABS).map((name) => `tabs/${name}`),
     ]);
     same([...named].filter((name) => !known.has(name)), [], "sentences with a check that does not exist:");
     const missing = Object.keys(SPECIFICATION).filter((name) => name !== "table-is-whole" && !named.has(`specification/${name}`));

@@ -16,6 +16,7 @@ import { EXTENSIONS } from "./extensions.mjs";
 import { kill } from "./kill.mjs";
 import { MALFORMED } from "./malformed.mjs";
 import { SPECIFICATION } from "./specification.mjs";
+import { TABS } from "./tabs.mjs";
 import { within } from "./support.mjs";
 
 const { values: options, positionals } = parseArgs({
@@ -58,16 +59,14 @@ const cases = [
   ...plain("specification", SPECIFICATION),
   ...plain("malformed", MALFORMED),
   ...plain("extensions", EXTENSIONS),
+  ...plain("tabs", TABS),
 ];
 const last = [{ name: "kill/every-message-exactly-once-in-order", run: () => kill(server), ms: 2 * server.killMs + 60_000 }];
 const asked = ({ name }) => wanted.length === 0 || wanted.some((start) => name.startsWith(start));
 
 // What the server does not do yet, by name and with the reason. One that passes all the same fails the run: then it is
 // done, and no longer belongs here.
-const NOT_YET = {
-  "specification/events-ride-on-immediate-answers": "over HTTP, events travel with connect replies alone, so that they keep their order",
-  "specification/one-browser-holds-one-connect": "there is no BAYEUX_BROWSER cookie",
-};
+const NOT_YET = {};
 
 const failed = [];
 let passed = 0;

@@ -10,6 +10,7 @@
 //! (fields)        three fields that every answer to a reader carries, see FIELDS
 //! $A-3            message 3 of the first epoch that was seen; $B is the second, and so on
 //! $a              the first Bayeux client id that was seen; $b is the second, and so on
+//! $1              the first browser's cookie that was seen; $2 is the second, and so on
 //! ```
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -32,9 +33,13 @@ const EPOCH_CHARS: usize = 12;
 const CLIENT: &[u8] = b"\"clientId\":\"";
 const CLIENT_CHARS: usize = 44;
 
-/// The epochs that were seen, by the order in which they came; the client ids.
+/// The same for a browser's cookie.
+const BROWSER: &[u8] = b"BAYEUX_BROWSER=";
+const BROWSER_CHARS: usize = 36;
+
+/// The epochs that were seen, by the order in which they came; the client ids; the browsers.
 #[derive(Default)]
-pub struct Epochs(Vec<String>, Vec<String>);
+pub struct Epochs(Vec<String>, Vec<String>, Vec<String>);
 
 impl Epochs {
     /// Notes what epochs stand in `bytes`.
@@ -45,12 +50,8 @@ impl Epochs {
             {
                 self.0.push(epoch);
             }
-            if let Some(client) = bytes[at..].strip_prefix(CLIENT).and_then(|rest| rest.get(..CLIENT_CHARS)) {
-                let client = String::from_utf8_lossy(client).into_owned();
-                if !self.1.contains(&client) {
-                    self.1.push(client);
-                }
-            }
+            note(&mut self.1, &bytes[at..], CLIENT, CLIENT_CHARS);
+            note(&mut self.2, &bytes[at..], BROWSER, BROWSER_CHARS);
         }
     }
 
@@ -62,13 +63,26 @@ impl Epochs {
         for (client, letter) in self.1.iter().zip('a'..='z') {
             line = line.replace(client, &format!("${letter}"));
         }
+        for (browser, digit) in self.2.iter().zip('1'..='9') {
+            line = line.replace(browser, &format!("${digit}"));
+        }
         line
     }
 
     fn named(&self, letter: char) -> Option<&str> {
         let epoch = ('A'..='Z').position(|known| known == letter).and_then(|place| self.0.get(place));
         let client = || ('a'..='z').position(|known| known == letter).and_then(|place| self.1.get(place));
-        epoch.or_else(client).map(String::as_str)
+        let browser = || ('1'..='9').position(|known| known == letter).and_then(|place| self.2.get(place));
+        epoch.or_else(client).or_else(browser).map(String::as_str)
+    }
+}
+
+/// Notes the `chars` characters behind `prefix`, if `bytes` begin with that.
+fn note(seen: &mut Vec<String>, bytes: &[u8], prefix: &[u8], chars: usize) {
+    let Some(text) = bytes.strip_prefix(prefix).and_then(|rest| rest.get(..chars)) else { return };
+    let text = String::from_utf8_lossy(text).into_owned();
+    if !seen.contains(&text) {
+        seen.push(text);
     }
 }
 
@@ -167,7 +181,7 @@ pub fn unescape(text: &str, epochs: &Epochs) -> Vec<u8> {
         match letter {
             '$' => match rest.next().and_then(|letter| epochs.named(letter)) {
                 Some(epoch) => bytes.extend_from_slice(epoch.as_bytes()),
-                None => bad("an epoch or a client that was not seen"),
+                None => bad("an epoch, a client or a browser that was not seen"),
             },
             '\\' => match rest.next() {
                 Some('r') => bytes.push(b'\r'),

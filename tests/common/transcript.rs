@@ -26,8 +26,8 @@ use encke::base::event::{Event, EventKind};
 use encke::base::payload::Parts;
 use encke::engine::{Door, Engine};
 
-/// What a transcript does not set: few connections, since room for all is made at once, and no jitter.
-const OPTIONS: [(&str, &str); 2] = [("connections_max", "100"), ("jitter", "off")];
+/// What a transcript does not set: few connections, since room for all is made at once; no jitter, and no cookies.
+const OPTIONS: [(&str, &str); 3] = [("connections_max", "100"), ("jitter", "off"), ("bayeux_browser_connects", "off")];
 
 /// A transcript, as it was read.
 pub struct Transcript {

@@ -25,8 +25,7 @@ pub(crate) struct ClientId {
 impl ClientId {
     /// Reads a client id in its one spelling; `None` if it is none of ours.
     pub(crate) fn parse(text: &str) -> Option<ClientId> {
-        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != CHARS || !text.bytes().all(digit) {
+        if !are_digits(text, CHARS) {
             return None;
         }
         let (shard, rest) = text.split_at(PARTS[0]);
@@ -37,6 +36,11 @@ impl ClientId {
             secret: u128::from_str_radix(secret, 16).ok()?,
         })
     }
+}
+
+/// Whether a text is `count` hexadecimal digits in their one spelling.
+pub(super) fn are_digits(text: &str, count: usize) -> bool {
+    text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl fmt::Display for ClientId {

@@ -13,6 +13,7 @@
 //!
 //! Invariant: what a stranger wrote reaches a reply only as a JSON string, a checked id, or not at all.
 
+mod browser;
 mod client_id;
 mod connection_type;
 mod fault;
@@ -21,6 +22,7 @@ mod timestamp;
 mod timesync;
 mod write;
 
+pub(crate) use browser::Browser;
 pub(crate) use client_id::ClientId;
 pub(crate) use connection_type::ConnectionType;
 pub(crate) use fault::Fault;

@@ -14,7 +14,12 @@ const VERSION: &str = "1.0";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Advice {
     /// Connect again after the interval, and expect to be held for the timeout.
-    Retry { interval_ms: u64, timeout_ms: u64 },
+    Retry {
+        interval_ms: u64,
+        timeout_ms: u64,
+        /// Whether other clients of the same browser keep this one from being held; `None` does not say.
+        multiple_clients: Option<bool>,
+    },
     /// Shake hands again, after the interval.
     Handshake { interval_ms: u64 },
     /// Nothing: it is over.
@@ -125,9 +130,13 @@ impl Subscriptions {
 impl Advice {
     fn write(self, out: &mut Vec<u8>) {
         match self {
-            Advice::Retry { interval_ms, timeout_ms } => {
+            Advice::Retry { interval_ms, timeout_ms, multiple_clients } => {
                 let retry = "\"reconnect\":\"retry\"";
-                text(out, format_args!(",\"advice\":{{{retry},\"interval\":{interval_ms},\"timeout\":{timeout_ms}}}"));
+                text(out, format_args!(",\"advice\":{{{retry},\"interval\":{interval_ms},\"timeout\":{timeout_ms}"));
+                if let Some(multiple) = multiple_clients {
+                    text(out, format_args!(",\"multiple-clients\":{multiple}"));
+                }
+                out.push(b'}');
             }
             Advice::Handshake { interval_ms } => {
                 text(out, format_args!(",\"advice\":{{\"reconnect\":\"handshake\",\"interval\":{interval_ms}}}"));
@@ -185,6 +194,7 @@ mod tests {
         let plain = Reply { channel: "/a".into(), id: "\"x\"".into(), ..Reply::default() };
         let timesync = Timesync::read(&serde_json::json!({ "tc": 7 }), 500);
         let names = || vec!["/a".into(), "/b\"".into()];
+        let retry = |multiple_clients| Advice::Retry { interval_ms: 5, timeout_ms: 9, multiple_clients };
         for (reply, json) in [
             (plain.clone(), r#"{"channel":"/a","successful":true,"id":"x"}"#.to_string()),
             (
@@ -208,8 +218,13 @@ mod tests {
                 r#"{"successful":true,"subscription":"/a"}"#.to_string(),
             ),
             (
-                Reply { advice: Some(Advice::Retry { interval_ms: 5, timeout_ms: 9 }), ..Reply::default() },
+                Reply { advice: Some(retry(None)), ..Reply::default() },
                 r#"{"successful":true,"advice":{"reconnect":"retry","interval":5,"timeout":9}}"#.to_string(),
+            ),
+            (
+                Reply { advice: Some(retry(Some(true))), ..Reply::default() },
+                r#"{"successful":true,"advice":{"reconnect":"retry","interval":5,"timeout":9,"multiple-clients":true}}"#
+                    .to_string(),
             ),
             (
                 Reply { advice: Some(Advice::Handshake { interval_ms: 0 }), ..Reply::default() },
