@@ -8,16 +8,16 @@
 //! so what it gets is in order, however many connections it has. A WebSocket is in order by itself: there they come when
 //! they are there, unless the client acknowledges what it gets.
 
-use super::deliver::{Room, collect};
+use super::fragments::Wanted;
 use super::{Engine, PeerMessage};
 use crate::base::id::Token;
 use crate::base::pattern::Pattern;
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
-use crate::protocol::bayeux::{self, Ack, Advice, Client, Fault, Incoming, Reply, Topic, What};
+use crate::protocol::bayeux::{Ack, Advice, Client, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
-use crate::transport::{self, News};
+use crate::transport;
 use std::sync::Arc;
 
 /// How long a client is told to wait that finds no room for its session.
@@ -506,19 +506,18 @@ impl Engine {
     fn take_events(&mut self, slot: u32) -> Vec<u8> {
         let subscriptions = &mut self.sessions[slot].subscriptions;
         // Each channel has its share, so that a busy one never keeps the others waiting.
-        let share = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
-        let mut items = Vec::new();
-        for subscription in subscriptions {
-            let mut room = Room { bytes: share, messages: usize::MAX };
-            let channel = &self.hub[subscription.channel];
-            subscription.position = collect(&mut items, 0, channel, subscription.position, &mut room);
-        }
+        let bytes_max = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
         let mut events = Vec::new();
-        for item in &items {
-            if let News::Message(message) = item.news {
-                bayeux::event(&mut events, message);
-                events.push(b',');
-                self.counters.delivered += 1;
+        for subscription in subscriptions {
+            let channel = &self.hub[subscription.channel];
+            let next = channel.history.next();
+            if subscription.has_news(next) {
+                let (key, from) = (subscription.channel, subscription.position);
+                let wanted = Wanted { channel: key, epoch: channel.epoch, from, next, bytes_max };
+                let fragment = self.fragments.of(wanted, channel);
+                events.extend_from_slice(&fragment.json);
+                subscription.position = fragment.to;
+                self.counters.delivered += fragment.messages;
             }
         }
         events

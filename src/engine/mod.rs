@@ -21,6 +21,7 @@ mod bayeux_socket;
 mod deadlines;
 mod deliver;
 mod events;
+mod fragments;
 mod framed;
 mod hold;
 mod host;
@@ -59,6 +60,7 @@ use crate::transport::websocket::Workspace;
 use crate::transport::{self, Look, Setting, Sharing, Tools};
 use deadlines::Durations;
 use deliver::{Frames, Wave};
+use fragments::Fragments;
 use framed::{Refusals, Stalled};
 use host::Host;
 use looks::Looks;
@@ -94,6 +96,7 @@ pub struct Engine {
     slice_left: usize,
     waves: VecDeque<Wave>,
     frames: Frames,
+    fragments: Fragments,
     /// Framed streams that wait for room.
     stalled: Stalled,
     /// What this home refused framed streams of other shards.
@@ -186,6 +189,7 @@ impl Engine {
             slice_left: 0,
             waves: VecDeque::new(),
             frames: Frames::default(),
+            fragments: Fragments::default(),
             stalled: Stalled::default(),
             refusals: Refusals::default(),
             looks: Looks::new(),

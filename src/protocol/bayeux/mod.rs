@@ -16,6 +16,7 @@
 mod client_id;
 mod fault;
 mod read;
+mod usual;
 mod write;
 
 pub(crate) use client_id::ClientId;

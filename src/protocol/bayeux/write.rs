@@ -140,6 +140,12 @@ pub(crate) fn event(out: &mut Vec<u8>, message: &Message) {
 }
 
 fn string(out: &mut Vec<u8>, value: &str) {
+    // Names hardly ever have something in them that must be escaped.
+    if value.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        return out.push(b'"');
+    }
     serde_json::to_writer(out, value).expect("memory takes all bytes, and a str is always a JSON string");
 }
 
