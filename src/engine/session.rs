@@ -188,6 +188,10 @@ impl Engine {
             if at > now {
                 self.session_timers.arm(&mut self.sessions, slot, now, at);
             } else {
+                // A WebSocket carries it though it holds no connect.
+                if let Some(index) = self.sessions[slot].carrier.and_then(|token| self.slots.live(token)) {
+                    self.put_down(now, index);
+                }
                 self.end_session(now, slot);
             }
         }
