@@ -22,6 +22,7 @@ mod sim {
     pub mod session;
     pub mod shown;
     pub mod socket;
+    pub mod vanish;
     pub mod way;
     pub mod weather;
     pub mod wire;
@@ -33,7 +34,7 @@ use sim::house::Mishap;
 use sim::peer::{Taken, WAYS};
 use sim::reader::Deliveries;
 use sim::way::TRANSPORTS;
-use sim::{mishaps, world};
+use sim::{mishaps, vanish, world};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many runs there are unless somebody asks for more.
@@ -126,6 +127,11 @@ fn every_bayeux_client_gets_every_message_once_and_in_order_or_its_session_is_ov
         assert!(with >= seeds / 4, "{way} brought something in {with} runs only");
     }
     assert!(overs >= seeds / 10, "sessions were over in {overs} runs only");
+}
+
+#[test]
+fn a_hundred_thousand_bayeux_clients_that_vanish_leave_nothing() {
+    vanish::run();
 }
 
 #[test]

@@ -101,10 +101,6 @@ impl Peer {
         }
     }
 
-    pub fn is_awake(&self) -> bool {
-        self.asleep == 0
-    }
-
     pub fn wake(&mut self) {
         self.asleep = 0;
     }
