@@ -6,6 +6,7 @@
 
 mod sim {
     pub mod answers;
+    pub mod book;
     pub mod decode;
     pub mod dice;
     pub mod hearing;
@@ -14,11 +15,14 @@ mod sim {
     pub mod memory;
     pub mod mishaps;
     pub mod model;
+    pub mod peer;
     pub mod picture;
     pub mod publisher;
     pub mod reader;
+    pub mod session;
     pub mod shown;
     pub mod socket;
+    pub mod vanish;
     pub mod way;
     pub mod weather;
     pub mod wire;
@@ -27,9 +31,10 @@ mod sim {
 }
 
 use sim::house::Mishap;
+use sim::peer::{Taken, WAYS};
 use sim::reader::Deliveries;
 use sim::way::TRANSPORTS;
-use sim::{mishaps, world};
+use sim::{mishaps, vanish, world};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many runs there are unless somebody asks for more.
@@ -41,6 +46,9 @@ const RARE: [u64; 5] = [10_965, 5_353, 12_185, 7_281, 8_604];
 /// Among so many runs, each transport must have delivered something in at least so many.
 const SEEDS_OF_ALL_TRANSPORTS: u64 = 84;
 const SEEDS_A_TRANSPORT_MIN: u64 = 10;
+/// How many runs there are with Bayeux clients; each way of theirs must bring something in a quarter of them, and sessions
+/// must be over in a tenth.
+const SEEDS_OF_PEERS: u64 = 200;
 /// The course that meets with mishaps has at least so many writes.
 const WRITES_MIN: u64 = 20;
 /// After so many failures there is enough to look at.
@@ -53,10 +61,19 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Runs one seed; `None` if it failed, which it has said itself.
 fn run(seed: u64) -> Option<Deliveries> {
+    watch(seed, "one_seed", world::run)
+}
+
+/// The same for a run with Bayeux clients.
+fn run_with_peers(seed: u64) -> Option<(Taken, u64)> {
+    watch(seed, "one_bayeux_seed", world::run_with_peers)
+}
+
+fn watch<T>(seed: u64, test: &str, run: impl Fn(u64, bool) -> T) -> Option<T> {
     let loud = std::env::var_os("ENCKE_LOG").is_some();
-    let outcome = catch_unwind(AssertUnwindSafe(|| world::run(seed, loud)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(seed, loud)));
     if outcome.is_err() {
-        eprintln!("seed {seed} failed: ENCKE_SEED={seed} ENCKE_LOG=1 cargo test --test sim -- one_seed");
+        eprintln!("seed {seed} failed: ENCKE_SEED={seed} ENCKE_LOG=1 cargo test --test sim -- {test}");
     }
     outcome.ok()
 }
@@ -88,6 +105,38 @@ fn whichever_write_meets_with_a_mishap_its_reader_loses_nothing() {
             assert!(reached > WRITES_MIN, "only {reached} writes");
         }
     }
+}
+
+#[test]
+fn every_bayeux_client_gets_every_message_once_and_in_order_or_its_session_is_over() {
+    let seeds = number("ENCKE_SEEDS").unwrap_or(SEEDS_OF_PEERS);
+    let (mut seeds_with, mut overs, mut failed) = ([0; WAYS.len()], 0, Vec::new());
+    for seed in 0..seeds {
+        let Some((taken, over)) = run_with_peers(seed) else {
+            failed.push(seed);
+            if failed.len() == FAILURES_MAX {
+                break;
+            }
+            continue;
+        };
+        seeds_with.iter_mut().zip(taken).for_each(|(seeds, count)| *seeds += u64::from(count > 0));
+        overs += u64::from(over > 0);
+    }
+    assert!(failed.is_empty(), "these seeds failed: {failed:?}");
+    for (way, with) in WAYS.iter().zip(seeds_with) {
+        assert!(with >= seeds / 4, "{way} brought something in {with} runs only");
+    }
+    assert!(overs >= seeds / 10, "sessions were over in {overs} runs only");
+}
+
+#[test]
+fn a_hundred_thousand_bayeux_clients_that_vanish_leave_nothing() {
+    vanish::run();
+}
+
+#[test]
+fn one_bayeux_seed() {
+    assert!(run_with_peers(number("ENCKE_SEED").unwrap_or(SEEDS_OF_PEERS)).is_some());
 }
 
 #[test]

@@ -22,7 +22,7 @@ const COALESCE_MESSAGES: usize = 16;
 /// One message to all connections.
 pub fn broadcast(setting: &Setting, name: &'static str, transport: Transport) -> Outcome<Row> {
     let receivers = setting.connections;
-    let is_long_poll = transport == Transport::LongPoll;
+    let is_long_poll = matches!(transport, Transport::LongPoll | Transport::Bayeux);
     let (wall_target, cpu_target) = if is_long_poll { ("", "≤ 1.5") } else { ("≤ 1.05", "≤ 1.05") };
     let mut lines = Vec::new();
     for (clients, pace, targets) in [("asleep", ASLEEP, (wall_target, cpu_target)), ("awake", AWAKE, ("", ""))] {

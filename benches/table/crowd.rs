@@ -5,7 +5,7 @@
 
 use crate::message::{self, Message};
 use crate::side::{Kind, PATIENCE, Side};
-use crate::{Outcome, answers, os};
+use crate::{Outcome, answers, bayeux, os};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
@@ -26,11 +26,15 @@ pub enum Transport {
     Iframe,
     WebSocket,
     LongPoll,
+    /// Long-polling as CometD's client does.
+    Bayeux,
 }
 
 impl Transport {
+    /// What asks to be held; a Bayeux client's cursor is its client id.
     fn request(self, channel: u32, cursor: Option<&str>) -> String {
         let name = match self {
+            Transport::Bayeux => return cursor.map(bayeux::connect).unwrap_or_default(),
             Transport::Sse => "sse",
             Transport::Stream => "stream",
             Transport::Iframe => "iframe",
@@ -61,6 +65,8 @@ pub struct Crowd {
 struct Reader {
     socket: TcpStream,
     channel: u32,
+    /// The client id of a Bayeux client.
+    client: Option<String>,
     /// The next message's sequence.
     next: u64,
     has_head: bool,
@@ -91,21 +97,28 @@ impl Crowd {
     }
 
     fn connect(&mut self, side: &Side, channel: u32) -> Outcome<()> {
-        let socket = std::net::TcpStream::connect(side.public)?;
+        let mut socket = std::net::TcpStream::connect(side.public)?;
         os::reset_on_close(&socket)?;
         socket.set_nodelay(true)?;
+        let client = match self.transport {
+            Transport::Bayeux => Some(bayeux::introduce(&mut socket, &format!("/bench{channel}"))?),
+            _ => None,
+        };
         socket.set_nonblocking(true)?;
         let mut socket = TcpStream::from_std(socket);
         self.poll.registry().register(&mut socket, Token(self.readers.len()), Interest::READABLE)?;
-        write_whole(&mut socket, self.transport.request(channel, None).as_bytes())?;
-        self.readers.push(Reader { socket, channel, next: 0, has_head: false, unread: Vec::new() });
+        write_whole(&mut socket, self.transport.request(channel, client.as_deref()).as_bytes())?;
+        self.readers.push(Reader { socket, channel, client, next: 0, has_head: false, unread: Vec::new() });
         Ok(())
     }
 
     /// A stream is parked when its head is there; a long poll says nothing, so the server is asked.
     fn wait_until_parked(&mut self, side: &Side, channel: u32, count: usize) -> Outcome<()> {
-        if self.transport == Transport::LongPoll {
-            return side.wait_for_subscribers(channel, count);
+        match self.transport {
+            Transport::LongPoll => return side.wait_for_subscribers(channel, count),
+            // What is published before its connect is there waits for it.
+            Transport::Bayeux => return Ok(()),
+            _ => {}
         }
         let until = Instant::now() + PATIENCE;
         while self.readers.iter().rev().take(UNDERWAY_MAX).any(|reader| !reader.has_head) {
@@ -181,7 +194,7 @@ impl Reader {
             &joined
         };
         let done = match transport {
-            Transport::LongPoll => self.take_batches(bytes, message_bytes, each)?,
+            Transport::LongPoll | Transport::Bayeux => self.take_batches(bytes, transport, message_bytes, each)?,
             _ => self.take_stream(bytes, message_bytes, each)?,
         };
         self.unread.extend_from_slice(&bytes[done..]);
@@ -206,6 +219,7 @@ impl Reader {
     fn take_batches(
         &mut self,
         bytes: &[u8],
+        transport: Transport,
         message_bytes: usize,
         mut each: impl FnMut(&Message) -> Outcome<()>,
     ) -> Outcome<usize> {
@@ -217,10 +231,11 @@ impl Reader {
             if self.take_messages(answer.body, message_bytes, &mut each)? < answer.body.len() {
                 return Err("a long poll's answer ends within a message".into());
             }
-            let body = std::str::from_utf8(answer.body)?;
-            let cursor = body.split_once("\"cursor\":\"").and_then(|(_, rest)| rest.split_once('"'));
-            let (cursor, _) = cursor.ok_or("a long poll's answer has no cursor")?;
-            write_whole(&mut self.socket, Transport::LongPoll.request(self.channel, Some(cursor)).as_bytes())?;
+            let cursor = match &self.client {
+                Some(client) => bayeux::check(answer.body).map(|()| client.as_str())?,
+                None => cursor(answer.body)?,
+            };
+            write_whole(&mut self.socket, transport.request(self.channel, Some(cursor)).as_bytes())?;
             done += answer.len;
         }
         Ok(done)
@@ -241,6 +256,12 @@ impl Reader {
             each(&message)
         })
     }
+}
+
+fn cursor(batch: &[u8]) -> Outcome<&str> {
+    let batch = std::str::from_utf8(batch)?;
+    let cursor = batch.split_once("\"cursor\":\"").and_then(|(_, rest)| rest.split_once('"'));
+    cursor.map(|(cursor, _)| cursor).ok_or_else(|| "a long poll's answer has no cursor".into())
 }
 
 fn write_whole(socket: &mut TcpStream, bytes: &[u8]) -> Outcome<()> {

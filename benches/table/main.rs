@@ -4,6 +4,7 @@
 
 mod allocations;
 mod answers;
+mod bayeux;
 mod broadcast;
 mod connect;
 mod crowd;
@@ -15,6 +16,7 @@ mod parked;
 mod publish;
 mod publisher;
 mod report;
+mod sessions;
 mod side;
 mod turns;
 
@@ -55,10 +57,12 @@ const fn extra(name: &'static str, measure: fn(&Setting) -> Outcome<Row>) -> Ent
     Entry { name, extra: true, measure }
 }
 
-const ROWS: [Entry; 11] = [
+const ROWS: [Entry; 13] = [
     row("parked", parked::parked),
+    row("sessions", sessions::sessions),
     row("broadcast", |setting| broadcast::broadcast(setting, "broadcast", Transport::Sse)),
     row("long-poll", |setting| broadcast::broadcast(setting, "long-poll", Transport::LongPoll)),
+    row("bayeux", |setting| broadcast::broadcast(setting, "bayeux", Transport::Bayeux)),
     extra("stream", |setting| broadcast::broadcast(setting, "stream", Transport::Stream)),
     extra("iframe", |setting| broadcast::broadcast(setting, "iframe", Transport::Iframe)),
     extra("websocket", |setting| broadcast::broadcast(setting, "websocket", Transport::WebSocket)),

@@ -41,15 +41,16 @@ pub fn parked(_: &Setting) -> Outcome<Row> {
     Ok(row)
 }
 
-fn line(what: String, unit: &'static str, value: f64, target: &'static str) -> Line {
+/// A figure without a floor.
+pub fn line(what: String, unit: &'static str, value: f64, target: &'static str) -> Line {
     Line { what, unit, floor: None, encke: Spread::of(&[value]), ratios: None, target }
 }
 
 /// Live bytes and allocations, for each connection.
 #[derive(Clone, Copy)]
-struct Share {
-    bytes: f64,
-    blocks: f64,
+pub struct Share {
+    pub bytes: f64,
+    pub blocks: f64,
 }
 
 fn measure(channel: impl Fn(usize) -> String, subscribers_of_first: usize) -> Outcome<Share> {
@@ -75,7 +76,8 @@ fn measure(channel: impl Fn(usize) -> String, subscribers_of_first: usize) -> Ou
     Ok(Share { bytes: share(after.bytes, before.bytes), blocks: share(after.blocks, before.blocks) })
 }
 
-fn publish(engine: &mut Engine, now: Now, channel: &str, subscribers: usize) -> Outcome<()> {
+/// Publishes a message, which must come out for so many.
+pub fn publish(engine: &mut Engine, now: Now, channel: &str, subscribers: usize) -> Outcome<()> {
     let parts = Parts { channel, content_type: "text/plain", event: "", data: PAYLOAD, unix_ms: now.unix_ms };
     engine.handle(now, Input::Publish(&mut vec![Message::new(&parts)?]));
     let mut deliveries = turn(engine, now, PAYLOAD)?;

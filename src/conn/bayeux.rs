@@ -166,10 +166,11 @@ enum Content {
 impl Content {
     fn of(content_type: &[u8]) -> Content {
         let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        match &*essence.to_ascii_lowercase() {
-            b"application/json" | b"text/json" => Content::Json,
-            b"application/x-www-form-urlencoded" => Content::Form,
-            _ => Content::Other,
+        let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
+        match () {
+            () if is("application/json") || is("text/json") => Content::Json,
+            () if is("application/x-www-form-urlencoded") => Content::Form,
+            () => Content::Other,
         }
     }
 

@@ -8,16 +8,16 @@
 //! client gets is in order. A WebSocket is in order by itself: there they come when they are there, unless the client
 //! acknowledges what it gets. So they do on an event stream, as long as there is one.
 
-use super::deliver::{Room, collect};
+use super::fragments::Wanted;
 use super::session::Session;
 use super::{Engine, PeerMessage};
 use crate::base::id::Token;
 use crate::base::pattern::Pattern;
 use crate::base::time::{Now, Tick};
 use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
-use crate::protocol::bayeux::{self, Ack, Advice, Browser, Client, ConnectionType, Fault, Incoming, Reply, Topic, What};
+use crate::protocol::bayeux::{Ack, Advice, Browser, Client, ConnectionType, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
-use crate::transport::{self, News, Setting};
+use crate::transport::{self, Setting};
 use std::sync::Arc;
 
 /// How long a client is told to wait that finds no room for its session.
@@ -547,19 +547,18 @@ impl Engine {
     pub(super) fn take_events(&mut self, slot: u32) -> Vec<u8> {
         let Session { subscriptions, stamps, .. } = &mut self.sessions[slot];
         // Each channel has its share, so that a busy one never keeps the others waiting.
-        let share = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
-        let mut items = Vec::new();
-        for subscription in subscriptions {
-            let mut room = Room { bytes: share, messages: usize::MAX };
-            let channel = &self.hub[subscription.channel];
-            subscription.position = collect(&mut items, 0, channel, subscription.position, &mut room);
-        }
+        let bytes_max = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
         let mut events = Vec::new();
-        for item in &items {
-            if let News::Message(message) = item.news {
-                bayeux::event(&mut events, message, *stamps);
-                events.push(b',');
-                self.counters.delivered += 1;
+        for subscription in subscriptions {
+            let channel = &self.hub[subscription.channel];
+            let next = channel.history.next();
+            if subscription.has_news(next) {
+                let (key, from) = (subscription.channel, subscription.position);
+                let wanted = Wanted { channel: key, epoch: channel.epoch, from, next, bytes_max, stamped: *stamps };
+                let fragment = self.fragments.of(wanted, channel);
+                events.extend_from_slice(&fragment.json);
+                subscription.position = fragment.to;
+                self.counters.delivered += fragment.messages;
             }
         }
         events

@@ -13,8 +13,8 @@
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_publish`, `bayeux_socket` and `bayeux_stream` (its
-//! requests), `riding` (which responses bring its events), `browsers` (how many connects of one are held), `watch`
-//! (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
+//! requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many connects of one are
+//! held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
@@ -25,6 +25,7 @@ mod browsers;
 mod deadlines;
 mod deliver;
 mod events;
+mod fragments;
 mod framed;
 mod hold;
 mod host;
@@ -65,6 +66,7 @@ use crate::transport::{self, Look, Setting, Sharing, Tools};
 use browsers::Browsers;
 use deadlines::Durations;
 use deliver::{Frames, Wave};
+use fragments::Fragments;
 use framed::{Refusals, Stalled};
 use host::Host;
 use looks::Looks;
@@ -101,6 +103,7 @@ pub struct Engine {
     slice_left: usize,
     waves: VecDeque<Wave>,
     frames: Frames,
+    fragments: Fragments,
     /// Framed streams that wait for room.
     stalled: Stalled,
     /// What this home refused framed streams of other shards.
@@ -194,6 +197,7 @@ impl Engine {
             slice_left: 0,
             waves: VecDeque::new(),
             frames: Frames::default(),
+            fragments: Fragments::default(),
             stalled: Stalled::default(),
             refusals: Refusals::default(),
             looks: Looks::new(),

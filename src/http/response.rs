@@ -5,6 +5,7 @@
 //! Invariant: no value that came from elsewhere can end its line and so begin another field or another answer.
 
 use crate::base::error::Reject;
+use memchr::memchr3;
 
 /// What ends a chunked body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -63,7 +64,10 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     debug_assert!(!value.bytes().any(breaks_line), "the value of {name} is one line");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    out.extend(value.bytes().map(one_line));
+    match memchr3(b'\r', b'\n', 0, value.as_bytes()) {
+        None => out.extend_from_slice(value.as_bytes()),
+        Some(_) => out.extend(value.bytes().map(one_line)),
+    }
     out.extend_from_slice(b"\r\n");
 }
 

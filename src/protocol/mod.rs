@@ -9,7 +9,7 @@ pub(crate) mod plain;
 use serde::Deserialize;
 
 /// A channel, or an array of them: how clients name what they subscribe to, in whichever protocol.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
     One(String),

@@ -15,6 +15,8 @@ use crate::http::response;
 use std::time::{Duration, UNIX_EPOCH};
 
 const MEDIA_TYPE: &str = "application/json";
+/// What most heads take.
+const HEAD_BYTES: usize = 256;
 
 /// What a `GET` would begin with, as far as that is known before there is news.
 pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
@@ -48,6 +50,7 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, mut batch: Batch<'_>, s
 
 /// A response whose body is this JSON.
 pub(super) fn answer(out: &mut Vec<u8>, variant: Variant, json: &[u8], setting: &Setting<'_>) {
+    out.reserve(HEAD_BYTES + json.len());
     response::start(out, 200);
     response::field(out, "Content-Type", MEDIA_TYPE);
     response::field(out, "Cache-Control", "no-store");
@@ -123,8 +126,7 @@ fn caching(out: &mut Vec<u8>, variant: Variant) {
 }
 
 pub(super) fn with_body(out: &mut Vec<u8>, body: &[u8]) {
-    response::field(out, "Content-Length", &body.len().to_string());
-    response::end(out);
+    text(out, format_args!("Content-Length: {}\r\n\r\n", body.len()));
     out.extend_from_slice(body);
 }
 

@@ -12,7 +12,7 @@ use encke::base::id::Token;
 use encke::base::payload::Message;
 use encke::base::random::Seed;
 use encke::base::time::{Now, Tick};
-use encke::engine::{Door, Engine, Input, Output, PeerMessage};
+use encke::engine::{Door, Engine, Input, Luggage, Output, PeerMessage};
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Arguments;
 
@@ -26,6 +26,8 @@ const UNIX_MS: u64 = 1_750_000_000_000;
 pub struct Socket {
     /// What the engine calls it, until the engine closes it.
     token: Option<Token>,
+    /// It is on its way to another shard.
+    moving: bool,
     /// From the client to the engine.
     up: VecDeque<u8>,
     up_ended: bool,
@@ -80,6 +82,8 @@ pub struct House {
     host: Host,
     mail: Vec<VecDeque<PeerMessage>>,
     mail_max: usize,
+    /// By shard: the sockets on their way there.
+    moves: Vec<VecDeque<(usize, Luggage)>>,
     sockets: Vec<Socket>,
     live: Vec<HashMap<Token, usize>>,
     /// Tokens of connections that are gone.
@@ -102,6 +106,7 @@ impl House {
             host,
             mail: (0..shards).map(|_| VecDeque::new()).collect(),
             mail_max,
+            moves: (0..shards).map(|_| VecDeque::new()).collect(),
             sockets: Vec::new(),
             live: vec![HashMap::new(); usize::from(shards)],
             former: vec![Vec::new(); usize::from(shards)],
@@ -132,6 +137,7 @@ impl House {
         self.live[usize::from(shard)].insert(token, id);
         self.sockets.push(Socket {
             token: Some(token),
+            moving: false,
             up: VecDeque::new(),
             up_ended: false,
             up_end_told: false,
@@ -187,7 +193,7 @@ impl House {
     /// Whether the client has read all there was and will be.
     pub fn ended(&self, id: usize) -> bool {
         let socket = &self.sockets[id];
-        socket.down.is_empty() && (socket.down_ended || socket.token.is_none())
+        socket.down.is_empty() && (socket.down_ended || socket.token.is_none() && !socket.moving)
     }
 
     pub fn broken(&self, id: usize) -> bool {
@@ -230,6 +236,7 @@ impl House {
             self.tell(s, Input::Time);
         }
         self.deliver_mail(s, pace, dice);
+        self.deliver_moves(s, pace, dice);
         self.deliver_verdicts(pace, dice);
         let mut ids: Vec<usize> = self.live[s].values().copied().collect();
         ids.sort_unstable();
@@ -247,13 +254,15 @@ impl House {
             self.perform(s, output, pace, dice);
         }
         self.engines[s].check_invariants();
-        self.host.check_readers(self.live.iter().map(HashMap::len).sum());
+        let sessions: usize = self.engines.iter().map(Engine::sessions).sum();
+        self.host.check_readers(self.live.iter().map(HashMap::len).sum::<usize>() + sessions);
         self.collect_mail(s, pace, dice);
     }
 
     /// Whether nothing is left to do for anybody, unless time passes or a client acts.
     pub fn at_rest(&self) -> bool {
-        self.mail.iter().all(VecDeque::is_empty) && !self.engines.iter().any(|engine| engine.busy() || engine.has_mail())
+        let arrived = self.mail.iter().all(VecDeque::is_empty) && self.moves.iter().all(VecDeque::is_empty);
+        arrived && !self.engines.iter().any(|engine| engine.busy() || engine.has_mail())
     }
 
     /// Turns all shards, with `clients` acting in between, until nothing moves any more.
@@ -298,6 +307,23 @@ impl House {
         for message in self.mail[s].drain(..count).collect::<Vec<_>>() {
             self.note(format_args!("shard {s} hears {message:?}"));
             self.tell(s, Input::Peer(message));
+        }
+    }
+
+    /// Takes in the sockets that come from other shards.
+    fn deliver_moves(&mut self, s: usize, pace: Pace, dice: &mut Dice) {
+        let waiting = self.moves[s].len();
+        let count = if pace == Pace::All { waiting } else { dice.below(waiting + 1) };
+        for (id, luggage) in self.moves[s].drain(..count).collect::<Vec<_>>() {
+            self.events += 1;
+            let token = self.engines[s].arrive(self.now, luggage);
+            self.note(format_args!("socket {id} arrives at shard {s}"));
+            let socket = &mut self.sockets[id];
+            (socket.token, socket.moving, socket.up_end_told) = (token, false, false);
+            if let Some(token) = token {
+                socket.deaf = !self.engines[s].wants_read(token);
+                self.live[s].insert(token, id);
+            }
         }
     }
 
@@ -363,7 +389,14 @@ impl House {
                 }
             }
             Output::Close(token) => self.close(s, token, dice),
-            Output::Move { .. } => unreachable!("nobody here has a session"),
+            Output::Move { token, shard } => {
+                let luggage = self.engines[s].luggage().expect("it goes along");
+                let id = self.live[s].remove(&token).expect("who moves is open");
+                self.note(format_args!("socket {id} leaves shard {s} for {shard}"));
+                self.former[s].push(token);
+                (self.sockets[id].token, self.sockets[id].moving) = (None, true);
+                self.moves[usize::from(shard)].push_back((id, luggage));
+            }
             Output::Ring => self.host.listen(),
         }
     }

@@ -209,7 +209,7 @@ fn answered(model: &mut Model, asked: Asked, status: u16, body: &Value) {
 }
 
 /// A head's end and its body, in one of the ways to send one.
-fn with_body(mut head: String, body: &[u8], dice: &mut Dice) -> Vec<u8> {
+pub fn with_body(mut head: String, body: &[u8], dice: &mut Dice) -> Vec<u8> {
     if dice.percent(5) {
         head += "Expect: 100-continue\r\n";
     }

@@ -41,6 +41,8 @@ pub struct Weather {
     pub buffer: (usize, usize),
     pub channels: Vec<String>,
     pub readers: usize,
+    /// Bayeux clients.
+    pub peers: usize,
     pub publishers: usize,
     pub steps: usize,
     /// The most that is published in one go.
@@ -77,6 +79,16 @@ impl Weather {
         weather
     }
 
+    /// The same for a run with Bayeux clients.
+    pub fn of_peers(seed: u64, dice: &mut Dice) -> Weather {
+        let mut weather = Weather { peers: dice.within(1..=5), ..Weather::of(seed, dice) };
+        weather.readers = weather.readers.min(2);
+        let config = &mut weather.config;
+        config.bayeux_timeout_ms = dice.pick(&[200, 5 * SECOND]);
+        config.bayeux_max_interval_ms = dice.pick(&[150, 2 * SECOND, 60 * SECOND]);
+        weather
+    }
+
     /// Weather in which nothing much happens.
     pub fn fair(dice: &mut Dice) -> Weather {
         let names = ["/a", "/b", "/news/rome", "/café x", "/e"];
@@ -88,6 +100,7 @@ impl Weather {
             buffer: dice.pick(&[(200, 2_000), (2_000, 20_000), (8, 300)]),
             channels: names[..dice.within(1..=names.len())].iter().map(|&name| name.to_owned()).collect(),
             readers: dice.within(1..=8),
+            peers: 0,
             publishers: dice.within(1..=3),
             steps: dice.within(100..=600),
             burst: 3,

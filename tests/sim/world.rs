@@ -6,6 +6,7 @@
 use super::dice::Dice;
 use super::house::{House, Pace};
 use super::model::{Model, Place};
+use super::peer::{self, Peer, Taken};
 use super::publisher::{self, Publisher, data};
 use super::reader::{self, Deliveries, Held, Reader};
 use super::way::encode;
@@ -21,12 +22,16 @@ use std::collections::HashMap;
 /// The most deadlines that may pass until all that was held by time alone is gone.
 const DEADLINES_MAX: usize = 20_000;
 
+/// The chance, in a hundred steps, that it is a Bayeux client's, if there are some.
+const PEERS: usize = 35;
+
 struct World {
     dice: Dice,
     weather: Weather,
     house: House,
     model: Model,
     readers: Vec<Reader>,
+    peers: Vec<Peer>,
     publishers: Vec<Publisher>,
     start: Tick,
     /// A shard that does nothing, for so many steps.
@@ -37,20 +42,26 @@ struct World {
 
 /// Runs the run number `seed`; panics if anything is not as it must be. Tells how many messages came by what transport.
 pub fn run(seed: u64, loud: bool) -> Deliveries {
-    let mut world = World::new(seed, loud);
-    for _ in 0..world.weather.steps {
-        world.step();
-    }
-    world.check_at_rest(true);
-    world.check_end();
+    let mut dice = Dice::new(seed);
+    let weather = Weather::of(seed, &mut dice);
+    let mut world = World::new(weather, dice, loud);
+    world.go();
     let by_all = |transport: usize| world.readers.iter().map(|reader| reader.deliveries[transport]).sum();
     std::array::from_fn(by_all)
 }
 
+/// The same with Bayeux clients. Tells how many messages came to them in which way, and how often a session was over.
+pub fn run_with_peers(seed: u64, loud: bool) -> (Taken, u64) {
+    let mut dice = Dice::new(seed);
+    let weather = Weather::of_peers(seed, &mut dice);
+    let mut world = World::new(weather, dice, loud);
+    world.go();
+    let by_all = |way: usize| world.peers.iter().map(|peer| peer.taken[way]).sum();
+    (std::array::from_fn(by_all), world.peers.iter().map(|peer| peer.overs).sum())
+}
+
 impl World {
-    fn new(seed: u64, loud: bool) -> World {
-        let mut dice = Dice::new(seed);
-        let weather = Weather::of(seed, &mut dice);
+    fn new(weather: Weather, mut dice: Dice, loud: bool) -> World {
         // A clock that is about to overflow the 32 bits that slots keep of it, for one.
         let start = Tick(dice.pick(&[0, u64::from(u32::MAX) - 3_000, 1 << 40]));
         let engine_seed = Seed(dice.bits(), dice.bits());
@@ -68,11 +79,24 @@ impl World {
         };
         let readers = (0..weather.readers).map(|number| Reader::new(number, subscription())).collect();
         let publishers = (0..weather.publishers).map(Publisher::new).collect();
+        let peers = (0..weather.peers).map(|number| Peer::new(number, &weather.channels, &mut dice)).collect();
         let (model, held) = (Model::new(&weather), HashMap::new());
-        World { dice, weather, house, model, readers, publishers, start, hanging: (0, 0), held }
+        World { dice, weather, house, model, readers, peers, publishers, start, hanging: (0, 0), held }
+    }
+
+    fn go(&mut self) {
+        for _ in 0..self.weather.steps {
+            self.step();
+        }
+        self.check_at_rest(true);
+        self.check_end();
     }
 
     fn step(&mut self) {
+        if !self.peers.is_empty() && self.dice.percent(PEERS) {
+            let (which, habits) = (self.dice.below(self.peers.len()), self.peer_habits());
+            return self.peers[which].act(&mut self.house, &mut self.model, &habits, &mut self.dice);
+        }
         match self.dice.below(100) {
             0..45 => self.turn(),
             45..75 => {
@@ -102,6 +126,11 @@ impl World {
 
     fn reader_habits(&self) -> reader::Habits {
         reader::Habits { losses: self.weather.losses, naps: self.weather.naps, buffer: self.weather.buffer }
+    }
+
+    fn peer_habits(&self) -> peer::Habits {
+        let max_interval_ms = self.weather.config.bayeux_max_interval_ms;
+        peer::Habits { losses: self.weather.losses, naps: self.weather.naps, buffer: self.weather.buffer, max_interval_ms }
     }
 
     fn publisher_habits(&self) -> publisher::Habits {
@@ -153,6 +182,7 @@ impl World {
         self.house.note(format_args!("all comes to rest"));
         if all {
             self.readers.iter_mut().for_each(Reader::wake);
+            self.peers.iter_mut().for_each(Peer::wake);
         }
         self.settle();
         self.check_holds();
@@ -161,6 +191,7 @@ impl World {
         for channel in 0..self.model.channels.len() {
             self.check_channel(channel);
         }
+        self.peers.iter_mut().for_each(Peer::rests);
         self.check_heartbeats();
         self.model.check_order();
         let published: u64 = self.house.engines.iter().map(|engine| engine.counters().published).sum();
@@ -169,9 +200,10 @@ impl World {
     }
 
     fn settle(&mut self) {
-        let habits = self.reader_habits();
-        let World { dice, house, model, readers, publishers, .. } = self;
+        let (habits, of_peers) = (self.reader_habits(), self.peer_habits());
+        let World { dice, house, model, readers, peers, publishers, .. } = self;
         house.settle(dice, |house, dice| {
+            peers.iter_mut().for_each(|peer| peer.catch_up(house, model, &of_peers, dice));
             publishers.iter_mut().for_each(|publisher| publisher.read(house, model));
             readers.iter_mut().for_each(|reader| reader.catch_up(house, model, &habits, dice));
         });
@@ -191,7 +223,9 @@ impl World {
         for reader in self.readers.iter_mut().filter(|reader| reader.is_on(channel) && reader.is_awake()) {
             reader.check_up_to_date(&mut self.model, channel, &head);
         }
-        if self.readers.iter().all(Reader::is_awake) {
+        self.peers.iter_mut().for_each(|peer| peer.check_up_to_date(&mut self.model, channel, &head));
+        // Sessions are subscribers too, and more than their clients know of.
+        if self.peers.is_empty() && self.readers.iter().all(Reader::is_awake) {
             let held = self.readers.iter().filter(on_it).filter(|reader| reader.held().is_some()).count();
             assert_eq!(info["subscribers"], held, "subscribers of {channel}");
         }
@@ -269,6 +303,7 @@ impl World {
             self.check_drain();
         }
         self.readers.iter_mut().for_each(|reader| reader.leave(&mut self.house));
+        self.peers.iter_mut().for_each(|peer| peer.leave(&mut self.house));
         self.publishers.iter_mut().for_each(|publisher| publisher.leave(&mut self.house));
         self.settle();
         for _ in 0..DEADLINES_MAX {
@@ -278,7 +313,8 @@ impl World {
         }
         for (shard, engine) in self.house.engines.iter().enumerate() {
             assert_eq!(engine.next_deadline(), None, "shard {shard} waits for something");
-            assert_eq!((engine.connections(), engine.channels()), (0, 0), "something is left on shard {shard}");
+            let left = (engine.connections(), engine.channels(), engine.sessions());
+            assert_eq!(left, (0, 0, 0), "something is left on shard {shard}");
         }
     }
 
@@ -286,6 +322,7 @@ impl World {
     fn check_drain(&mut self) {
         self.house.note(format_args!("all engines drain"));
         self.readers.iter_mut().for_each(|reader| reader.leaving = true);
+        self.peers.iter_mut().for_each(Peer::stop);
         for engine in &mut self.house.engines {
             engine.drain(self.house.now);
         }

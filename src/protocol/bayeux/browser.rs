@@ -6,7 +6,7 @@
 //! All sessions of a browser lie on its shard. Nothing is noted when one is given out: whoever makes up a cookie of this form
 //! has a browser of their own, and no more than that.
 
-use super::client_id::are_digits;
+use super::client_id::number;
 use std::fmt;
 use std::num::NonZeroU128;
 
@@ -30,13 +30,9 @@ impl Browser {
 
     /// Reads `NAME=value`, in its one spelling.
     fn parse(pair: &[u8]) -> Option<Browser> {
-        let value = std::str::from_utf8(pair).ok()?.strip_prefix(NAME)?.strip_prefix('=')?;
-        if !are_digits(value, PARTS[0] + PARTS[1]) {
-            return None;
-        }
-        let (shard, secret) = value.split_at(PARTS[0]);
-        let secret = NonZeroU128::new(u128::from_str_radix(secret, 16).ok()?)?;
-        Some(Browser { shard: u16::from_str_radix(shard, 16).ok()?, secret })
+        let (shard, secret) = pair.strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")?.split_at_checked(PARTS[0])?;
+        (secret.len() == PARTS[1]).then_some(())?;
+        Some(Browser { shard: number(shard)? as u16, secret: NonZeroU128::new(number(secret)?)? })
     }
 
     /// The value of a `Set-Cookie` field. No script reads it, and no page of another site brings it.

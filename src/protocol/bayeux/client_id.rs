@@ -12,6 +12,8 @@ const PARTS: [usize; 3] = [4, 8, 32];
 /// How long the text is.
 const CHARS: usize = PARTS[0] + PARTS[1] + PARTS[2];
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// A client's id.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientId {
@@ -25,28 +27,40 @@ pub(crate) struct ClientId {
 impl ClientId {
     /// Reads a client id in its one spelling; `None` if it is none of ours.
     pub(crate) fn parse(text: &str) -> Option<ClientId> {
-        if !are_digits(text, CHARS) {
-            return None;
-        }
-        let (shard, rest) = text.split_at(PARTS[0]);
-        let (slot, secret) = rest.split_at(PARTS[1]);
-        Some(ClientId {
-            shard: u16::from_str_radix(shard, 16).ok()?,
-            slot: u32::from_str_radix(slot, 16).ok()?,
-            secret: u128::from_str_radix(secret, 16).ok()?,
-        })
+        let (shard, rest) = text.as_bytes().split_at_checked(PARTS[0])?;
+        let (slot, secret) = rest.split_at_checked(PARTS[1])?;
+        (secret.len() == PARTS[2]).then_some(())?;
+        // Each part has as many digits as fit its number.
+        Some(ClientId { shard: number(shard)? as u16, slot: number(slot)? as u32, secret: number(secret)? })
     }
 }
 
-/// Whether a text is `count` hexadecimal digits in their one spelling.
-pub(super) fn are_digits(text: &str, count: usize) -> bool {
-    text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+/// The number that hexadecimal digits in their one spelling make.
+pub(super) fn number(digits: &[u8]) -> Option<u128> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    digits.iter().try_fold(0, |number, &digit| Some(number << 4 | u128::from(value(digit)?)))
+}
+
+fn hexadecimal(digits: &mut [u8], number: u128) {
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        *digit = DIGITS[(number >> (4 * place) & 0xf) as usize];
+    }
 }
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ClientId { shard, slot, secret } = self;
-        write!(f, "{shard:04x}{slot:08x}{secret:032x}")
+        // It is written with each reply.
+        let mut text = [0; CHARS];
+        let (shard, rest) = text.split_at_mut(PARTS[0]);
+        let (slot, secret) = rest.split_at_mut(PARTS[1]);
+        hexadecimal(shard, self.shard.into());
+        hexadecimal(slot, self.slot.into());
+        hexadecimal(secret, self.secret);
+        f.write_str(std::str::from_utf8(&text).expect("digits are ASCII"))
     }
 }
 

@@ -20,6 +20,7 @@ mod fault;
 mod read;
 mod timestamp;
 mod timesync;
+mod usual;
 mod write;
 
 pub(crate) use browser::Browser;

@@ -3,7 +3,7 @@
 //! What is no JSON, or no object or array of objects, is refused as a whole and has no effect. A message that is wrong in
 //! itself is answered in its place, and those beside it are not disturbed.
 
-use super::{ClientId, ConnectionType, Fault, Reply, Subscriptions, Timesync};
+use super::{ClientId, ConnectionType, Fault, Reply, Subscriptions, Timesync, usual};
 use crate::base::error::Reject;
 use crate::base::name::{NAME_BYTES_MAX, Name};
 use crate::base::pattern::Pattern;
@@ -81,15 +81,15 @@ pub(crate) enum Topic {
 }
 
 /// A message's fields. Unknown ones are left alone, as the specification wants it.
-#[derive(Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     #[serde(borrow, default)]
-    channel: Option<Cow<'a, str>>,
+    pub(super) channel: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    client_id: Option<Cow<'a, str>>,
+    pub(super) client_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
+    pub(super) id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     version: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -97,11 +97,11 @@ struct Fields<'a> {
     #[serde(default)]
     supported_connection_types: Option<Vec<String>>,
     #[serde(borrow, default)]
-    connection_type: Option<Cow<'a, str>>,
+    pub(super) connection_type: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     advice: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    ext: Option<&'a RawValue>,
+    pub(super) ext: Option<&'a RawValue>,
     #[serde(default)]
     timestamp: Option<IgnoredAny>,
     #[serde(default)]
@@ -152,6 +152,9 @@ pub(crate) fn form(body: &[u8]) -> Result<Vec<String>, Reject> {
 
 /// Reads a request: its messages in order. `unix_ms` is when what they publish was published.
 pub(crate) fn read(request: &[u8], unix_ms: u64) -> Result<Vec<Incoming>, Reject> {
+    if let Some(fields) = usual::fields(request) {
+        return Ok(vec![understood(fields, unix_ms)]);
+    }
     if nesting(request) > NESTING_MAX {
         return Err(bad("arrays and objects are nested too deeply"));
     }
@@ -202,10 +205,13 @@ fn nesting(json: &[u8]) -> usize {
 }
 
 fn one(json: &str, unix_ms: u64) -> Incoming {
-    let fields: Fields<'_> = match serde_json::from_str(json) {
-        Ok(fields) => fields,
-        Err(error) => return misshapen(json, &error),
-    };
+    match serde_json::from_str(json) {
+        Ok(fields) => understood(fields, unix_ms),
+        Err(error) => misshapen(json, &error),
+    }
+}
+
+fn understood(fields: Fields<'_>, unix_ms: u64) -> Incoming {
     let client = match fields.client_id.as_deref() {
         None => Client::Nobody,
         Some(text) => ClientId::parse(text).map_or(Client::Stranger, Client::Known),

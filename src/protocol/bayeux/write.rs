@@ -170,6 +170,12 @@ fn stamp(out: &mut Vec<u8>, unix_ms: u64) {
 }
 
 fn string(out: &mut Vec<u8>, value: &str) {
+    // Names hardly ever have something in them that must be escaped.
+    if value.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        return out.push(b'"');
+    }
     serde_json::to_writer(out, value).expect("memory takes all bytes, and a str is always a JSON string");
 }
 
