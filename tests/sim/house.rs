@@ -364,6 +364,7 @@ impl House {
             }
             Output::Close(token) => self.close(s, token, dice),
             Output::Move { .. } => unreachable!("nobody here has a session"),
+            Output::Metrics(_) => unreachable!("nobody here asks for numbers"),
             Output::Ring => self.host.listen(),
         }
     }
