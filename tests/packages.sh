@@ -1,6 +1,7 @@
 # Sourced by the scripts that test: what they need and is missing is fetched, by name.
 
 PLAYWRIGHT=playwright-core@1.65
+TYPESCRIPT=typescript@5.9.2
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
@@ -25,6 +26,17 @@ environments() {
 browser() {
     packaged chromium chromium && packaged npm nodejs npm || return
     [ -d target/node/node_modules/playwright-core ] || npm install --silent --no-save --prefix target/node "$PLAYWRIGHT"
+}
+
+# The compiler that checks the types of the browser's client, beside that library.
+types() {
+    packaged npm nodejs npm || return
+    [ -d target/node/node_modules/typescript ] || npm install --silent --no-save --prefix target/node "$PLAYWRIGHT" "$TYPESCRIPT"
+}
+
+# The proxies that the browser's client is tested behind.
+proxies() {
+    packaged nginx nginx && packaged haproxy haproxy && packaged varnishd varnish gcc libc6-dev
 }
 
 # Compilers for C and C++ and what they are used with, checkers of memory, and the languages that read the C header.

@@ -169,6 +169,7 @@ impl Ask {
                 let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;
                 Ok(Ask::Hold(Hold::of_socket(socket)))
             }
+            Command::Probe => Hold::of_probe(request, policy).map(Ask::Hold),
             Command::Preflight(preflight) => Ok(Ask::Preflight(preflight, asking_origin(request, policy.origins.only()))),
             command => Ok(Ask::Command(command)),
         }
@@ -204,6 +205,18 @@ impl Hold {
         let look = Look { deflate: socket.upgrade.deflate, ..Look::default() };
         let variant = Variant::socket().raw(socket.echo);
         Hold { channels: Vec::new(), since: Since::Now, variant, look, socket: Some(socket), who: None }
+    }
+
+    /// A stream of nothing but its hello, with the padding that is asked for.
+    fn of_probe(request: &Request<'_, '_>, policy: &Policy) -> Result<Hold, Reject> {
+        let mut look = Look::default();
+        for pair in query::pairs(request.query) {
+            let (name, value) = pair?;
+            look.set(&name, &value)?;
+        }
+        share(request, &mut look, policy.origins.only())?;
+        let variant = Variant::stream().version(request.version);
+        Ok(Hold { channels: Vec::new(), since: Since::Now, variant, look, socket: None, who: None })
     }
 
     /// The same, with who it is where the host program is to know.

@@ -9,11 +9,14 @@ use crate::base::error::Reject;
 use crate::base::time::{Now, Tick};
 use crate::channel::Role;
 use crate::conn::{Flags, State};
+use crate::transport::Transport;
 
 /// Timers handled in one turn; the others wait for the next, so that a million due at once stall nobody.
 const TIMERS_A_TURN: usize = 1024;
 /// How long a closed connection waits for its peer's end, so that the last answer is not cut off.
 pub(super) const LINGER_MS: u64 = 2_000;
+/// How long a probe is silent behind its hello: longer than a client waits for that.
+const PROBE_MS: u64 = 10_000;
 /// Stands for "never": within what a slot's 32 bits can tell apart, and renewed when it comes.
 pub(super) const NEVER_MS: u64 = 20 * 24 * 3_600_000;
 
@@ -91,6 +94,7 @@ impl Engine {
     pub(super) fn end_hold_later(&mut self, now: Tick, index: u32) {
         let stream = self.slots[index].variant.transport().is_stream();
         let (ms, heartbeat) = match stream {
+            true if self.is_probe(index) => (PROBE_MS, 0),
             true if self.durations.life == 0 => (NEVER_MS, self.durations.heartbeat),
             true => (self.random.jitter(self.durations.life, self.durations.jitter_percent), self.durations.heartbeat),
             false => (self.random.jitter(self.durations.long_poll, self.durations.jitter_percent), 0),
@@ -154,8 +158,14 @@ impl Engine {
 
     fn beats(&self, index: u32) -> bool {
         let connection = &self.slots[index];
-        let held = connection.state == State::Parked || self.is_event_stream(index);
+        let held = connection.state == State::Parked && !self.is_probe(index) || self.is_event_stream(index);
         self.durations.heartbeat > 0 && held && connection.variant.transport().is_stream()
+    }
+
+    /// A stream of no channel proves by its silence that nothing on the way keeps its hello.
+    fn is_probe(&self, index: u32) -> bool {
+        let connection = &self.slots[index];
+        connection.subscriptions().is_empty() && connection.variant.transport() == Transport::Stream
     }
 
     fn state_over(&mut self, now: Now, index: u32) {
@@ -185,10 +195,11 @@ impl Engine {
 
     /// A held connection was woken: its hold is over, or its heart must beat.
     fn hold_over(&mut self, now: Now, index: u32) {
-        let connection = &mut self.slots[index];
-        let stream = connection.variant.transport().is_stream();
-        if now.tick < now.tick.nearest(connection.ends_at) || (stream && self.durations.life == 0) {
-            if stream && self.durations.life == 0 {
+        let stream = self.slots[index].variant.transport().is_stream();
+        let endless = stream && self.durations.life == 0 && !self.is_probe(index);
+        if now.tick < now.tick.nearest(self.slots[index].ends_at) || endless {
+            let connection = &mut self.slots[index];
+            if endless {
                 connection.ends_at = (now.tick + NEVER_MS).low();
             }
             self.write_heartbeat(now, index);

@@ -164,7 +164,7 @@ impl Engine {
         if transport.is_stream() {
             self.write_opening(now, index, lost);
         }
-        if transport.is_immediate() {
+        if self.slots[index].variant.is_immediate() {
             return self.answer_hold(now, index);
         }
         self.end_hold_later(now.tick, index);

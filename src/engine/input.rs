@@ -20,6 +20,8 @@ pub enum Input<'a> {
     Wrote { token: Token, count: usize },
     /// The socket failed (reset, timed out): the connection is gone.
     Failed { token: Token },
+    /// The numbers that [`Output::Metrics`](super::Output::Metrics) asked for, in Prometheus' text format.
+    Metrics { token: Token, text: &'a str },
     /// A message from another shard.
     Peer(PeerMessage),
     /// Messages published in this process; this shard is the home of their channels. All are taken out.

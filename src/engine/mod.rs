@@ -31,6 +31,7 @@ mod hold;
 mod host;
 mod input;
 mod looks;
+mod metrics;
 mod moving;
 mod output;
 mod peer;
@@ -43,6 +44,7 @@ mod socket;
 mod watch;
 
 pub use crate::base::door::Door;
+pub use crate::protocol::plain::VERDICTS;
 pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
 pub use moving::Luggage;
@@ -133,6 +135,8 @@ pub struct Counters {
     pub refused: u64,
     /// Messages published in this process that could not be kept, since there were too many channels.
     pub unkept: u64,
+    /// What clients found to work, in the order of [`VERDICTS`].
+    pub verdicts: [u64; VERDICTS.len()],
 }
 
 /// The bounds that are counts and bytes.
@@ -259,6 +263,11 @@ impl Engine {
             Input::Failed { token } => {
                 if let Some(index) = live(&self.slots, token) {
                     self.close(now, index);
+                }
+            }
+            Input::Metrics { token, text } => {
+                if let Some(index) = live(&self.slots, token) {
+                    self.tell_metrics(now, index, text);
                 }
             }
             Input::Peer(message) => self.heard(now, message),

@@ -22,6 +22,8 @@ pub enum Output {
         /// Where to.
         shard: u16,
     },
+    /// Tell this connection the numbers of all shards, with [`Input::Metrics`](super::Input::Metrics).
+    Metrics(Token),
     /// The host program has events to take: ring, once all else is done.
     Ring,
 }

@@ -248,8 +248,14 @@ impl Engine {
             Command::Inspect(name) => self.inspect(now, index, name),
             Command::Delete(name) => self.delete(now, index, name),
             Command::Frames => self.accept_frames(now, index),
+            Command::Metrics => self.ask_metrics(now, index),
+            Command::Verdict(verdict) => {
+                self.counters.verdicts[verdict.place()] += 1;
+                self.reply(now, index, reply::counted);
+            }
+            Command::Script(script) => self.reply(now, index, |out, dress| reply::script(out, dress, *script)),
             Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
-            Command::Subscribe(_) | Command::Socket | Command::Preflight(_) => {
+            Command::Subscribe(_) | Command::Socket | Command::Probe | Command::Preflight(_) => {
                 unreachable!("these are asked in ways of their own")
             }
         }

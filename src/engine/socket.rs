@@ -124,6 +124,7 @@ impl Engine {
                 }
                 self.say_json(now, index, &feed::unsubscribed(&channels, &reference));
             }
+            What::Ping => self.say_json(now, index, &feed::pong(&reference)),
             What::Publish(message) => self.publish_said(now, index, message, reference),
         }
     }

@@ -13,6 +13,7 @@ mod clock;
 mod events;
 mod listener;
 mod mailbox;
+mod metrics;
 mod remote;
 mod server;
 mod socket;

@@ -2,12 +2,24 @@
 //!
 //! A reader may catch a turn half written; each number is right, their relation may be a turn old.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, VERDICTS};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Makes [`Stats`] and its shared form from one list.
+/// What a number does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It goes up and down.
+    Gauge,
+    /// It only ever grows.
+    Counter,
+}
+
+/// Makes [`Stats`], its shared form and what each number means from one list.
 macro_rules! tally {
-    ($($(#[doc = $help:literal])+ $name:ident = $read:expr;)+) => {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:ident = $read:expr;)+) => {
+        /// Name, kind and help of each number, in the order of [`Stats::entries`].
+        pub(super) const TABLE: &[(&str, Kind, &str)] = &[$((stringify!($name), Kind::$kind, concat!($($help),+)),)+];
+
         /// What a server has done since it was started, and what it holds now.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Stats {
@@ -30,6 +42,7 @@ macro_rules! tally {
         #[derive(Debug, Default)]
         pub(super) struct Tally {
             $($name: AtomicU64,)+
+            verdicts: [AtomicU64; VERDICTS.len()],
         }
 
         impl Tally {
@@ -38,10 +51,18 @@ macro_rules! tally {
                     let read: fn(&Engine) -> u64 = $read;
                     self.$name.store(read(engine), Ordering::Relaxed);
                 )+
+                for (verdict, count) in self.verdicts.iter().zip(engine.counters().verdicts) {
+                    verdict.store(count, Ordering::Relaxed);
+                }
             }
 
             pub(super) fn read(&self) -> Stats {
                 Stats { $($name: self.$name.load(Ordering::Relaxed),)+ }
+            }
+
+            /// How often clients came to the verdict that has this place in [`VERDICTS`].
+            pub(super) fn verdict(&self, place: usize) -> u64 {
+                self.verdicts[place].load(Ordering::Relaxed)
             }
         }
     };
@@ -49,19 +70,19 @@ macro_rules! tally {
 
 tally! {
     /// Connections open now.
-    connections = |engine| engine.connections() as u64;
+    connections: Gauge = |engine| engine.connections() as u64;
     /// Channels known now; one that has readers on several reactors counts on each.
-    channels = |engine| engine.channels() as u64;
+    channels: Gauge = |engine| engine.channels() as u64;
     /// Connections taken in.
-    opened = |engine| engine.counters().opened;
+    opened: Counter = |engine| engine.counters().opened;
     /// Messages kept.
-    published = |engine| engine.counters().published;
+    published: Counter = |engine| engine.counters().published;
     /// Messages framed to readers, counted for each reader.
-    delivered = |engine| engine.counters().delivered;
+    delivered: Counter = |engine| engine.counters().delivered;
     /// Readers told that they have missed something.
-    gaps = |engine| engine.counters().gaps;
+    gaps: Counter = |engine| engine.counters().gaps;
     /// Requests refused.
-    refused = |engine| engine.counters().refused;
+    refused: Counter = |engine| engine.counters().refused;
     /// Messages published in this process that could not be kept, since there were too many channels.
-    unkept = |engine| engine.counters().unkept;
+    unkept: Counter = |engine| engine.counters().unkept;
 }

@@ -18,6 +18,7 @@
 use super::clock::Clock;
 use super::listener::Listener;
 use super::mailbox::{End, Inbox, Mailbox, Parcel, RUN_MAX, Rare, mailbox};
+use super::metrics;
 use super::server::{Attendance, Shared};
 use super::socket::{self, Mark, Sockets};
 use crate::base::door::Door;
@@ -368,6 +369,12 @@ impl Turn {
                 Output::Shutdown(token) => self.shutdown(token),
                 Output::Close(token) => self.sockets.close(token),
                 Output::Move { token, shard } => self.depart(token, shard),
+                Output::Metrics(token) => {
+                    // What this turn did is not in its tally yet.
+                    self.shared.tallies[self.shard].write(&self.engine);
+                    let text = metrics::text(&self.shared.tallies);
+                    self.engine.handle(now, Input::Metrics { token, text: &text });
+                }
                 Output::Ring => self.shared.ring(),
             }
         }

@@ -1,6 +1,7 @@
 //! Long-poll and poll: one batch is one response.
 //!
-//! As JSON, `{"cursor":…,"gap":…,"messages":[envelope …]}`, with the cursor as `ETag` too. Raw, one message is
+//! As JSON, `{"cursor":…,"gap":…,"messages":[envelope …]}`, with the cursor as `ETag` too; where there is a gap,
+//! `"gaps":[{"channel":…,"missed":…} …]` says where. Raw, one message is
 //! the body, under the `Content-Type` it was published with; `ETag` and `Last-Modified` are the cursor, and
 //! `Encke-Channel`, `Encke-Event` and `Encke-Gap` say the rest.
 //!
@@ -60,8 +61,23 @@ pub(super) fn answer(out: &mut Vec<u8>, variant: Variant, json: &[u8], setting: 
 
 /// The batch as JSON. A channel that ended is a gap too: what it held is not to be had any more.
 pub(super) fn json(body: &mut Vec<u8>, items: &[Item<'_>], cursor: &Cursor) {
-    let gap = items.iter().any(|item| !matches!(item.news, News::Message(_)));
-    text(body, format_args!("{{\"cursor\":\"{cursor}\",\"gap\":{gap},\"messages\":["));
+    let mut gaps = items.iter().filter_map(|item| match item.news {
+        News::Message(_) => None,
+        News::Gap { channel, missed } => Some((channel, missed)),
+        News::End { channel } => Some((channel, None)),
+    });
+    let first = gaps.next();
+    text(body, format_args!("{{\"cursor\":\"{cursor}\",\"gap\":{},", first.is_some()));
+    if let Some((channel, missed)) = first {
+        body.extend_from_slice(b"\"gaps\":[");
+        envelope::gap(body, channel, missed);
+        for (channel, missed) in gaps {
+            body.push(b',');
+            envelope::gap(body, channel, missed);
+        }
+        body.extend_from_slice(b"],");
+    }
+    body.extend_from_slice(b"\"messages\":[");
     let mut first = true;
     for item in items {
         if let News::Message(message) = item.news {

@@ -27,7 +27,8 @@ pub(crate) enum Separator {
 /// What a client asks for beside its transport. The default is what almost all ask for: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Look {
-    /// Each event is filled up to so many bytes, for buffers on the way that let go of full loads only.
+    /// Each event is filled up to so many bytes, or in a stream of lines followed by so many, for buffers on the way
+    /// that let go of full loads only.
     pub(crate) padding: u32,
     /// Bytes ahead of everything; `None` for what the transport thinks right.
     pub(crate) preamble: Option<u32>,

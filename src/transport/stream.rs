@@ -1,11 +1,13 @@
 //! An endless response for programs, XHR and fetch: an envelope each event, a line each envelope.
 //!
 //! ```text
-//! stream = *( event LF )        or, as asked for,  *( event separator )  or  *( length LF event )
-//! event  = envelope / notice    raw: the published bytes in the place of an envelope
+//! stream = *( event LF [ padding LF ] )    or, as asked for,  *( event separator )  or  *( length LF event )
+//! event  = envelope / notice               raw: the published bytes in the place of an envelope
 //! ```
-//! Padding is white space behind the JSON, which any JSON parser passes over. A media type that no browser
-//! sniffs, and `nosniff`, keep the first bytes from being held back.
+//! Padding is a line of white space behind each line: all of it comes behind the event's end, so that the end is let go
+//! of however full a buffer on the way was. With other separators, and raw, it is white space that fills the event up to
+//! its size, which any JSON parser passes over. A media type that no browser sniffs, and `nosniff`, keep the first bytes
+//! from being held back.
 
 use super::look::Separator;
 use super::{Batch, Farewell, News, Opening, RAW, Setting, Variant, envelope, piece, stream_head};
@@ -24,7 +26,7 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
             out.push(b'\n');
         }
         if !variant.has(RAW) {
-            event(out, setting, |out| envelope::hello(out, opening.cursor));
+            event(out, variant, setting, |out| envelope::hello(out, opening.cursor));
         }
     });
 }
@@ -32,7 +34,7 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
 pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
     piece(out, variant, |out| {
         for item in batch.items {
-            event(out, setting, |out| match item.news {
+            event(out, variant, setting, |out| match item.news {
                 News::Message(message) if variant.has(RAW) => out.extend_from_slice(message.data()),
                 news => envelope::news(out, item.id, &news),
             });
@@ -40,28 +42,36 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, sett
     });
 }
 
-/// An empty line is no event to whoever reads lines; whoever reads anything else gets a notice.
+/// A line of white space is no event to whoever reads lines; whoever reads anything else gets a notice. It is padded
+/// like an event, or a buffer on the way would keep it.
 pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     piece(out, variant, |out| match setting.look.separator {
-        Separator::Line if !variant.has(RAW) => out.push(b'\n'),
-        _ => event(out, setting, |out| out.extend_from_slice(b"{\"heartbeat\":true}")),
+        Separator::Line if !variant.has(RAW) => event(out, variant, setting, |_| {}),
+        _ => event(out, variant, setting, |out| out.extend_from_slice(b"{\"heartbeat\":true}")),
     });
 }
 
 pub(super) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
     if !variant.has(RAW) {
-        piece(out, variant, |out| event(out, setting, |out| envelope::farewell(out, farewell, setting.retry_ms)));
+        piece(out, variant, |out| event(out, variant, setting, |out| envelope::farewell(out, farewell, setting.retry_ms)));
     }
 }
 
-fn event(out: &mut Vec<u8>, setting: &Setting<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+fn event(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     write(out);
     let padding = setting.look.padding as usize;
     match &setting.look.separator {
-        Separator::Line => {
+        Separator::Line if variant.has(RAW) => {
             fill(out, start, padding.saturating_sub(1));
             out.push(b'\n');
+        }
+        Separator::Line => {
+            out.push(b'\n');
+            if padding > 0 {
+                out.resize(out.len() + padding - 1, b' ');
+                out.push(b'\n');
+            }
         }
         Separator::Text(text) => {
             fill(out, start, padding.saturating_sub(text.len()));

@@ -29,10 +29,11 @@ pub(crate) enum Transport {
 }
 
 /// By the names used in `?transport=`, with the bits that a name stands for.
-const NAMES: [(&str, Transport, u16); 11] = [
+const NAMES: [(&str, Transport, u16); 12] = [
     ("long-poll", Transport::LongPoll, 0),
     ("poll", Transport::Poll, 0),
     ("jsonp", Transport::Jsonp, 0),
+    ("jsonp-poll", Transport::Jsonp, AT_ONCE),
     ("pull", Transport::Pull, 0),
     ("sse", Transport::Sse, 0),
     ("x-dom-event-stream", Transport::Sse, OPERA),
@@ -65,11 +66,6 @@ impl Transport {
             Transport::Sse | Transport::Stream | Transport::Iframe | Transport::Multipart => true,
             Transport::Gif | Transport::WebSocket => true,
         }
-    }
-
-    /// Whether the answer is given at once, whatever there is.
-    pub(crate) fn is_immediate(self) -> bool {
-        matches!(self, Transport::Poll | Transport::Pull)
     }
 
     /// Whether it can show one channel only.
@@ -108,6 +104,8 @@ pub(super) const MIXED: u16 = 0x0200;
 pub(super) const OPERA: u16 = 0x0400;
 /// What came before the reader's first message was not known when it was greeted.
 pub(super) const AHEAD: u16 = 0x0800;
+/// The script comes at once, whatever there is.
+pub(super) const AT_ONCE: u16 = 0x1000;
 
 impl Variant {
     /// The transport called `name`; `None` if there is none.
@@ -151,6 +149,11 @@ impl Variant {
     /// Server-sent events.
     pub(crate) fn sse() -> Variant {
         Variant(Transport::Sse as u16)
+    }
+
+    /// JSON, a line each.
+    pub(crate) fn stream() -> Variant {
+        Variant(Transport::Stream as u16)
     }
 
     /// A WebSocket.
@@ -208,6 +211,11 @@ impl Variant {
         }
     }
 
+    /// Whether the answer is given at once, whatever there is.
+    pub(crate) fn is_immediate(self) -> bool {
+        matches!(self.transport(), Transport::Poll | Transport::Pull) || self.has(AT_ONCE)
+    }
+
     /// Whether the connection ends with the response: it said so, or it has no other way to end the body, or speaks
     /// HTTP no more.
     pub(crate) fn ends_connection(self) -> bool {
@@ -234,7 +242,7 @@ mod tests {
         for (name, transport, bits) in NAMES {
             let variant = Variant::named(name).unwrap();
             assert_eq!(variant.transport(), transport, "{name}");
-            assert_eq!(variant.has(OPERA), bits & OPERA != 0);
+            assert_eq!((variant.has(OPERA), variant.has(AT_ONCE)), (bits & OPERA != 0, bits & AT_ONCE != 0));
         }
         assert_eq!(Variant::named("telegraph"), None);
         let accepted = |accept: &str| Variant::accepted(accept.as_bytes()).transport();

@@ -11,6 +11,8 @@ mod bayeux;
 mod browser;
 /// The command line: publish, subscribe, check, options and what is said about wrong ones.
 mod cli;
+/// The client for browsers, as it is handed out, and the numbers that an operator reads of all shards together.
+mod client;
 /// The control socket in the file system.
 mod control;
 /// Everybody gets everything, once and in order, whatever the transport and whoever publishes.

@@ -337,8 +337,12 @@ impl Peer {
                 self.replied(model, habits, message);
             } else {
                 let way = usize::from(self.line.as_ref().is_some_and(|line| line.is_socket));
-                let session = self.session.as_mut().expect("an event is a session's");
-                session.event(model, message);
+                match &mut self.session {
+                    Some(session) => session.event(model, message),
+                    // It has given up its session in between, and what rides on the refusal with it.
+                    None if self.refused => continue,
+                    None => panic!("an event is a session's"),
+                }
                 self.taken[way + 2 * usize::from(self.acknowledges)] += 1;
             }
         }

@@ -4,10 +4,14 @@
 //! GET  /sub/<channel>     subscribe           GET    /channels/<channel>  inspect
 //! POST /pub/<channel>     publish             DELETE /channels/<channel>  drop
 //! GET  / /transports /healthz  pages          OPTIONS anything            CORS preflight
+//! GET  /encke.js /encke.classic.js  the client  GET  /metrics            numbers, for Prometheus
+//! GET  /probe             say hello as a stream does, or take a verdict that a client came to
 //! GET  /frames, Upgrade: encke1  a framed stream of messages, as on the control socket
 //! ```
 
 use super::gate;
+use super::script::Script;
+use super::verdict::Verdict;
 use crate::base::door::Door;
 use crate::base::error::Reject;
 use crate::base::name::Name;
@@ -20,6 +24,14 @@ pub(crate) enum Command {
     Subscribe(Option<Name>),
     /// Take a WebSocket that is subscribed to nothing yet.
     Socket,
+    /// Say hello as a stream does, and no more.
+    Probe,
+    /// Count what a client found to work.
+    Verdict(Verdict),
+    /// Tell the numbers of all shards.
+    Metrics,
+    /// Hand out the client for browsers.
+    Script(Script),
     /// Become a framed stream.
     Frames,
     /// Keep the body as a message, or each of its lines.
@@ -119,6 +131,17 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             allow(request, &[Method::Get], "GET, OPTIONS")?;
             Ok(Command::Socket)
         }
+        "probe" if rest.is_empty() => {
+            allow(request, &[Method::Get, Method::Head], READ)?;
+            probe(request)
+        }
+        "metrics" if rest.is_empty() => {
+            allow(request, &[Method::Get, Method::Head], READ)?;
+            gate::inspect(request, door)?;
+            Ok(Command::Metrics)
+        }
+        "encke.js" if rest.is_empty() => script(request, Script::module),
+        "encke.classic.js" if rest.is_empty() => script(request, Script::classic),
         "frames" if rest.is_empty() => {
             allow(request, &[Method::Get], FRAMES)?;
             gate::frames(request, door)?;
@@ -130,7 +153,8 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
         _ => Err(Reject::new(
             404,
             "not_found",
-            "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /channels/<channel>, /frames, /transports, /healthz and /",
+            "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /channels/<channel>, /frames, /transports, /encke.js, /metrics, \
+             /healthz and /",
         )),
     }
 }
@@ -145,8 +169,25 @@ fn frames(request: &Request<'_, '_>) -> Result<Command, Reject> {
     Ok(Command::Frames)
 }
 
+/// Whoever tells its verdict asks for nothing else.
+fn probe(request: &Request<'_, '_>) -> Result<Command, Reject> {
+    for pair in query::pairs(request.query) {
+        let (name, value) = pair?;
+        if name == "verdict" {
+            return Verdict::parse(&value).map(Command::Verdict);
+        }
+    }
+    Ok(Command::Probe)
+}
+
+fn script(request: &Request<'_, '_>, read: fn(&Request<'_, '_>) -> Script) -> Result<Command, Reject> {
+    allow(request, &[Method::Get, Method::Head], READ)?;
+    Ok(Command::Script(read(request)))
+}
+
 fn preflight(room: &str) -> Preflight {
     match room {
+        "metrics" => Preflight { allow: READ, open: false },
         "frames" => Preflight { allow: FRAMES, open: false },
         "pub" => Preflight { allow: PUBLISH, open: false },
         "channels" => Preflight { allow: INSPECT, open: false },

@@ -5,9 +5,10 @@
 //! {"unsubscribe": "/a" or ["/a", "/b"]}                                         -> {"unsubscribed": ["/a"]}
 //! {"publish": "/a", "data": …, "event"?, "type"?, "encoding"?}                 -> {"published": {"id", "subscribers"}}
 //!                                              to a channel of the host program -> {"taken": true}
+//! {"ping": true}                                                                -> {"pong": true}
 //!                                                                   anything else -> {"error": "code", "detail": "…"}
 //! ```
-//! `"ref"`, a string or a number, may stand in any of them, and then stands in the answer.
+//! A page is shown no ping frames and can send none: it asks in its own words whether anybody is there. `"ref"`, a string or a number, may stand in any of them, and then stands in the answer.
 
 use super::batch::{self, Line};
 use super::reply::Answer;
@@ -37,6 +38,7 @@ pub(crate) enum What {
     Subscribe { channels: Vec<Name>, since: Since },
     Unsubscribe { channels: Vec<Name> },
     Publish(Message),
+    Ping,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +52,8 @@ struct Object<'a> {
     publish: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     since: Option<Cow<'a, str>>,
+    #[serde(default)]
+    ping: bool,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -78,9 +82,11 @@ pub(crate) fn parse(text: &str, unix_ms: u64) -> Result<Wish, (String, Reject)> 
 }
 
 fn what(object: Object<'_>, unix_ms: u64) -> Result<What, Reject> {
-    let Object { subscribe, unsubscribe, publish, since, data, event, content_type, encoding, .. } = object;
+    let Object { subscribe, unsubscribe, publish, since, ping, data, event, content_type, encoding, .. } = object;
     let carries = data.is_some() || event.is_some() || content_type.is_some() || encoding.is_some();
     match (subscribe, unsubscribe, publish) {
+        (None, None, None) if ping && since.is_none() && !carries => Ok(What::Ping),
+        _ if ping => Err(none_of_them()),
         (Some(channels), None, None) if !carries => {
             let since = since.map_or(Ok(Since::Now), |since| Since::parse(&since))?;
             Ok(What::Subscribe { channels: names(channels)?, since })
@@ -91,11 +97,13 @@ fn what(object: Object<'_>, unix_ms: u64) -> Result<What, Reject> {
             let line = Line { data, channel: Some(channel), event, content_type, encoding };
             batch::message_of(&line, None, "", unix_ms).map(What::Publish)
         }
-        _ => {
-            let detail = "say one of subscribe (with since), unsubscribe, and publish (with data, event, type, encoding)";
-            Err(Reject::new(400, "bad_command", detail))
-        }
+        _ => Err(none_of_them()),
     }
+}
+
+fn none_of_them() -> Reject {
+    let detail = "say one of subscribe (with since), unsubscribe, publish (with data, event, type, encoding), and ping";
+    Reject::new(400, "bad_command", detail)
 }
 
 fn names(channels: OneOrMany) -> Result<Vec<Name>, Reject> {
@@ -133,6 +141,11 @@ pub(crate) fn answered(answer: &Answer, reference: &str) -> String {
     }
 }
 
+/// Somebody is there.
+pub(crate) fn pong(reference: &str) -> String {
+    tagged("{\"pong\":true".to_owned(), reference)
+}
+
 /// What was published is the host program's now.
 pub(crate) fn taken(reference: &str) -> String {
     tagged("{\"taken\":true".to_owned(), reference)
@@ -163,6 +176,7 @@ mod tests {
         assert!(matches!(wish.what, What::Subscribe { channels, since: Since::Earliest } if channels.len() == 2));
         let wish = parse(r#"{"unsubscribe":"/a"}"#, 0).unwrap();
         assert!(matches!(wish.what, What::Unsubscribe { channels } if &*channels[0] == "/a"));
+        assert!(matches!(parse(r#"{"ping":true}"#, 0).unwrap().what, What::Ping));
         let wish = parse(r#"{"publish":"/a","data":"x\ny","event":"e","ref":"q"}"#, 5).unwrap();
         assert_eq!(wish.reference, "\"q\"");
         assert!(matches!(wish.what, What::Publish(message) if message.data() == b"x\ny" && message.event() == "e"));
@@ -183,6 +197,8 @@ mod tests {
             r#"{"publish":"/a","data":1,"since":"now"}"#,
             r#"{"publish":"/a","data":1,"event":"gap"}"#,
             r#"{"shout":"/a"}"#,
+            r#"{"ping":false}"#,
+            r#"{"ping":true,"subscribe":"/a"}"#,
             r#"{"subscribe":"/a","ref":{}}"#,
         ] {
             assert_eq!(parse(bad, 0).unwrap_err().1.status, 400, "{bad}");

@@ -1,6 +1,7 @@
 //! Answers to bytes: what home shards say, pages, preflights.
 
 use super::command::{FRAMES_UPGRADE, Page, Preflight};
+use super::script::{self, Script};
 use crate::base::error::Reject;
 use crate::base::id::MessageId;
 use crate::http::response;
@@ -152,6 +153,40 @@ pub(crate) fn page(out: &mut Vec<u8>, dress: &Dress<'_>, page: Page) {
     }
 }
 
+/// The client for browsers, or that whoever asks has it. Pages of any site may load it.
+pub(crate) fn script(out: &mut Vec<u8>, dress: &Dress<'_>, script: Script) {
+    response::start(out, if script.is_known() { 304 } else { 200 });
+    response::field(out, "ETag", script.tag());
+    response::field(out, "Cache-Control", script::CACHING);
+    response::field(out, "Vary", "Accept-Encoding");
+    response::field(out, "Access-Control-Allow-Origin", "*");
+    if script.is_known() {
+        common(out, dress);
+        return response::end(out);
+    }
+    response::field(out, "Content-Type", "text/javascript; charset=utf-8");
+    if let Some(coding) = script.coding() {
+        response::field(out, "Content-Encoding", coding);
+    }
+    finish(out, dress, script.bytes());
+}
+
+/// The numbers of all shards, in Prometheus' text format.
+pub(crate) fn metrics(out: &mut Vec<u8>, dress: &Dress<'_>, text: &str) {
+    response::start(out, 200);
+    response::field(out, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    response::field(out, "Cache-Control", "no-store");
+    finish(out, dress, text.as_bytes());
+}
+
+/// What a client told is counted.
+pub(crate) fn counted(out: &mut Vec<u8>, dress: &Dress<'_>) {
+    response::start(out, 204);
+    response::field(out, "Cache-Control", "no-store");
+    common(out, dress);
+    response::end(out);
+}
+
 fn html(out: &mut Vec<u8>, dress: &Dress<'_>, text: &str, policy: &str) {
     response::start(out, 200);
     response::field(out, "Content-Type", "text/html; charset=utf-8");
@@ -167,7 +202,7 @@ pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, preflight: Preflig
     if !sharing.is_empty() {
         out.extend_from_slice(sharing);
         response::field(out, "Access-Control-Allow-Methods", preflight.allow);
-        let headers = "Accept, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, Last-Event-ID, Pragma";
+        let headers = "Accept, Authorization, Cache-Control, Content-Type, Encke-Event, If-Modified-Since, If-None-Match, Last-Event-ID, Pragma";
         response::field(out, "Access-Control-Allow-Headers", headers);
         response::field(out, "Access-Control-Max-Age", "600");
     }

@@ -1,0 +1,8 @@
+// How long to wait after failures in a row: any time up to a bound that doubles (full jitter), so that clients that
+// were cut off together do not come back together. A server that says how long is obeyed.
+
+const FIRST_MS = 500;
+const LONGEST_MS = 30_000;
+
+export const backoff = (failures, random, told = 0) =>
+  Math.max(told, random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failures - 1, 10)));

@@ -1,0 +1,342 @@
+// One connection to the server, for as many channels as its readers want. It begins on a long-poll, has the transports
+// probed beside that, and goes over to what has proved itself. It comes back after every end, behind what it has told.
+//
+// It tells what it reads, in order: {channel, id, message}, {channel, id, gap, from}, {places}, {state}, {error, channel}.
+// It may tell something twice or leave something out when it was cut off; ids let each reader know (reader.js).
+
+import { backoff } from "./backoff.js";
+import { Refused } from "./net.js";
+import { before, pairs, relation } from "./places.js";
+import { LONG_POLL, probe } from "./probe.js";
+import { socket } from "./socket.js";
+import { stream } from "./stream.js";
+import { forget, recall, remember, report } from "./verdict.js";
+
+const TICK_MS = 5_000;
+// A tick so late means that the machine slept.
+const SLEPT_MS = 15_000;
+// A connection that was silent for so long is dead: a server's heart beats each 25 seconds, and a long-poll ends.
+const SILENT_MS = 60_000;
+// After a sleep less is believed.
+const SUSPECT_MS = 30_000;
+// A WebSocket that has been silent for so long is asked whether it lives.
+const ASK_MS = 20_000;
+// How long what has proved itself may take to say hello, or to answer.
+const HELLO_MS = 5_000;
+// Long-polls that fail while polls are answered are given up for a while.
+const CUT_POLLS_MAX = 3;
+const POLLS_MS = 60_000;
+const POLL_MS = 3_000;
+// Whoever is cut off sooner than this after a hello waits longer each time.
+const SETTLED_MS = 1_000;
+// Probes that the network broke off are tried again so often.
+const PROBES_MAX = 3;
+
+export class Link {
+  #net;
+  #paddings;
+  #tell;
+  #places = new Map();
+  #verdict;
+  #probing = false;
+  #life = new AbortController();
+  // Of the connection under way: what cuts it off, when it last said anything, what says something on it.
+  #cut = new AbortController();
+  #heard = 0;
+  #say;
+  // Wishes on a WebSocket, by number.
+  #wishes = new Map();
+  #wish = 0;
+  #asked = false;
+  #state = { state: "connecting" };
+  #failures = 0;
+  #troubles = 0;
+  #probes = 0;
+  // Failures in a row without a hello; long-polls in a row that failed while a poll did not.
+  #unproved = 0;
+  #cutPolls = 0;
+  #pollsUntil = 0;
+  #resume = () => {};
+
+  constructor(net, paddings, tell) {
+    [this.#net, this.#paddings, this.#tell] = [net, paddings, tell];
+    this.#verdict = recall(net);
+    net.scripts ||= this.#verdict?.transport === "jsonp";
+    this.#run();
+    this.#tick(net.world.now());
+  }
+
+  // Reads these channels too: {channel: place}. Where one is read already, its readers learn how far.
+  want(wanted) {
+    const added = Object.keys(wanted).filter((channel) => !this.#places.has(channel));
+    for (const channel of added) this.#places.set(channel, wanted[channel]);
+    const known = Object.keys(wanted).map((channel) => [channel, this.#places.get(channel)]);
+    this.#tell({ places: Object.fromEntries(known) });
+    this.#tell(this.#state);
+    if (added.length) this.#change(() => added.forEach((channel) => this.#subscribe(channel)));
+  }
+
+  drop(channels) {
+    const dropped = channels.filter((channel) => this.#places.delete(channel));
+    if (dropped.length) this.#change(() => this.#say({ unsubscribe: dropped }));
+  }
+
+  // The network may be back, or the page be looked at.
+  wake() {
+    this.#resume();
+    this.#ask();
+  }
+
+  stop() {
+    this.#life.abort();
+    this.#cut.abort();
+    this.#resume();
+  }
+
+  get #channels() {
+    return [...this.#places.keys()];
+  }
+
+  get #cursor() {
+    return [...this.#places.values()].join(".");
+  }
+
+  // What the connection is to read has changed: it is told so, or opened anew.
+  #change(tell) {
+    if (this.#say) tell();
+    else this.#cut.abort();
+    if (this.#places.size) this.#resume();
+  }
+
+  async #run() {
+    const { world } = this.#net;
+    while (!this.#life.signal.aborted) {
+      if (!this.#places.size) {
+        await this.#pause(Infinity);
+        continue;
+      }
+      this.#cut = new AbortController();
+      this.#heard = world.now();
+      let wait = 0;
+      try {
+        wait = await this.#hold(this.#cut.signal);
+      } catch (error) {
+        // Cut off on purpose: it goes on at once.
+        if (!this.#cut.signal.aborted || this.#cut.signal.reason === "dead") wait = await this.#failed(error);
+      }
+      this.#say = undefined;
+      if (wait > 0 && !this.#life.signal.aborted) {
+        if (this.#mode.transport !== "poll") this.#enter({ state: "waiting", wait });
+        await this.#pause(wait);
+      }
+    }
+  }
+
+  get #mode() {
+    if (this.#pollsUntil > this.#net.world.now()) return { transport: "poll", padding: 0 };
+    return this.#verdict ?? LONG_POLL;
+  }
+
+  // Gives how long to wait before the next, once the connection has ended well.
+  #hold(signal) {
+    const { transport, padding } = this.#mode;
+    return transport === "websocket" || transport === "stream" ? this.#stay(transport, padding, signal) : this.#poll(signal);
+  }
+
+  async #poll(signal) {
+    const { world, transports } = this.#net;
+    const short = this.#mode.transport === "poll" || !["long-poll", "jsonp"].some((one) => transports.includes(one));
+    // Behind a failure a poll says at once whether anything works.
+    const transport = short || this.#failures ? "poll" : "long-poll";
+    const open = () => this.#opened(this.#net.scripts ? "jsonp" : short ? "poll" : "long-poll");
+    // Places came with a good answer, and behind a failure there is another before this.
+    if (transport === "long-poll") open();
+    const channels = this.#channels;
+    const batch = await this.#net.ask(transport, channels, this.#cursor, signal);
+    if (signal.aborted) return 0;
+    this.#take(channels, batch);
+    this.#failures = 0;
+    if (transport === "long-poll") this.#cutPolls = 0;
+    else if (!short && ++this.#cutPolls >= CUT_POLLS_MAX) this.#pollsUntil = world.now() + POLLS_MS;
+    open();
+    return short ? POLL_MS / 2 + (world.random() * POLL_MS) / 2 : 0;
+  }
+
+  async #stay(transport, padding, signal) {
+    const { world } = this.#net;
+    let greeted = 0, farewell;
+    const silent = world.later(HELLO_MS, () => greeted || this.#cut.abort("dead"));
+    const sink = {
+      heard: () => (this.#heard = world.now()),
+      event: (event) => {
+        if (signal.aborted) return;
+        if ("close" in event) farewell = event;
+        else this.#hear(event);
+        if (greeted || event.cursor === undefined) return;
+        greeted = world.now();
+        this.#unproved = 0;
+        this.#say = say;
+        this.#wishes.clear();
+        if (say) this.#channels.forEach((channel) => this.#subscribe(channel));
+        this.#opened(transport, padding);
+      },
+      ready: (given) => (say = given),
+    };
+    let say;
+    try {
+      if (transport === "websocket") await socket(this.#net, this.#net.address("ws"), sink, signal);
+      else await stream(this.#net, this.#net.reading(transport, this.#channels, this.#cursor, { padding }), sink, signal);
+    } catch (error) {
+      if (!farewell || signal.aborted) throw error;
+    } finally {
+      silent();
+      if (greeted && world.now() - greeted > SETTLED_MS) this.#failures = 0;
+      if (!greeted && !(signal.aborted && signal.reason !== "dead") && ++this.#unproved > 1) this.#doubt();
+    }
+    // A server that says goodbye says when to come back, too.
+    if (farewell) return farewell.retry;
+    throw new TypeError("the connection was cut");
+  }
+
+  // What worked once does so no more.
+  #doubt() {
+    this.#unproved = 0;
+    this.#verdict = undefined;
+    forget(this.#net);
+  }
+
+  #subscribe(channel) {
+    this.#wishes.set(++this.#wish, channel);
+    this.#say({ subscribe: channel, since: this.#places.get(channel), ref: this.#wish });
+  }
+
+  // One event of a stream or a WebSocket.
+  #hear(event) {
+    const { channel, id, gap, end, error, ref } = event;
+    this.#asked = false;
+    if ("data" in event) this.#message(event);
+    else if (gap) this.#gap(gap.channel, id, gap.missed);
+    else if (end) this.#gap(end.channel, id, null);
+    else if (error && this.#wishes.has(ref)) {
+      const refused = this.#wishes.get(ref);
+      // A server that has no room now may have some later.
+      if (["busy", "stopping"].includes(error)) this.#cut.abort("dead");
+      else this.#refuse(refused, new Refused(403, event));
+    } else if (event.subscribed) this.#wishes.delete(ref);
+  }
+
+  #take(channels, { cursor, gap, gaps, messages }) {
+    // Behind a gap a channel goes on with the first message that is there, or else where the cursor says.
+    const places = new Map(pairs(channels, cursor));
+    const lost = gaps ?? (gap ? channels.map((channel) => ({ channel, missed: null })) : []);
+    for (const { channel, missed } of lost) {
+      const first = messages.find((message) => message.channel === channel);
+      const id = first ? before(first.id) : places.get(channel);
+      if (id) this.#gap(channel, id, missed);
+    }
+    messages.forEach((message) => this.#message(message));
+    for (const [channel, id] of places) if (this.#places.has(channel)) this.#places.set(channel, id);
+  }
+
+  #message(message) {
+    const { channel, id } = message;
+    const place = this.#places.get(channel);
+    if (place === undefined || relation(place, id) === "seen") return;
+    this.#places.set(channel, id);
+    this.#tell({ channel, id, message });
+  }
+
+  #gap(channel, id, missed) {
+    const from = this.#places.get(channel);
+    if (from === undefined) return;
+    this.#places.set(channel, id);
+    this.#tell({ channel, id, gap: { channel, missed }, from });
+  }
+
+  #refuse(channel, error) {
+    this.#places.delete(channel);
+    this.#tell({ error: { status: error.status, code: error.code, detail: error.detail, message: error.message }, channel });
+  }
+
+  #opened(transport, padding = 0) {
+    this.#enter({ state: "open", transport, padding });
+    // What is best works until it fails; anything less is tried again when its hour is over.
+    const stale = this.#verdict?.transport !== "websocket" && !(this.#verdict?.until > this.#net.world.now());
+    if (stale && !this.#probing) this.#prove();
+  }
+
+  async #prove() {
+    this.#probing = true;
+    const troubles = this.#troubles;
+    const verdict = await probe(this.#net, this.#paddings, this.#life.signal);
+    this.#probing = false;
+    if (this.#life.signal.aborted) return;
+    // What failed beside a poll that failed too says nothing of the way.
+    const doubtful = troubles !== this.#troubles && verdict.transport !== "websocket";
+    if (doubtful && ++this.#probes < PROBES_MAX) return;
+    this.#probes = 0;
+    const held = this.#mode;
+    if (this.#net.scripts && verdict.transport === "long-poll") verdict.transport = "jsonp";
+    this.#verdict = remember(this.#net, verdict);
+    report(this.#net, verdict);
+    if (verdict.transport !== held.transport || verdict.padding !== held.padding) this.#cut.abort();
+  }
+
+  // Gives how long to wait.
+  async #failed(error) {
+    this.#failures++;
+    this.#troubles++;
+    if (error.final) await this.#weed();
+    return backoff(this.#failures, this.#net.world.random, error.retry);
+  }
+
+  // One of the channels is refused, and all with it: it is found, and left out.
+  async #weed() {
+    for (const [channel, place] of [...this.#places]) {
+      try {
+        await this.#net.ask("poll", [channel], place, this.#life.signal);
+      } catch (error) {
+        if (error.final) this.#refuse(channel, error);
+      }
+    }
+  }
+
+  #enter(state) {
+    if (JSON.stringify(state) === JSON.stringify(this.#state)) return;
+    this.#state = state;
+    this.#tell(state);
+  }
+
+  #pause(ms) {
+    return new Promise((over) => {
+      const cancel = ms === Infinity ? () => {} : this.#net.world.later(ms, over);
+      this.#resume = () => {
+        cancel();
+        over();
+      };
+    });
+  }
+
+  #tick(last) {
+    const { world } = this.#net;
+    const cancel = world.later(TICK_MS, () => {
+      this.#life.signal.removeEventListener("abort", cancel);
+      const now = world.now();
+      const slept = now - last > SLEPT_MS;
+      const age = now - this.#heard;
+      if (this.#say && (slept || age > ASK_MS)) this.#ask();
+      else if (!this.#say && age > (slept ? SUSPECT_MS : SILENT_MS)) this.#cut.abort("dead");
+      this.#tick(now);
+    });
+    this.#life.signal.addEventListener("abort", cancel);
+  }
+
+  // Browsers show no pings to a page, so it asks on its own whether anybody is there.
+  #ask() {
+    if (!this.#say || this.#asked) return;
+    this.#asked = true;
+    const cut = this.#cut;
+    this.#say({ ping: true });
+    this.#net.world.later(HELLO_MS, () => this.#asked && cut === this.#cut && cut.abort("dead"));
+  }
+}

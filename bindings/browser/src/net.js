@@ -1,0 +1,119 @@
+// Requests: addresses, asking for a batch by fetch or by a script tag, and publishing.
+//
+// Whether fetch may read this server's answers is found out by asking: where it never could, a script tag is tried.
+
+import { byScript } from "./script.js";
+
+// How long an answer may take that is not held back on purpose, and one that is.
+const SHORT_MS = 20_000;
+const LONG_MS = 60_000;
+
+// The server understood, and will not.
+export class Refused extends Error {
+  constructor(status, { error = "refused", detail = "" }, retry) {
+    super(`${detail || error} (${status})`);
+    Object.assign(this, { name: "Refused", status, code: error, detail, retry });
+  }
+
+  // Whether it will say the same again.
+  get final() {
+    return this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429;
+  }
+}
+
+export class Net {
+  #base;
+  #fetched = false;
+  // A round trip as last measured.
+  rtt = 0;
+  // Batches come by script tags.
+  scripts = false;
+
+  constructor(world, url, { headers = {}, credentials = "same-origin", transports, patience = 900 }) {
+    Object.assign(this, { world, headers, credentials, transports, least: patience });
+    this.#base = new URL(url, world.base);
+    if (!this.#base.pathname.endsWith("/")) this.#base.pathname += "/";
+    // Who names JSONP and no long-poll wants nothing else.
+    this.scripts = transports.includes("jsonp") && !transports.includes("long-poll") && !transports.includes("poll");
+  }
+
+  // What tells one server and way of asking from another.
+  get key() {
+    return `encke ${JSON.stringify([this.#base.href, this.headers, this.credentials, this.transports])}`;
+  }
+
+  get origin() {
+    return this.#base.href;
+  }
+
+  // How long a hello may take: proxies on the way hold what they have for up to a quarter of a second.
+  get patience() {
+    return Math.max(this.least, 2 * this.rtt + 250);
+  }
+
+  address(room, channel = "", more = {}) {
+    const address = new URL(this.#base);
+    address.pathname += room + channel.split("/").map(encodeURIComponent).join("/");
+    for (const [name, value] of Object.entries(more)) [value].flat().forEach((one) => address.searchParams.append(name, one));
+    return address.href;
+  }
+
+  // Where `channels` are read from `since` on.
+  reading(transport, [first, ...others], since, more = {}) {
+    return this.address("sub", first, { transport, channel: others, since, ...more });
+  }
+
+  // Asks, and gives the response if it is a good one.
+  async get(address, more) {
+    const { headers, credentials } = this;
+    const response = await this.world.fetch(address, { headers, credentials, cache: "no-store", ...more });
+    if (response.ok) return response;
+    const told = await response.json().catch(() => ({}));
+    throw new Refused(response.status, told, 1000 * (Number(response.headers.get("Retry-After")) || 0));
+  }
+
+  // One batch, by "poll" or "long-poll".
+  async ask(transport, channels, since, signal) {
+    const begun = this.world.now();
+    const limit = new AbortController();
+    const stop = () => limit.abort();
+    const late = this.world.later(transport === "poll" ? SHORT_MS : LONG_MS, stop);
+    signal?.addEventListener("abort", stop);
+    if (signal?.aborted) stop();
+    try {
+      const batch = await this.#batch(transport, channels, since, limit.signal);
+      if (transport === "poll") this.rtt = this.world.now() - begun;
+      return batch;
+    } finally {
+      late();
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  async #batch(transport, channels, since, signal) {
+    const scripted = transport === "poll" ? "jsonp-poll" : "jsonp";
+    const script = () => byScript(this.world, (callback) => this.reading(scripted, channels, since, { callback }), signal);
+    if (this.scripts) return script();
+    try {
+      const batch = await (await this.get(this.reading(transport, channels, since), { signal })).json();
+      this.#fetched = true;
+      return batch;
+    } catch (error) {
+      const forbidden = error instanceof TypeError && !this.#fetched && !signal.aborted;
+      if (!forbidden || !this.world.document || !this.transports.includes("jsonp")) throw error;
+      const batch = await script();
+      this.scripts = true;
+      return batch;
+    }
+  }
+
+  async publish(channel, data, { event, type } = {}) {
+    const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data) || (globalThis.Blob && data instanceof Blob);
+    const raw = bytes || typeof data === "string";
+    const headers = { ...this.headers };
+    headers["Content-Type"] = type ?? (bytes ? "application/octet-stream" : raw ? "text/plain; charset=utf-8" : "application/json");
+    if (event) headers["Encke-Event"] = encodeURIComponent(event);
+    const body = raw ? data : JSON.stringify(data);
+    return (await this.get(this.address("pub", channel), { method: "POST", body, headers })).json();
+  }
+}

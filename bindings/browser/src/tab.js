@@ -1,0 +1,26 @@
+// The name of this tab, which survives a reload. A tab that was duplicated finds the name of another that still uses
+// it: whoever leaves a page marks the name as free, and only a free name is taken on.
+
+const NAME = "encke tab";
+const FREE = "encke tab free";
+
+export function tab({ session, random, listen }) {
+  const made = () => [0, 0].map(() => random().toString(36).slice(2, 12)).join("");
+  if (!session) return made();
+  try {
+    const free = session.getItem(FREE) === session.getItem(NAME) && session.getItem(NAME);
+    const name = free || current.get(session) || made();
+    current.set(session, name);
+    session.setItem(NAME, name);
+    const use = () => session.removeItem(FREE);
+    use();
+    listen("pagehide", () => session.setItem(FREE, name));
+    listen("pageshow", use);
+    return name;
+  } catch {
+    return made();
+  }
+}
+
+// Several feeds of a page have one name.
+const current = new Map();
