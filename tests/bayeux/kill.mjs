@@ -46,6 +46,8 @@ async function small(ledger, exchange, transport, over) {
       }
       for (const { channel, data, successful, error, ext } of answers) {
         if (channel === CHANNEL) ledger.take(data);
+        // The connect of a socket that was killed came to the server behind this one, and took its place.
+        else if (channel === "/meta/connect" && error?.startsWith("409:")) await pause(TICK_MS);
         else if (channel === "/meta/connect" && !successful) return ledger.fail(error);
         else if (channel === "/meta/connect" && ext) ack = ext.ack;
       }
@@ -149,14 +151,15 @@ export async function kill({ publicAddress, privateAddress, killMs }) {
   let over = false, killed = 0;
   const proxy = await cutter(publicAddress);
   const ways = Object.entries({ "long-polling": polling, websocket: webSocket });
-  const ledgers = [], looks = [], victims = [], agents = [], loops = [];
+  const ledgers = [], looks = [], victims = [], agents = [], running = [];
   const opening = [];
   for (const [transport, way] of ways) {
     for (let i = 0; i < SMALL; i++) {
       const account = ledger(`small ${transport} ${i}`), { exchange, kill } = way(publicAddress);
       ledgers.push(account);
       victims.push(kill);
-      opening.push(small(account, exchange, transport, () => over).then((loop) => loops.push(loop)));
+      // It connects at once: a session does not wait for as long as a busy machine may take to open the others.
+      opening.push(small(account, exchange, transport, () => over).then((loop) => void running.push(loop())));
     }
     for (let i = 0; i < REAL; i++) {
       const account = ledger(`cometd ${transport} ${i}`);
@@ -165,7 +168,6 @@ export async function kill({ publicAddress, privateAddress, killMs }) {
     }
   }
   await Promise.all(opening);
-  const running = loops.map((loop) => loop());
   const publishing = publisher(privateAddress);
 
   const begun = Date.now(), chance = (KILLS_PER_SESSION_AND_SECOND * TICK_MS) / 1000;
