@@ -12,8 +12,8 @@
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux` and `bayeux_socket` (its requests), `fragments` (its events), `watch` (subscriptions with a star), `moving`
-//! (who goes to another shard), `deadlines`.
+//! outlives a Bayeux client's connections), `bayeux` and `bayeux_socket` (its requests), `fragments` (its events), `watch`
+//! (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
