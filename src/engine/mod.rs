@@ -12,12 +12,13 @@
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux`, `bayeux_publish`, `bayeux_socket` and `bayeux_stream` (its
-//! requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many connects of one are
-//! held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
+//! outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
+//! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
+//! connects of one are held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
+mod bayeux_answer;
 mod bayeux_publish;
 mod bayeux_socket;
 mod bayeux_stream;
