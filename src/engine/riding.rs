@@ -3,7 +3,8 @@
 //! Events ride on any response to a session's requests, and no two responses with events may overtake each other. On one
 //! connection HTTP keeps their order. So while a response with events is **under way** on one connection, none goes out on
 //! another. It is under way no more
-//! - if it answered a connect: when the session connects anew, since a client does that when it has the reply;
+//! - if it answered a connect: when the session connects anew, since a client does that when it has the reply; or as below
+//!   once the session has an event stream, since that needs no connect;
 //! - if it answered anything else: when its connection asks for something anew or is gone, or [`UNDER_WAY_MS`] later.
 //!
 //! A connect that is held meanwhile has its news **kept back** until then. A client that acknowledges gets events by connects
@@ -102,6 +103,15 @@ impl Engine {
     pub(super) fn connects_anew(&mut self, slot: u32) {
         if matches!(self.sessions[slot].under_way, UnderWay::Connect(_)) {
             self.sessions[slot].under_way = UnderWay::Nothing;
+        }
+    }
+
+    /// An event stream begins. It does not show that the reply to the last connect has arrived, and no connect need follow.
+    pub(super) fn streams_anew(&mut self, now: Now, slot: u32) {
+        if let UnderWay::Connect(token) = self.sessions[slot].under_way
+            && let Some(index) = self.slots.live(token)
+        {
+            self.goes_under_way(now, index, slot);
         }
     }
 
