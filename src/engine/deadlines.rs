@@ -202,9 +202,12 @@ impl Engine {
             if endless {
                 connection.ends_at = (now.tick + NEVER_MS).low();
             }
-            self.write_heartbeat(now, index);
+            // What was kept back until now is a sign of life too, and goes out in this turn.
+            if self.kept_back_until(index).is_none_or(|until| until > now.tick) {
+                self.write_heartbeat(now, index);
+            }
             self.enqueue(index);
-            let due = self.due(now.tick, index);
+            let due = self.due(now.tick, index).max(now.tick + 1);
             self.timers.arm(&mut self.slots, index, now.tick, due);
         } else {
             self.end_hold(now, index);
