@@ -1,22 +1,21 @@
-// Encke 0.1.0, the client for browsers. MIT or Apache-2.0. Made from bindings/browser/src: read it there.
+// Encke 0.1.0 for browsers. MIT or Apache-2.0. Made from bindings/browser/src.
 let number = 0;
 function byScript({ document }, address, signal) {
 return new Promise((resolve, reject) => {
 const callback = `encke_${number++}`;
 const script = document.createElement("script");
-const done = (settle) => (value) => {
-globalThis[callback] = () => {};
+globalThis[callback] = resolve;
+script.onload = script.onerror = () => {
+delete globalThis[callback];
 script.remove();
-settle(value);
+reject(new TypeError("the script did not come"));
 };
-const fail = done(reject);
-globalThis[callback] = done(resolve);
-script.onerror = () => fail(new TypeError("the script did not come"));
-signal.addEventListener("abort", () => fail(new DOMException("given up", "AbortError")));
+signal.addEventListener("abort", () => reject(new DOMException("given up", "AbortError")));
 script.src = address(callback);
 document.head.append(script);
 });
 }
+const KEPT_BYTES = 8_192;
 const SHORT_MS = 20_000;
 const LONG_MS = 60_000;
 class Refused extends Error {
@@ -97,13 +96,14 @@ return batch;
 }
 }
 async publish(channel, data, { event, type } = {}) {
-const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data) || (globalThis.Blob && data instanceof Blob);
+const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data) || data instanceof Blob;
 const raw = bytes || typeof data === "string";
 const headers = { ...this.headers };
 headers["Content-Type"] = type ?? (bytes ? "application/octet-stream" : raw ? "text/plain; charset=utf-8" : "application/json");
 if (event) headers["Encke-Event"] = encodeURIComponent(event);
 const body = raw ? data : JSON.stringify(data);
-return (await this.get(this.address("pub", channel), { method: "POST", body, headers })).json();
+const keepalive = new Blob([body]).size <= KEPT_BYTES;
+return (await this.get(this.address("pub", channel), { method: "POST", body, headers, keepalive })).json();
 }
 }
 function matches(pattern, channel) {
@@ -135,6 +135,7 @@ class Reader {
 #entries = new Map();
 #held = [];
 #busy = false;
+#most = Infinity;
 #failures = 0;
 #life = new AbortController();
 #resume = () => {};
@@ -208,6 +209,7 @@ for (let group; (group = this.#group()) && !this.#life.signal.aborted; ) {
 try {
 await this.#ask(group);
 this.#failures = 0;
+this.#most *= 2;
 } catch (error) {
 if (!this.#life.signal.aborted) await this.#failed(group, error);
 }
@@ -221,8 +223,7 @@ this.#busy = false;
 const behind = [...this.#entries.values()].filter((entry) => entry.behind);
 const [first] = behind;
 if (!first) return undefined;
-if (first.alone) return [first];
-return behind.filter(({ place, since, alone }) => !alone && (first.place ? place : !place && since === first.since));
+return behind.filter(({ place, since }) => (first.place ? place : !place && since === first.since)).slice(0, this.#most);
 }
 async #ask(group) {
 const [first] = group;
@@ -268,7 +269,7 @@ if (entry && (!entry.place || lost.has(entry) || relation(entry.place, place) !=
 }
 async #failed(group, error) {
 if (error.final) {
-if (group.length > 1) return group.forEach((entry) => (entry.alone = true));
+if (group.length > 1) return void (this.#most = group.length >> 1);
 this.#entries.delete(group[0].channel);
 return this.#out.refused(group[0].channel, error);
 }
@@ -291,12 +292,14 @@ if (!session) return made();
 try {
 const free = session.getItem(FREE) === session.getItem(NAME) && session.getItem(NAME);
 const name = free || current.get(session) || made();
-current.set(session, name);
 session.setItem(NAME, name);
 const use = () => session.removeItem(FREE);
 use();
-listen("pagehide", () => session.setItem(FREE, name));
+if (!current.has(session)) {
+listen("pagehide", () => session.setItem(FREE, current.get(session)));
 listen("pageshow", use);
+}
+current.set(session, name);
 return name;
 } catch {
 return made();
@@ -572,8 +575,9 @@ else if (gap) this.#gap(gap.channel, id, gap.missed);
 else if (end) this.#gap(end.channel, id, null);
 else if (error && this.#wishes.has(ref)) {
 const refused = this.#wishes.get(ref);
+this.#wishes.delete(ref);
 if (["busy", "stopping"].includes(error)) this.#cut.abort("dead");
-else this.#refuse(refused, new Refused(403, event));
+else this.#refuse(refused, new Refused(error === "forbidden" ? 403 : 400, event));
 } else if (event.subscribed) this.#wishes.delete(ref);
 }
 #take(channels, { cursor, gap, gaps, messages }) {
@@ -601,7 +605,7 @@ this.#places.set(channel, id);
 this.#tell({ channel, id, gap: { channel, missed }, from });
 }
 #refuse(channel, error) {
-this.#places.delete(channel);
+if (!this.#places.delete(channel)) return;
 this.#tell({ error: { status: error.status, code: error.code, detail: error.detail, message: error.message }, channel });
 }
 #opened(transport, padding = 0) {
@@ -625,19 +629,33 @@ report(this.#net, verdict);
 if (verdict.transport !== held.transport || verdict.padding !== held.padding) this.#cut.abort();
 }
 async #failed(error) {
+if (error.final && (await this.#weed().catch(() => {}))) return 0;
 this.#failures++;
 this.#troubles++;
-if (error.final) await this.#weed();
 return backoff(this.#failures, this.#net.world.random, error.retry);
 }
 async #weed() {
-for (const [channel, place] of [...this.#places]) {
+const all = [...this.#places];
+const refusal = async (some) => {
 try {
-await this.#net.ask("poll", [channel], place, this.#life.signal);
+await this.#net.ask("poll", some.map(([channel]) => channel), some.map(([, place]) => place).join("."), this.#life.signal);
 } catch (error) {
-if (error.final) this.#refuse(channel, error);
+if (error.final) return error;
+throw error;
 }
+};
+let why = await refusal(all);
+if (!why) return;
+let well = 0, ill = all.length;
+while (ill - well > 1) {
+const middle = (well + ill) >> 1;
+const error = await refusal(all.slice(0, middle));
+if (error) [ill, why] = [middle, error];
+else well = middle;
 }
+const alone = await refusal([all[well]]);
+for (const [channel] of all.slice(well, alone ? ill : undefined)) this.#refuse(channel, alone ?? why);
+return true;
 }
 #enter(state) {
 if (JSON.stringify(state) === JSON.stringify(this.#state)) return;
@@ -706,10 +724,12 @@ if (!locks || !BroadcastChannel) return this.#lead();
 this.#bus = new BroadcastChannel(this.#name);
 this.#bus.onmessage = ({ data }) => this.#hear(data);
 const turn = (this.#turn = new AbortController());
-const mine = () => new Promise((gone) => turn.signal.addEventListener("abort", gone));
+const mine = () => {
+this.want(this.#wanted());
+return new Promise((gone) => turn.signal.addEventListener("abort", gone));
+};
 locks.request(`${this.#name} ${this.#me}`, { signal: turn.signal }, mine).catch(() => {});
 this.#queue({ signal: turn.signal });
-this.want(this.#wanted());
 this.#watch();
 }
 stop() {
@@ -745,8 +765,9 @@ if (signal.aborted) return undefined;
 this.#lead();
 return new Promise((release) => (this.#release = release));
 };
-this.#world.locks.request(this.#name, how, held).catch(() => {
+this.#world.locks.request(this.#name, how, held).catch(({ name }) => {
 if (signal.aborted) return;
+if (name !== "AbortError") return this.#lead();
 this.#abdicate();
 this.#queue({ signal });
 });
@@ -822,9 +843,6 @@ const { encoding, ...plain } = message;
 return encoding === "base64" ? { ...plain, data: Uint8Array.from(atob(plain.data), (byte) => byte.charCodeAt(0)) } : message;
 }
 class Feed {
-onstate = null;
-ongap = null;
-onerror = null;
 #world;
 #net;
 #reader;
@@ -832,12 +850,14 @@ onerror = null;
 #handlers = new Set();
 #iterators = new Set();
 #status = { state: "connecting" };
-#published = Promise.resolve();
+#unsent = [];
+#sending = false;
 #begun = new Map();
 #ends = [];
 constructor(world, url, options = {}) {
-const { channels = [], since = "now", transports = TRANSPORTS, padding = PADDINGS, onstate, ongap, onerror } = options;
-Object.assign(this, { onstate: onstate ?? null, ongap: ongap ?? null, onerror: onerror ?? null });
+const { channels = [], since = "now", transports = TRANSPORTS, padding = PADDINGS } = options;
+const { onstate = null, ongap = null, onerror = null } = options;
+Object.assign(this, { onstate, ongap, onerror });
 this.#world = world;
 this.#net = new Net(world, url, { ...options, transports });
 this.tab = tab(world);
@@ -854,7 +874,7 @@ const wake = () => this.#wake();
 this.#ends = [
 world.listen("online", wake),
 world.listen("visibilitychange", () => world.visible() && wake()),
-world.listen("pagehide", () => this.#tabs.stop()),
+world.listen("pagehide", () => this.#leave()),
 world.listen("pageshow", ({ persisted }) => persisted && this.#comeBack()),
 ];
 this.#tabs.start();
@@ -902,10 +922,25 @@ for (const channel of dropped) this.#drop(channel);
 this.#tabs.drop(dropped);
 }
 publish(channel, data, more) {
-const publish = () => this.#net.publish(channel, data, more);
-const answer = this.#published.then(publish, publish);
-this.#published = answer;
-return answer;
+return new Promise((settle) => {
+if (this.#unsent.length >= WAITING_MAX) throw new Error("too many wait to be published");
+this.#unsent.push(() => {
+const answer = this.#net.publish(channel, data, more);
+settle(answer);
+return answer.catch(() => {});
+});
+this.#send();
+});
+}
+async #send() {
+if (this.#sending) return;
+this.#sending = true;
+while (this.#unsent.length) await this.#unsent.shift()();
+this.#sending = false;
+}
+#leave() {
+this.#unsent.splice(0).forEach((send) => send());
+this.#tabs.stop();
 }
 close() {
 if (this.state === "closed") return;

@@ -8,7 +8,7 @@ import { Tabs } from "./tabs.js";
 
 const TRANSPORTS = ["websocket", "stream", "long-poll", "jsonp", "poll"];
 const PADDINGS = [0, 4_096, 8_192];
-// Messages that wait for an iterator; one that falls behind further is told.
+// Messages that wait for an iterator, or to be published; one that falls behind further is told.
 const WAITING_MAX = 10_000;
 
 // Bytes that were published as such come as base64.
@@ -18,9 +18,6 @@ function opened(message) {
 }
 
 export class Feed {
-  onstate = null;
-  ongap = null;
-  onerror = null;
   #world;
   #net;
   #reader;
@@ -28,13 +25,16 @@ export class Feed {
   #handlers = new Set();
   #iterators = new Set();
   #status = { state: "connecting" };
-  #published = Promise.resolve();
+  // What is to be published behind what is on its way.
+  #unsent = [];
+  #sending = false;
   #begun = new Map();
   #ends = [];
 
   constructor(world, url, options = {}) {
-    const { channels = [], since = "now", transports = TRANSPORTS, padding = PADDINGS, onstate, ongap, onerror } = options;
-    Object.assign(this, { onstate: onstate ?? null, ongap: ongap ?? null, onerror: onerror ?? null });
+    const { channels = [], since = "now", transports = TRANSPORTS, padding = PADDINGS } = options;
+    const { onstate = null, ongap = null, onerror = null } = options;
+    Object.assign(this, { onstate, ongap, onerror });
     this.#world = world;
     this.#net = new Net(world, url, { ...options, transports });
     this.tab = tab(world);
@@ -51,7 +51,7 @@ export class Feed {
     this.#ends = [
       world.listen("online", wake),
       world.listen("visibilitychange", () => world.visible() && wake()),
-      world.listen("pagehide", () => this.#tabs.stop()),
+      world.listen("pagehide", () => this.#leave()),
       world.listen("pageshow", ({ persisted }) => persisted && this.#comeBack()),
     ];
     this.#tabs.start();
@@ -111,10 +111,28 @@ export class Feed {
 
   // One after the other, so that they keep their order.
   publish(channel, data, more) {
-    const publish = () => this.#net.publish(channel, data, more);
-    const answer = this.#published.then(publish, publish);
-    this.#published = answer;
-    return answer;
+    return new Promise((settle) => {
+      if (this.#unsent.length >= WAITING_MAX) throw new Error("too many wait to be published");
+      this.#unsent.push(() => {
+        const answer = this.#net.publish(channel, data, more);
+        settle(answer);
+        return answer.catch(() => {});
+      });
+      this.#send();
+    });
+  }
+
+  async #send() {
+    if (this.#sending) return;
+    this.#sending = true;
+    while (this.#unsent.length) await this.#unsent.shift()();
+    this.#sending = false;
+  }
+
+  // The page will not hear any answer: what waits goes now, and browsers see it through.
+  #leave() {
+    this.#unsent.splice(0).forEach((send) => send());
+    this.#tabs.stop();
   }
 
   close() {

@@ -219,9 +219,10 @@ export class Link {
     else if (end) this.#gap(end.channel, id, null);
     else if (error && this.#wishes.has(ref)) {
       const refused = this.#wishes.get(ref);
+      this.#wishes.delete(ref);
       // A server that has no room now may have some later.
       if (["busy", "stopping"].includes(error)) this.#cut.abort("dead");
-      else this.#refuse(refused, new Refused(403, event));
+      else this.#refuse(refused, new Refused(error === "forbidden" ? 403 : 400, event));
     } else if (event.subscribed) this.#wishes.delete(ref);
   }
 
@@ -254,7 +255,7 @@ export class Link {
   }
 
   #refuse(channel, error) {
-    this.#places.delete(channel);
+    if (!this.#places.delete(channel)) return;
     this.#tell({ error: { status: error.status, code: error.code, detail: error.detail, message: error.message }, channel });
   }
 
@@ -284,21 +285,37 @@ export class Link {
 
   // Gives how long to wait.
   async #failed(error) {
+    if (error.final && (await this.#weed().catch(() => {}))) return 0;
     this.#failures++;
     this.#troubles++;
-    if (error.final) await this.#weed();
     return backoff(this.#failures, this.#net.world.random, error.retry);
   }
 
-  // One of the channels is refused, and all with it: it is found, and left out.
+  // One of the channels is refused, and all with it, or they are too many. The first that make it so is found; it is left
+  // out, and if it is not to blame by itself, all that came behind it. Gives whether any was.
   async #weed() {
-    for (const [channel, place] of [...this.#places]) {
+    const all = [...this.#places];
+    const refusal = async (some) => {
       try {
-        await this.#net.ask("poll", [channel], place, this.#life.signal);
+        await this.#net.ask("poll", some.map(([channel]) => channel), some.map(([, place]) => place).join("."), this.#life.signal);
       } catch (error) {
-        if (error.final) this.#refuse(channel, error);
+        if (error.final) return error;
+        throw error;
       }
+    };
+    let why = await refusal(all);
+    if (!why) return;
+    // So many are read together, and so many are not.
+    let well = 0, ill = all.length;
+    while (ill - well > 1) {
+      const middle = (well + ill) >> 1;
+      const error = await refusal(all.slice(0, middle));
+      if (error) [ill, why] = [middle, error];
+      else well = middle;
     }
+    const alone = await refusal([all[well]]);
+    for (const [channel] of all.slice(well, alone ? ill : undefined)) this.#refuse(channel, alone ?? why);
+    return true;
   }
 
   #enter(state) {

@@ -4,6 +4,8 @@
 
 import { byScript } from "./script.js";
 
+// What a browser sees through when the page has gone: 64 KiB in all.
+const KEPT_BYTES = 8_192;
 // How long an answer may take that is not held back on purpose, and one that is.
 const SHORT_MS = 20_000;
 const LONG_MS = 60_000;
@@ -108,12 +110,13 @@ export class Net {
   }
 
   async publish(channel, data, { event, type } = {}) {
-    const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data) || (globalThis.Blob && data instanceof Blob);
+    const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data) || data instanceof Blob;
     const raw = bytes || typeof data === "string";
     const headers = { ...this.headers };
     headers["Content-Type"] = type ?? (bytes ? "application/octet-stream" : raw ? "text/plain; charset=utf-8" : "application/json");
     if (event) headers["Encke-Event"] = encodeURIComponent(event);
     const body = raw ? data : JSON.stringify(data);
-    return (await this.get(this.address("pub", channel), { method: "POST", body, headers })).json();
+    const keepalive = new Blob([body]).size <= KEPT_BYTES;
+    return (await this.get(this.address("pub", channel), { method: "POST", body, headers, keepalive })).json();
   }
 }

@@ -17,6 +17,8 @@ export class Reader {
   #entries = new Map();
   #held = [];
   #busy = false;
+  // As many are asked for together: halved when they are refused, until it is known which is.
+  #most = Infinity;
   #failures = 0;
   #life = new AbortController();
   #resume = () => {};
@@ -110,6 +112,7 @@ export class Reader {
       try {
         await this.#ask(group);
         this.#failures = 0;
+        this.#most *= 2;
       } catch (error) {
         if (!this.#life.signal.aborted) await this.#failed(group, error);
       }
@@ -125,8 +128,7 @@ export class Reader {
     const behind = [...this.#entries.values()].filter((entry) => entry.behind);
     const [first] = behind;
     if (!first) return undefined;
-    if (first.alone) return [first];
-    return behind.filter(({ place, since, alone }) => !alone && (first.place ? place : !place && since === first.since));
+    return behind.filter(({ place, since }) => (first.place ? place : !place && since === first.since)).slice(0, this.#most);
   }
 
   async #ask(group) {
@@ -176,8 +178,7 @@ export class Reader {
 
   async #failed(group, error) {
     if (error.final) {
-      // One of several is refused, and all with it: each is asked for alone.
-      if (group.length > 1) return group.forEach((entry) => (entry.alone = true));
+      if (group.length > 1) return void (this.#most = group.length >> 1);
       this.#entries.delete(group[0].channel);
       return this.#out.refused(group[0].channel, error);
     }

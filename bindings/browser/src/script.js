@@ -1,5 +1,5 @@
 // A batch by a script tag (JSONP), for servers whose answers fetch may not read. A script that was given up may run all
-// the same: its function stays, and does nothing.
+// the same: its function stays until the script has come or failed.
 
 let number = 0;
 
@@ -7,15 +7,13 @@ export function byScript({ document }, address, signal) {
   return new Promise((resolve, reject) => {
     const callback = `encke_${number++}`;
     const script = document.createElement("script");
-    const done = (settle) => (value) => {
-      globalThis[callback] = () => {};
+    globalThis[callback] = resolve;
+    script.onload = script.onerror = () => {
+      delete globalThis[callback];
       script.remove();
-      settle(value);
+      reject(new TypeError("the script did not come"));
     };
-    const fail = done(reject);
-    globalThis[callback] = done(resolve);
-    script.onerror = () => fail(new TypeError("the script did not come"));
-    signal.addEventListener("abort", () => fail(new DOMException("given up", "AbortError")));
+    signal.addEventListener("abort", () => reject(new DOMException("given up", "AbortError")));
     script.src = address(callback);
     document.head.append(script);
   });

@@ -10,12 +10,14 @@ export function tab({ session, random, listen }) {
   try {
     const free = session.getItem(FREE) === session.getItem(NAME) && session.getItem(NAME);
     const name = free || current.get(session) || made();
-    current.set(session, name);
     session.setItem(NAME, name);
     const use = () => session.removeItem(FREE);
     use();
-    listen("pagehide", () => session.setItem(FREE, name));
-    listen("pageshow", use);
+    if (!current.has(session)) {
+      listen("pagehide", () => session.setItem(FREE, current.get(session)));
+      listen("pageshow", use);
+    }
+    current.set(session, name);
     return name;
   } catch {
     return made();

@@ -49,10 +49,13 @@ export class Tabs {
     this.#bus.onmessage = ({ data }) => this.#hear(data);
     // Held for as long as this tab lives: so a leader learns when it does not.
     const turn = (this.#turn = new AbortController());
-    const mine = () => new Promise((gone) => turn.signal.addEventListener("abort", gone));
+    // Whoever leads looks for this lock when it is told something: it is told only now, or once more.
+    const mine = () => {
+      this.want(this.#wanted());
+      return new Promise((gone) => turn.signal.addEventListener("abort", gone));
+    };
     locks.request(`${this.#name} ${this.#me}`, { signal: turn.signal }, mine).catch(() => {});
     this.#queue({ signal: turn.signal });
-    this.want(this.#wanted());
     this.#watch();
   }
 
@@ -96,8 +99,10 @@ export class Tabs {
       this.#lead();
       return new Promise((release) => (this.#release = release));
     };
-    this.#world.locks.request(this.#name, how, held).catch(() => {
+    this.#world.locks.request(this.#name, how, held).catch(({ name }) => {
       if (signal.aborted) return;
+      // Where locks are there and forbidden, as in a frame in a sandbox, each tab leads itself.
+      if (name !== "AbortError") return this.#lead();
       // Somebody took it: this tab did not answer for too long.
       this.#abdicate();
       this.#queue({ signal });

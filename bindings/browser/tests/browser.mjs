@@ -127,8 +127,9 @@ export class Browser {
     try {
       const [callback, batch] = await this.server.script(script.src);
       globalThis[callback](batch);
+      script.onload();
     } catch {
-      script.onerror?.();
+      script.onerror();
     }
   }
 }

@@ -112,6 +112,8 @@ test("answers that fetch may not read come by script tags", async () => {
   await clock.pass(10_000);
   assert.equal(feed.transport, "jsonp");
   assert.deepEqual(data, [1, 2, 3]);
+  const left = Object.keys(globalThis).filter((name) => name.startsWith("encke_"));
+  assert.ok(left.length <= 1, `functions that are left: ${left}`);
 });
 
 test("where long-polls are cut off and nothing better works, it polls", async () => {
@@ -334,6 +336,66 @@ for (const sockets of [true, false]) {
   });
 }
 
+for (const transport of ["websocket", "stream", "long-poll"]) {
+  test(`channels beyond what a connection may have are told on ${transport}, and the others are read`, async () => {
+    const { clock, server, open } = scene();
+    server.most = 5;
+    const names = numbers(1, 8).map((number) => `/${number}`);
+    const one = open({ channels: names.slice(0, 3), transports: [transport, "long-poll"] });
+    await clock.pass(2_000);
+    const other = open({ channels: names.slice(2), transports: [transport, "long-poll"] });
+    await clock.pass(2_000);
+    names.forEach((name) => server.publish(name, name));
+    await clock.pass(100);
+    assert.deepEqual([one.data.sort(), other.data.sort()], [names.slice(0, 3), names.slice(2, 5)]);
+    assert.deepEqual(one.errors, []);
+    assert.deepEqual(other.errors.map(({ channel, status, code }) => [channel, status, code]), names.slice(5).map((name) => [name, 400, "too_many_channels"]));
+    assert.deepEqual([one.feed.state, other.feed.state], ["open", "open"]);
+    server.requests.length = 0;
+    await clock.pass(100_000);
+    assert.ok(server.requests.length <= 5, `${server.requests}`);
+    // Room that is given back is there for others.
+    one.feed.unsubscribe(names.slice(0, 2));
+    other.feed.subscribe(names[7]);
+    await clock.pass(100);
+    server.publish(names[7], "room");
+    await clock.pass(100);
+    assert.equal(other.data.at(-1), "room");
+  });
+}
+
+for (const count of [1, 2, 7]) {
+  test(`${count} forbidden among twenty channels are told, and what is not forbidden is read within a second`, async () => {
+    const { clock, server, open } = scene();
+    server.network.sockets = false;
+    const names = numbers(10, 29).map((number) => `/${number}`);
+    const { data, errors } = open({ channels: names });
+    await clock.pass(5_000);
+    const bad = names.filter((_, at) => at % 3 === 1).slice(0, count);
+    bad.forEach((name) => server.forbidden.add(name));
+    server.cut();
+    await clock.pass(1_500);
+    names.forEach((name) => server.publish(name, name));
+    await clock.pass(10);
+    assert.deepEqual(errors.map(({ channel }) => channel), bad);
+    assert.deepEqual(data, names.filter((name) => !bad.includes(name)));
+  });
+}
+
+test("what waits to be published goes when the page does, and no more waits than may", async () => {
+  const { clock, server, open } = scene();
+  const { feed, tab } = open();
+  await clock.pass(1_000);
+  for (const number of numbers(1, 5)) feed.publish("/left", number);
+  tab.event("pagehide", { persisted: false });
+  tab.kill();
+  await clock.pass(10);
+  assert.deepEqual(server.channel("/left").messages.map(({ data }) => data), ["1", "2", "3", "4", "5"]);
+  const full = open();
+  const answers = numbers(1, 10_002).map((number) => full.feed.publish("/full", number));
+  await assert.rejects(answers.at(-1), /too many wait/);
+});
+
 test("messages are published one behind the other, and what is refused is told", async () => {
   const { clock, server, open } = scene();
   const { feed, data } = open();
@@ -514,6 +576,31 @@ test("a page that is put away and brought back catches up", async () => {
   await clock.pass(100);
   assert.deepEqual(data, numbers(1, 21));
   assert.equal(feed.state, "open");
+});
+
+test("a leader that is told something by a tab before that tab has its lock does not forget it", async () => {
+  const { clock, server, browser, open } = scene();
+  open();
+  await clock.pass(2_000);
+  const late = browser.tab();
+  const { request } = late.world.locks;
+  late.world.locks.request = (...asked) => new Promise((granted, refused) => clock.later(50, () => request(...asked).then(granted, refused)));
+  const { data } = open({ channels: ["/b"] }, late);
+  await clock.pass(1_000);
+  server.publish("/b", 1);
+  await clock.pass(10);
+  assert.deepEqual(data, [1]);
+});
+
+test("where locks are forbidden a tab connects by itself", async () => {
+  const { clock, server, browser, open } = scene();
+  const request = () => Promise.reject(new DOMException("in a sandbox", "SecurityError"));
+  const { feed, data } = open({}, browser.tab({ locks: { request } }));
+  await clock.pass(2_000);
+  server.publish("/a", 1);
+  await clock.pass(10);
+  assert.deepEqual(data, [1]);
+  assert.ok(feed.leads);
 });
 
 test("without locks, channels and storage a tab connects by itself", async () => {

@@ -11,6 +11,8 @@ export class Server {
   network = { down: false, deaf: false, sockets: true, buffer: 0, cutPolls: false };
   history = 1_000;
   forbidden = new Set();
+  // Channels that one connection may have.
+  most = 64;
   requests = [];
   held = new Set();
   #channels = new Map();
@@ -134,6 +136,7 @@ export class Server {
     if (room === "probe") return query.has("verdict") ? json({}, 204) : this.#stream([], Number(query.get("padding")), signal);
     const channels = [path, ...query.getAll("channel")];
     if (channels.some((name) => this.forbidden.has(name))) return json({ error: "forbidden", detail: "no" }, 403);
+    if (channels.length > this.most) return json({ error: "too_many_channels", detail: "too many" }, 400);
     const positions = this.#positions(channels, query.get("since"));
     switch (query.get("transport")) {
       case "poll":
@@ -261,6 +264,7 @@ export class Server {
         if (unsubscribe) this.subscribed = this.subscribed.filter(({ channel }) => ![unsubscribe].flat().includes(channel.name));
         if (!subscribe) return;
         if (server.forbidden.has(subscribe)) return this.#tell({ error: "forbidden", detail: "no", ref });
+        if (this.subscribed.length >= server.most) return this.#tell({ error: "too_many_channels", detail: "too many", ref });
         this.subscribed.push(...server.#positions([subscribe], since));
         this.#tell({ subscribed: [subscribe], cursor: server.#cursor(this.subscribed), ref });
         this.reader.look();

@@ -30,7 +30,7 @@ function whole() {
 }
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", home), "utf8"));
-const head = `// Encke ${version}, the client for browsers. MIT or Apache-2.0. Made from bindings/browser/src: read it there.\n`;
+const head = `// Encke ${version} for browsers. MIT or Apache-2.0. Made from bindings/browser/src.\n`;
 const body = whole();
 const made = {
   "encke.js": `${head}${body}\nexport { connect };\nexport default { connect };\n`,
