@@ -11,9 +11,9 @@ const { chromium } = createRequire(resolve("target/node/package.json"))("playwri
 // How long anything may take that is waited for.
 export const DEADLINE_MS = 60_000;
 
-// Runs `body` with a browser that ends with it, however that goes.
-export async function withBrowser(body) {
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"], timeout: DEADLINE_MS });
+// Runs `body` with a browser that ends with it, however that goes; `more` is said to whoever starts it.
+export async function withBrowser(body, more = {}) {
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"], timeout: DEADLINE_MS, ...more });
   try {
     await body(browser);
   } finally {

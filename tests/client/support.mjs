@@ -52,7 +52,8 @@ export async function serve(...options) {
   return { public: open, private: closed, kill: server.kill };
 }
 
-// A line to the server at `target`: {address, cut(), lead(target)}. What one end does the other sees.
+// A line to the server at `target`: {address, cut(), deaden(), lead(target)}. What one end does the other sees, unless it
+// is dead: then those that are on the line hear nothing more.
 export async function line(target) {
   const pairs = new Set();
   const listener = createServer((near) => {
@@ -70,7 +71,8 @@ export async function line(target) {
   await new Promise((listening) => listener.listen(0, "127.0.0.1", listening));
   const cut = () => pairs.forEach((pair) => pair.forEach((socket) => socket.resetAndDestroy()));
   atEnd(() => (listener.close(), cut()));
-  return { address: `127.0.0.1:${listener.address().port}`, cut, lead: (to) => (target = to) };
+  const deaden = () => pairs.forEach((pair) => pair.forEach((socket) => (socket.unpipe(), socket.on("data", () => {}))));
+  return { address: `127.0.0.1:${listener.address().port}`, cut, deaden, lead: (to) => (target = to) };
 }
 
 // Publishes as the application does, and keeps what was published.
@@ -110,11 +112,11 @@ export class Publisher {
 }
 
 // Opens a page of the server at `address` with a feed, whose messages go to `seen`.
-export async function openFeed(context, address, options) {
+export async function openFeed(context, address, options, at = "/healthz") {
   const page = await context.newPage();
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(error.message));
-  await page.goto(`http://${address}/healthz`);
+  await page.goto(`http://${address}${at}`);
   await begin(page, options);
   return page;
 }

@@ -126,15 +126,17 @@ export class Link {
       }
       this.#say = undefined;
       if (wait > 0 && !this.#life.signal.aborted) {
-        if (this.#mode.transport !== "poll") this.#enter({ state: "waiting", wait });
+        if (this.#failures || this.#mode.transport !== "poll") this.#enter({ state: "waiting", wait });
         await this.#pause(wait);
       }
     }
   }
 
   get #mode() {
-    if (this.#pollsUntil > this.#net.world.now()) return { transport: "poll", padding: 0 };
-    return this.#verdict ?? LONG_POLL;
+    const mode = this.#verdict ?? LONG_POLL;
+    const { world, transports } = this.#net;
+    const polls = mode.transport === "long-poll" && !["long-poll", "jsonp"].some((one) => transports.includes(one));
+    return polls || this.#pollsUntil > world.now() ? { transport: "poll", padding: 0 } : mode;
   }
 
   // Gives how long to wait before the next, once the connection has ended well.
@@ -144,8 +146,8 @@ export class Link {
   }
 
   async #poll(signal) {
-    const { world, transports } = this.#net;
-    const short = this.#mode.transport === "poll" || !["long-poll", "jsonp"].some((one) => transports.includes(one));
+    const { world } = this.#net;
+    const short = this.#mode.transport === "poll";
     // Behind a failure a poll says at once whether anything works.
     const transport = short || this.#failures ? "poll" : "long-poll";
     const open = () => this.#opened(this.#net.scripts ? "jsonp" : short ? "poll" : "long-poll");

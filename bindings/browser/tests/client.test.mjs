@@ -129,6 +129,21 @@ test("where long-polls are cut off and nothing better works, it polls", async ()
   assert.deepEqual(data, numbers(1, 4));
 });
 
+test("who wants polls alone is open between them, and waits when they fail", async () => {
+  const { clock, server, open } = scene();
+  const { feed, data, states } = open({ transports: ["poll"] });
+  await clock.pass(20_000);
+  server.publish("/a", 1);
+  await clock.pass(3_500);
+  assert.deepEqual([states, data, feed.transport], [["open"], [1], "poll"]);
+  server.network.down = true;
+  await clock.pass(5_000);
+  assert.equal(feed.state, "waiting");
+  server.network.down = false;
+  await clock.pass(40_000);
+  assert.equal(feed.state, "open");
+});
+
 for (const sockets of [true, false]) {
   test(`cut off every three seconds, ${sockets ? "a WebSocket" : "a stream"} loses nothing and gets nothing twice`, async () => {
     const { clock, server, open } = scene();

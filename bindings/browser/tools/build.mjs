@@ -1,5 +1,6 @@
 // Makes encke.js, a module, and encke.classic.js, a script that defines `encke`, out of src. Modules are put one behind
-// the other, those that others import first; comments on lines of their own and indentation stay behind.
+// the other, those that others import first; comments, which stand on lines of their own, indentation, and ends of lines that say
+// nothing stay behind.
 //
 //   node tools/build.mjs            writes both
 //   node tools/build.mjs --check    fails if either is not what src makes
@@ -26,7 +27,10 @@ function whole() {
   const twice = names.filter((name, at) => names.indexOf(name) !== at);
   if (twice.length) throw new Error(`several modules define ${twice}`);
   const lines = modules.join("").replace(IMPORT, "").replace(/^export /gm, "").split("\n");
-  return lines.map((line) => line.trim()).filter((line) => line && !line.startsWith("//")).join("\n");
+  const code = lines.map((line) => line.trim()).filter((line) => line && !line.startsWith("//"));
+  const commented = code.find((line) => / \/\/ /.test(line));
+  if (commented) throw new Error(`a comment stands behind code: ${commented}`);
+  return code.join("\n").replace(/([;{,}])\n/g, "$1");
 }
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", home), "utf8"));
