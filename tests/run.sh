@@ -39,7 +39,7 @@ step 'WebSocket: cases of Autobahn, without compressed messages of 64 KiB and mo
     tests/autobahn/run.sh --small
 step 'C: installed, under valgrind and ThreadSanitizer, over ten million messages' tests/ffi/run.sh
 step 'Bayeux: cometd.js, faye.js, two clients in Python, one to the letter' tests/bayeux/run.sh
-step "The browser's client: logic, types, tabs, cuts, proxies" tests/client.sh
+step "The browser's client: logic, types, tabs, pages, cuts, proxies" tests/client.sh
 step 'Python' env -u ENCKE_LIBRARY bindings/python/tests/run.sh
 step 'PHP' bindings/php/tests/run.sh
 step 'Ruby' bindings/ruby/tests/run.sh

@@ -132,13 +132,15 @@ test('the chat: what is said is moderated and read, by POST and over a WebSocket
     $chat = script(__DIR__ . '/../examples/chat.php', '127.0.0.1:0', '127.0.0.1:0');
     [, $pages, $encke] = $chat->says('#(http://\S+) for people, http://(\S+) for#');
     $page = fetch($pages);
-    check(str_contains($page, 'new EventSource') && str_contains($page, "'http://$encke'"), 'the page knows where to read');
+    check(str_contains($page, "'http://$encke/encke.js'"), 'the page knows where to read');
 
     $reader = curl("http://$encke/sub/chat/lobby?transport=sse&since=earliest");
     $post = ['--header', 'Content-Type: text/plain;charset=UTF-8', '--data-binary'];
     $say = fn(array $said) => ask(...$post, ...[json_encode($said), "http://$encke/pub/say/lobby"]);
     same(202, $say(['name' => 'Ann', 'text' => 'hello'])[0], 'the answer');
     $reader->says('/data: {"name":"Ann","text":"hello"}/');
+    chdir(__DIR__ . '/../../..');
+    check(str_contains((new Program(['node', 'tests/client/example.mjs', $pages, 'Ann hello']))->ends(), 'shown: Ann hello'), 'the page shows it');
     foreach ([['name' => 'Bob', 'text' => ''], ['name' => ['Bob'], 'text' => 'x'], []] as $nothing) {
         same(202, $say($nothing)[0], 'the answer to nothing');
     }

@@ -9,6 +9,7 @@ root=$(cd ../../.. && pwd)
 packaged php php-cli
 packaged curl curl
 packaged nginx nginx
+(cd "$root" && browser)
 # The command has PHP's version in its name.
 compgen -G '/usr/sbin/php-fpm*' >/dev/null || packaged php-fpm php-fpm
 

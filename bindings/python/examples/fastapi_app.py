@@ -12,6 +12,7 @@ import os
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse
 
 import encke
 
@@ -41,6 +42,22 @@ async def lifespan(app):
 
 
 app = FastAPI(lifespan=lifespan)
+
+
+# The client is Encke's own; ann may read, and reads what was said before first.
+PAGE = """<!doctype html><meta charset="utf-8"><title>Lobby</title><ol id="said"></ol>
+<script type="module">
+  import { connect } from "http://ENCKE/encke.js";
+  const feed = connect("http://ENCKE/?user=ann", { channels: "/rooms/lobby", since: "earliest" });
+  feed.on("/rooms/*", ({ data: { user, text } }) => {
+    document.querySelector("#said").append(Object.assign(document.createElement("li"), { textContent: `${user}: ${text}` }));
+  });
+</script>"""
+
+
+@app.get("/", response_class=HTMLResponse)
+def lobby(request: Request):
+    return PAGE.replace("ENCKE", request.app.state.push.address)
 
 
 @app.post("/rooms/{room}")

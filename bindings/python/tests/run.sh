@@ -12,6 +12,7 @@ PACKAGE=bindings/python
 # Without ensurepip there are no environments, and without the headers no extensions.
 can_build='import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_path("include") + "/Python.h")'
 packaged curl curl
+browser
 packaged gcc gcc libc6-dev
 packaged python3 python3 python3-venv python3-dev
 python3 -c "$can_build" 2>/dev/null || {

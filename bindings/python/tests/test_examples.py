@@ -152,6 +152,15 @@ def test_an_application_with_an_event_loop_hosts_the_server_and_its_events(tmp_p
         assert get(f"http://{address}/sub/rooms/lobby?transport=poll&user=eve")[0] == 403
 
 
+def test_a_browser_shows_what_the_application_publishes():
+    uvicorn = [sys.executable, "-m", "uvicorn", "fastapi_app:app", "--port", "0"]
+    with Process(*uvicorn, ENCKE_LISTEN="127.0.0.1:0") as host:
+        web = host.said(r"Uvicorn running on (\S+)")
+        assert get(f"{web}/rooms/lobby", "-d", "hello")[0] == 200
+        root = EXAMPLES.parents[2]
+        subprocess.run(["node", "tests/client/example.mjs", web, "app: hello"], cwd=root, check=True, timeout=2 * SECONDS)
+
+
 def test_a_site_publishes_to_a_server_of_its_own_process(tmp_path):
     web, control = str(tmp_path / "web.sock"), str(tmp_path / "encke.sock")
     gunicorn = [sys.executable, "-m", "gunicorn", "--no-control-socket", "--workers", "2", "--bind", f"unix:{web}"]

@@ -9,6 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 packaged curl curl
 packaged ruby ruby
 packaged puma puma ruby-rack
+browser
 ruby -e 'require "ffi"' 2>/dev/null || packaged ruby-ffi ruby-ffi
 
 target=${CARGO_TARGET_DIR:-$PWD/target}

@@ -51,6 +51,13 @@ class PumaTest < Minitest::Test
     define_method("test_workers_are_killed_and_nothing_hangs_or_doubles_by_#{via}") { kill_workers(via) }
   end
 
+  def test_a_browser_shows_what_is_published
+    puma do |puma, _, _|
+      post(puma, "hello from Puma")
+      assert system("node", "tests/client/example.mjs", "http://#{puma}/", "hello from Puma", chdir: File.join(ROOT, "../.."))
+    end
+  end
+
   # A message that was answered for is there, once. One whose worker was killed under way is there once or not at all.
   def kill_workers(via)
     puma("ENCKE_VIA" => via.to_s) do |puma, encke, _|

@@ -3,7 +3,7 @@
 # Puma in cluster mode with one Encke server: the master hosts it, the workers publish over its control socket.
 #
 #   cd examples/puma && RUBYLIB=../../lib puma -C puma.rb
-#   curl -N 'http://127.0.0.1:8080/sub/chat?transport=sse'
+#   http://127.0.0.1:9292/ in a browser, or curl -N 'http://127.0.0.1:8080/sub/chat?transport=sse'
 #   curl -d 'hello' http://127.0.0.1:9292/
 
 require "tmpdir"
@@ -23,6 +23,8 @@ before_fork do
   server = Encke::Server.new(listen: ENV.fetch("ENCKE_LISTEN", "127.0.0.1:8080"), control: control)
   master = Process.pid
   at_exit { server.stop if Process.pid == master }
+  # Where the page finds it.
+  ENV["ENCKE_ADDRESS"] = server.address
   puts "* Encke on http://#{server.address}"
 end
 
