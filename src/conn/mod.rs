@@ -262,6 +262,11 @@ impl Connection {
         Some(self.subscription)
     }
 
+    /// Whether it waits for a request and holds nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state == State::ExpectHead && self.inline == Inline::Nothing
+    }
+
     /// The session whose events came with its last response.
     pub(crate) fn told(&self) -> Option<Token> {
         let Subscription { channel: index, place: generation, .. } = self.subscription;

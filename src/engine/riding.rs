@@ -108,9 +108,10 @@ impl Engine {
 
     /// An event stream begins. It does not show that the reply to the last connect has arrived, and no connect need follow.
     pub(super) fn streams_anew(&mut self, now: Now, slot: u32) {
-        if let UnderWay::Connect(token) = self.sessions[slot].under_way
-            && let Some(index) = self.slots.live(token)
-        {
+        let UnderWay::Connect(token) = self.sessions[slot].under_way else { return };
+        self.sessions[slot].under_way = UnderWay::Nothing;
+        // Whoever is not idle has asked for something since, be it for another session.
+        if let Some(index) = self.slots.live(token).filter(|&index| self.slots[index].is_idle()) {
             self.goes_under_way(now, index, slot);
         }
     }
