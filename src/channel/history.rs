@@ -40,6 +40,25 @@ struct Ring {
     bytes: usize,
 }
 
+impl Ring {
+    fn push(&mut self, entry: Entry) {
+        self.bytes += entry.message.weight();
+        self.entries.push_back(entry);
+    }
+
+    /// Lets go of the oldest message; returns what it weighed.
+    fn pop(&mut self) -> usize {
+        let weight = self.entries.pop_front().map_or(0, |entry| entry.message.weight());
+        self.bytes -= weight;
+        weight
+    }
+
+    /// Whether the oldest message has to give way. The newest stays whatever it weighs: it is on its way.
+    fn is_over(&self, keep: &Keep) -> bool {
+        (self.entries.len() > keep.messages || self.bytes > keep.bytes) && self.entries.len() > 1
+    }
+}
+
 /// A channel's messages. Offsets begin with 1.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -74,23 +93,30 @@ impl History {
 
     /// Keeps `message` under the next offset, which is returned, and lets go of what exceeds the bounds.
     pub(crate) fn append(&mut self, now: Tick, message: Message, keep: &Keep) -> u64 {
-        let ring = self.ring.get_or_insert_default();
-        ring.bytes += message.weight();
-        ring.entries.push_back(Entry { message, kept: now });
         let offset = self.next;
-        self.next += 1;
-        self.trim(now, keep);
+        self.append_all(now, std::iter::once(message), keep);
         offset
     }
 
-    /// Lets go of what exceeds the bounds. The newest message stays whatever it weighs: it is on its way.
-    pub(crate) fn trim(&mut self, now: Tick, keep: &Keep) {
-        while let Some(ring) = &self.ring {
-            let over = ring.entries.len() > keep.messages || ring.bytes > keep.bytes;
-            let aged = self.expires(keep).is_some_and(|expires| expires <= now);
-            if !(aged || over && ring.entries.len() > 1) {
-                break;
+    /// The same for messages that come together.
+    pub(crate) fn append_all(&mut self, now: Tick, messages: impl Iterator<Item = Message>, keep: &Keep) {
+        for message in messages {
+            let ring = self.ring.get_or_insert_default();
+            ring.push(Entry { message, kept: now });
+            self.next += 1;
+            // At once, so that a run of messages needs no more room than the bounds give it.
+            while ring.is_over(keep) {
+                ring.pop();
             }
+        }
+        self.trim(now, keep);
+    }
+
+    /// Lets go of what exceeds the bounds. The newest message stays, unless it has aged.
+    pub(crate) fn trim(&mut self, now: Tick, keep: &Keep) {
+        while let Some(ring) = &self.ring
+            && (ring.is_over(keep) || self.expires(keep).is_some_and(|expires| expires <= now))
+        {
             self.drop_oldest();
         }
     }
@@ -104,8 +130,7 @@ impl History {
     /// Lets go of the oldest message; returns what it weighed.
     pub(crate) fn drop_oldest(&mut self) -> usize {
         let Some(ring) = &mut self.ring else { return 0 };
-        let weight = ring.entries.pop_front().map_or(0, |entry| entry.message.weight());
-        ring.bytes -= weight;
+        let weight = ring.pop();
         if ring.entries.is_empty() {
             self.ring = None;
         }

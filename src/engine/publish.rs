@@ -70,26 +70,19 @@ impl Engine {
     /// The same for messages that nobody waits to hear of, and that come in runs to one channel: what is to be done for
     /// a channel is done once a run.
     pub(super) fn keep_all(&mut self, now: Now, messages: &mut Vec<Message>) {
-        // They were written on another core: looked at one after the other here, they are fetched side by side.
-        if messages.iter().filter(|message| message.unix_ms() == 0).count() > 0 {
-            messages.iter_mut().for_each(|message| message.stamp(now.unix_ms));
-        }
-        let mut run = None;
-        for message in messages.drain(..) {
-            let goes_on = |key: &u32| self.hub[*key].name.as_bytes() == message.channel_bytes();
-            if !run.as_ref().is_some_and(goes_on) {
-                if let Some(key) = run {
+        messages.iter_mut().for_each(|message| message.stamp(now.unix_ms));
+        let mut rest = messages.drain(..);
+        while let Some(first) = rest.as_slice().first() {
+            let run = rest.as_slice().iter().take_while(|message| message.channel_bytes() == first.channel_bytes()).count();
+            let key = self.channel_to_publish(now, first);
+            let run = rest.by_ref().take(run);
+            match key {
+                Some(key) => {
+                    self.append_all(now, key, run);
                     self.appended(now, key);
                 }
-                run = self.channel_to_publish(now, &message);
+                None => self.counters.unkept += run.count() as u64,
             }
-            match run {
-                Some(key) => _ = self.append(now, key, message),
-                None => self.counters.unkept += 1,
-            }
-        }
-        if let Some(key) = run {
-            self.appended(now, key);
         }
     }
 
@@ -107,6 +100,16 @@ impl Engine {
         self.forward(key);
         self.counters.published += 1;
         offset
+    }
+
+    fn append_all(&mut self, now: Now, key: u32, messages: impl ExactSizeIterator<Item = Message>) {
+        if !self.hub[key].mirrors().is_empty() {
+            // Each goes on its way to them as soon as it is kept.
+            return messages.for_each(|message| _ = self.append(now, key, message));
+        }
+        let keep = self.bounds_of(key);
+        self.counters.published += messages.len() as u64;
+        self.hub.change_history(key, |history| history.append_all(now.tick, messages, &keep));
     }
 
     /// The channel has news.
