@@ -60,25 +60,31 @@ impl Name {
 
 /// Whether these segments are of letters, digits and a few signs alone, as most are: then there is no more to check.
 fn is_plain(segments: &[u8]) -> bool {
-    let mut before = b'/';
+    let (mut before, mut bad) = (SLASH, 0);
     for &byte in segments {
-        if !PLAIN[usize::from(byte)] && (byte != b'/' || before == b'/') {
-            return false;
-        }
-        before = byte;
+        let sort = SORTS[usize::from(byte)];
+        // Anything else, or a slash behind another.
+        bad |= sort & (before | OTHER);
+        before = sort;
     }
-    before != b'/'
+    (bad | before & SLASH) == 0
 }
 
-/// Letters, digits, `-` and `_`.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
+const SLASH: u8 = 1;
+const OTHER: u8 = 2;
+
+/// What sort of byte each is; 0 for letters, digits, `-` and `_`.
+const SORTS: [u8; 256] = {
+    let mut sorts = [OTHER; 256];
     let mut byte = 0;
     while byte < 256 {
-        plain[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_');
+        if (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_') {
+            sorts[byte] = 0;
+        }
         byte += 1;
     }
-    plain
+    sorts[b'/' as usize] = SLASH;
+    sorts
 };
 
 impl Deref for Name {

@@ -65,9 +65,17 @@ impl Parts<'_> {
                 Err(_) => Err("the content type is JSON and the body is not"),
             };
         }
-        Ok(if std::str::from_utf8(self.data).is_ok() { Kind::Text } else { Kind::Binary })
+        Ok(if is_ascii(self.data) || std::str::from_utf8(self.data).is_ok() { Kind::Text } else { Kind::Binary })
     }
 }
+
+/// Whether these bytes are ASCII, as most texts are: found without a branch a byte, in half the time that UTF-8 takes.
+pub(crate) fn is_ascii(bytes: &[u8]) -> bool {
+    bytes.chunks(ASCII_BYTES).all(|some| some.iter().fold(0, |all, byte| all | byte) < 0x80)
+}
+
+/// Bytes looked at before what they were decides whether to go on.
+const ASCII_BYTES: usize = 256;
 
 /// `application/json`, or any `+json` type, with or without parameters.
 fn is_json(content_type: &str) -> bool {
@@ -170,7 +178,8 @@ impl Message {
 /// Writes `pieces`, which fill `out`, one behind the other.
 fn join(pieces: &[&[u8]], out: &mut [u8]) {
     let mut rest = out;
-    for piece in pieces {
+    // Most messages have neither type nor event.
+    for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
         let (here, later) = rest.split_at_mut(piece.len());
         here.copy_from_slice(piece);
         rest = later;

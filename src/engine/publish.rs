@@ -10,6 +10,12 @@ use crate::channel::{History, Keep, Waving};
 use crate::conn::{Asking, ENDED, LOST, State, UNKNOWN};
 use crate::protocol::plain::{self, Publish, reply};
 
+/// How many messages, from the first on, are to one channel.
+fn count_run(messages: &[Message]) -> usize {
+    let Some(first) = messages.first() else { return 0 };
+    messages.iter().take_while(|message| message.channel_bytes() == first.channel_bytes()).count()
+}
+
 impl Engine {
     /// A connection publishes: every message of its request, or none, as far as form and room go. Only a home
     /// that knows too many channels refuses a message on its own; the answer says which.
@@ -70,10 +76,12 @@ impl Engine {
     /// The same for messages that nobody waits to hear of, and that come in runs to one channel: what is to be done for
     /// a channel is done once a run.
     pub(super) fn keep_all(&mut self, now: Now, messages: &mut Vec<Message>) {
+        // They were written on another core: looked at one after the other here, they are fetched side by side.
+        let are_one_run = count_run(messages) == messages.len();
         messages.iter_mut().for_each(|message| message.stamp(now.unix_ms));
         let mut rest = messages.drain(..);
         while let Some(first) = rest.as_slice().first() {
-            let run = rest.as_slice().iter().take_while(|message| message.channel_bytes() == first.channel_bytes()).count();
+            let run = if are_one_run { rest.len() } else { count_run(rest.as_slice()) };
             let key = self.channel_to_publish(now, first);
             let run = rest.by_ref().take(run);
             match key {

@@ -2,6 +2,7 @@
 //! checked to be UTF-8 where they are text.
 
 use super::code::Failure;
+use crate::base::payload::is_ascii;
 use std::ffi::c_char;
 use std::slice;
 
@@ -30,6 +31,10 @@ pub(super) unsafe fn bytes<'a>(pointer: *const c_char, len: usize, max: usize, w
 pub(super) unsafe fn text<'a>(pointer: *const c_char, len: usize, max: usize, what: &str) -> Result<&'a str, Failure> {
     // SAFETY: the caller's promise is the same.
     let bytes = unsafe { bytes(pointer, len, max, what) }?;
+    if is_ascii(bytes) {
+        // SAFETY: ASCII is UTF-8.
+        return Ok(unsafe { str::from_utf8_unchecked(bytes) });
+    }
     std::str::from_utf8(bytes).map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
 }
 
