@@ -86,6 +86,24 @@ impl Backend {
         }
     }
 
+    /// Publishes until a message is not taken; how many were, and why no more.
+    pub(super) fn publish_all<'a>(&self, mut all: impl Iterator<Item = Result<Parts<'a>, Failure>>) -> (usize, Option<Failure>) {
+        match self {
+            Backend::Here(here) => here.publisher.publish_all(all),
+            Backend::Elsewhere(remote) => {
+                let mut taken = 0;
+                let refused = all.find_map(|parts| match parts.and_then(|parts| Ok(remote.publish_with(&parts)?)) {
+                    Ok(()) => {
+                        taken += 1;
+                        None
+                    }
+                    Err(failure) => Some(failure),
+                });
+                (taken, refused)
+            }
+        }
+    }
+
     /// Waits until all that was published before is taken.
     pub(super) fn flush(&self, limit: Duration) -> Result<(), Error> {
         match self {

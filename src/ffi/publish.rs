@@ -178,18 +178,13 @@ fn split(buffer: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 
 /// Publishes until a message is not taken; an error only if none was.
 fn publish_all<'a>(backend: &Backend, all: impl Iterator<Item = Result<Parts<'a>, Failure>>) -> Result<isize, Failure> {
-    let mut taken = 0;
-    for parts in all {
-        match parts.and_then(|parts| Ok(backend.publish(&parts)?)) {
-            Ok(()) => taken += 1,
-            Err(failure) if taken == 0 => return Err(failure),
-            Err(failure) => {
-                remember(&failure);
-                break;
-            }
-        }
+    let (taken, refused) = backend.publish_all(all);
+    match refused {
+        Some(failure) if taken == 0 => return Err(failure),
+        Some(failure) => remember(&failure),
+        None => {}
     }
-    Ok(taken)
+    Ok(taken as isize)
 }
 
 fn plain<'a>(channel: &'a str, data: &'a [u8]) -> Parts<'a> {

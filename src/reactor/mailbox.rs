@@ -113,12 +113,22 @@ impl Mailbox {
 
     /// Offers mail of this process, under the same terms.
     pub(super) fn post(&self, mail: Mail) -> Result<(), Error> {
+        self.offer(mail)?;
+        self.ring();
+        Ok(())
+    }
+
+    /// The same without a ring: [`Mailbox::ring`] follows the last of several.
+    pub(super) fn offer(&self, mail: Mail) -> Result<(), Error> {
         self.mail.try_send(mail).map_err(|error| match error {
             TrySendError::Full(_) => Error::Full,
             TrySendError::Disconnected(_) => Error::Closed,
-        })?;
+        })
+    }
+
+    /// Wakes the reactor, if it sleeps, for the mail offered to it.
+    pub(super) fn ring(&self) {
         self.bells.ring(&self.bells.publishers);
-        Ok(())
     }
 
     /// Puts a barrier behind all that was published before; waits for room until `deadline`.
@@ -128,7 +138,7 @@ impl Mailbox {
             SendTimeoutError::Timeout(_) => Error::TimedOut,
             SendTimeoutError::Disconnected(_) => Error::Closed,
         })?;
-        self.bells.ring(&self.bells.publishers);
+        self.ring();
         Ok(())
     }
 
@@ -410,6 +420,19 @@ mod tests {
         assert!(!is_woken(&mut poll), "the first has woken it");
         mailbox.knock();
         assert!(is_woken(&mut poll), "the peers have a bell of their own");
+    }
+
+    #[test]
+    fn a_sleeper_is_let_lie_until_the_last_of_several_is_offered() {
+        let (mailbox, mut inbox, mut poll) = reactor(8);
+        assert_eq!(inbox.settle(Tick(0)), None);
+        for _ in 0..2 {
+            mailbox.offer(Mail::Message(message(b""))).expect("room");
+        }
+        assert!(!is_woken(&mut poll), "nobody rang");
+        mailbox.ring();
+        assert!(is_woken(&mut poll));
+        assert_eq!(messages(&mut inbox, Tick(0)).len(), 2);
     }
 
     #[test]

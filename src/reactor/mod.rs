@@ -5,14 +5,15 @@
 //! the engine: a reactor carries bytes and tells the time.
 //!
 //! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
-//! does it with, `mailbox` is how others reach it, `events` is how the host program hears of it, `clock` tells it
-//! the time, and `server` starts and stops them all. `remote` is the other side: a publisher to a server in
-//! another process.
+//! does it with, `mailbox` is how others reach it, `publisher` how the host program does, `events` is how that
+//! hears of it, `clock` tells it the time, and `server` starts and stops them all. `remote` is the other side: a
+//! publisher to a server in another process.
 
 mod clock;
 mod events;
 mod listener;
 mod mailbox;
+mod publisher;
 mod remote;
 mod server;
 mod socket;
@@ -20,7 +21,8 @@ mod tally;
 mod turn;
 
 pub use events::{Events, Outbox};
+pub use publisher::Publisher;
 pub use remote::Remote;
-pub use server::{Addresses, Judge, Publisher, Server};
+pub use server::{Addresses, Judge, Server};
 pub(crate) use socket::shared_with_children;
 pub use tally::Stats;

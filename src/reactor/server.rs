@@ -8,15 +8,13 @@ use super::clock::Clock;
 use super::events::{Events, Outbox, outbox};
 use super::listener::{Bound, ControlFile, bind};
 use super::mailbox::{Mail, Mailbox, Rare};
-use super::tally::{Stats, Tally};
+use super::publisher::Publisher;
+use super::tally::Tally;
 use super::turn::{Outfit, Turn};
 use crate::base::config::{Config, DURATION_MS_MAX};
 use crate::base::error::Error;
-use crate::base::name::Name;
-use crate::base::payload::{Message, Parts};
 use crate::base::random::Seed;
 use crate::engine::Engine;
-use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -124,7 +122,7 @@ impl Server {
 
     /// A handle to publish with, from any thread. It does not keep the server running.
     pub fn publisher(&self) -> Publisher {
-        Publisher { shared: self.shared.clone() }
+        Publisher::new(self.shared.clone())
     }
 
     /// A handle to answer questions with, from any thread. It does not keep the server running.
@@ -177,59 +175,6 @@ impl Drop for Server {
     }
 }
 
-/// Publishes into a server of this process.
-#[derive(Clone, Debug)]
-pub struct Publisher {
-    shared: Arc<Shared>,
-}
-
-impl Publisher {
-    /// Publishes `data`, of no particular type, to the channel of this full name, now.
-    ///
-    /// Never blocks. [`Error::Full`]: nothing was taken, try again shortly. Messages of one thread to one
-    /// channel keep their order.
-    pub fn publish(&self, channel: &str, data: &[u8]) -> Result<(), Error> {
-        self.publish_with(&Parts { channel, content_type: "", event: "", data, unix_ms: 0 })
-    }
-
-    /// The same, with everything that a message may carry.
-    pub fn publish_with(&self, parts: &Parts<'_>) -> Result<(), Error> {
-        if self.shared.is_stopping() {
-            return Err(Error::Closed);
-        }
-        Name::check(parts.channel).map_err(|reject| Error::Invalid(reject.detail.into_owned()))?;
-        if parts.data.len() as u64 > self.shared.message_bytes_max {
-            return Err(Error::Invalid(format!("a message is at most {} bytes long", self.shared.message_bytes_max)));
-        }
-        let message = Message::new(parts).map_err(|why| Error::Invalid(why.into()))?;
-        let home = Engine::home_of(self.shared.seed, self.shared.shards(), parts.channel);
-        self.shared.mailboxes[usize::from(home)].publish(message)
-    }
-
-    /// Waits until the reactors have taken all that was published before, by whichever thread: it is in the
-    /// channels' histories, and on its way to their subscribers. [`Error::TimedOut`] if that takes longer.
-    pub fn flush(&self, limit: Duration) -> Result<(), Error> {
-        let deadline = Instant::now() + limit.min(Duration::from_millis(DURATION_MS_MAX));
-        let (barrier, taken) = bounded(0);
-        for mailbox in &self.shared.mailboxes {
-            mailbox.bar(barrier.clone(), deadline)?;
-        }
-        drop(barrier);
-        // Nothing is ever sent: each reactor drops its barrier, and the last one ends the wait.
-        match taken.recv_deadline(deadline) {
-            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut),
-            // A reactor that failed drops what it has not taken.
-            _ if self.shared.is_stopping() => Err(Error::Closed),
-            _ => Ok(()),
-        }
-    }
-
-    /// What the reactors have done, and have to do, all together.
-    pub fn stats(&self) -> Stats {
-        self.shared.tallies.iter().map(Tally::read).fold(Stats::default(), Stats::plus)
-    }
-}
-
 /// Answers what a server of this process asked its host program.
 #[derive(Clone, Debug)]
 pub struct Judge {
@@ -253,8 +198,8 @@ impl Judge {
 /// What a server's reactors and publishers have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
-    seed: Seed,
-    message_bytes_max: u64,
+    pub(super) seed: Seed,
+    pub(super) message_bytes_max: u64,
     pub(super) drain_timeout_ms: AtomicU64,
     /// One a reactor.
     pub(super) tallies: Vec<Tally>,
@@ -285,7 +230,7 @@ impl Shared {
         }
     }
 
-    fn shards(&self) -> u16 {
+    pub(super) fn shards(&self) -> u16 {
         self.mailboxes.len() as u16
     }
 
@@ -365,6 +310,7 @@ pub(super) fn system_seed() -> Seed {
 mod tests {
     use super::*;
     use crate::base::event::{Event, EventKind};
+    use crate::base::payload::Parts;
     use crate::base::time::Tick;
     use crate::reactor::mailbox::{End, Inbox, mailbox};
     use mio::{Events, Poll, Token, Waker};
@@ -461,14 +407,14 @@ mod tests {
     fn a_publisher_of_a_stopped_server_is_told() {
         let (shared, _inbox, _poll) = shared();
         shared.stop();
-        let publisher = Publisher { shared };
+        let publisher = Publisher::new(shared);
         assert!(matches!(publisher.publish("/a", b"x"), Err(Error::Closed)));
     }
 
     #[test]
     fn a_message_that_is_none_is_refused_where_it_is_made() {
         let (shared, _inbox, _poll) = shared();
-        let publisher = Publisher { shared };
+        let publisher = Publisher::new(shared);
         assert!(matches!(publisher.publish("no slash", b"x"), Err(Error::Invalid(_))));
         assert!(matches!(publisher.publish("/a", b"eleven byte"), Err(Error::Invalid(_))));
         let parts = Parts { channel: "/a", content_type: "application/json", event: "", data: b"{", unix_ms: 0 };
@@ -546,7 +492,7 @@ mod tests {
     #[test]
     fn a_flush_ends_in_time_though_nobody_takes_anything() {
         let (shared, _inbox, _poll) = shared();
-        let publisher = Publisher { shared };
+        let publisher = Publisher::new(shared);
         assert!(matches!(publisher.flush(Duration::ZERO), Err(Error::TimedOut)));
         assert!(matches!(publisher.flush(Duration::from_millis(1)), Err(Error::TimedOut)), "no room for a barrier");
     }
