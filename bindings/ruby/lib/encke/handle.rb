@@ -20,15 +20,15 @@ module Encke
     # Publishes `data` on `channel`: a String as it is, anything else as JSON. Returns true, or raises.
     def publish(channel, data, event: nil, content_type: nil)
       # The common case is kept short: what is checked here costs as much as the call.
-      if !event && !content_type && String === data
-        code = @library.publish(@handle, channel, channel.bytesize, data, data.bytesize)
-        return true if code == 0
-      else
+      if event || content_type || !(String === data)
         frame = Frames.frame(channel, data, event, content_type)
         code = @library.publish_packed(@handle, frame, frame.bytesize)
         return true if code == 1
 
         code = Full::CODE if code.zero?
+      else
+        code = @library.publish(@handle, channel, channel.bytesize, data, data.bytesize)
+        return true if code == 0
       end
       raise failure(code)
     rescue NoMethodError
