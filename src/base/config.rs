@@ -211,6 +211,9 @@ options! {
     events_max: Count = 65_536, 1..=16_777_216;
     /// The path of a WebSocket that gives back what it is sent, for conformance suites.
     echo: Text = String::new(), 1..=255, zero is "off";
+    /// Demonstrations at `/demo` in `encke serve`, linked from the start page: `on`, `off`, or `loopback`.
+    /// That is on where all of `--listen` is loopback.
+    demo: Text = "loopback".into(), 2..=8, zero is "off";
 }
 
 /// The name in a file: what the value's own unit says already is left out.
@@ -357,6 +360,9 @@ impl Config {
         if !matches!(&*self.judge_default, "deny" | "allow") {
             faults.push(format!("--judge-default: {:?} is neither deny nor allow", self.judge_default));
         }
+        if !matches!(&*self.demo, "" | "on" | "loopback") {
+            faults.push(format!("--demo: {:?} is none of on, off, loopback", self.demo));
+        }
         if let Err(bad) = Wanted::parse(&self.events) {
             faults.push(format!("--events: {bad:?} is none of subscribed, unsubscribed, gone, log"));
         }
@@ -373,6 +379,11 @@ impl Config {
             })
             .collect();
         if faults.is_empty() { Ok(()) } else { Err(Error::Config(faults.join("\n"))) }
+    }
+
+    /// Whether the command shows demonstrations. A program that links Encke has none.
+    pub fn shows_demos(&self) -> bool {
+        self.demo == "on" || self.demo == "loopback" && self.listen.iter().all(|address| value::is_loopback(address))
     }
 
     /// The rights of the control socket's file.

@@ -11,7 +11,7 @@ use crate::base::name::Name;
 use crate::base::pattern::Patterns;
 use crate::http::{Method, Request, query};
 use crate::protocol::bayeux;
-use crate::protocol::plain::{self, Command, Preflight, Publish};
+use crate::protocol::plain::{self, Command, Manner, Preflight, Publish};
 use crate::transport::websocket::{self, Upgrade};
 use crate::transport::{Look, Transport, Variant, gif};
 use std::sync::Arc;
@@ -98,6 +98,8 @@ pub(crate) struct Policy {
     pub(crate) origins: Origins,
     /// The path of a WebSocket that echoes; empty for none.
     pub(crate) echo: String,
+    /// Whether there are demonstrations.
+    pub(crate) demo: bool,
     /// Channels whose subscriptions the host program decides.
     pub(crate) judge: Patterns,
     /// Channels where clients publish to the host program.
@@ -146,7 +148,7 @@ impl Ask {
             return Ok(of_host.then(|| Ask::Preflight(plain::preflight_of_publish(), origin)));
         }
         let publish = plain::ungated_publish(request, channel)?;
-        if !of_host && !publish.batch {
+        if !of_host && publish.manner != Manner::Batch {
             return Ok(None);
         }
         welcome(request, &policy.origins)?;
@@ -159,6 +161,11 @@ impl Ask {
         if !policy.echo.is_empty() && request.path == policy.echo {
             let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;
             return Ok(Ask::Hold(Hold::of_socket(Socket { echo: true, ..socket })));
+        }
+        if policy.demo
+            && let Some(command) = plain::demonstration(request, door)?
+        {
+            return Ok(Ask::Command(command));
         }
         match plain::parse(request, door)? {
             Command::Subscribe(first) => {

@@ -6,7 +6,7 @@ use crate::base::id::Token;
 use crate::base::name::Name;
 use crate::http::Chunked;
 use crate::protocol::bayeux::{Reply, Topic};
-use crate::protocol::plain::Answer;
+use crate::protocol::plain::{Answer, Manner};
 use crate::transport::websocket::Inbound;
 use std::sync::Arc;
 
@@ -66,8 +66,8 @@ pub(crate) enum Decoder {
 pub(crate) struct Asking {
     pub(crate) answers: Vec<Option<Answer>>,
     pub(crate) missing: usize,
-    /// The answers are told as a batch's.
-    pub(crate) batch: bool,
+    /// How they are told.
+    pub(crate) manner: Manner,
     /// `websocket`: how the client will know the answer.
     pub(crate) reference: String,
 }

@@ -22,7 +22,7 @@ use crate::base::error::Reject;
 use crate::base::event::{Event, Wanted};
 use crate::base::id::Token;
 use crate::base::name::Name;
-use crate::base::payload::Message;
+use crate::base::payload::{Message, Parts};
 use crate::base::random::{Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Subscriber};
@@ -148,6 +148,13 @@ impl Engine {
     pub fn set_host(&mut self, port: EventPort) {
         self.host.port = Some(port);
         self.policy.hosted = true;
+    }
+
+    /// There are demonstrations, and `port` hears what their pages ask for. Whoever listens there is no host program: it offers
+    /// no services, and does not care who asks.
+    pub fn set_demo(&mut self, port: EventPort) {
+        self.host.port = Some(port);
+        self.policy.demo = true;
     }
 
     /// The shard that asked `question`.
@@ -317,7 +324,7 @@ impl Engine {
         let of_host = messages.iter().filter(|message| self.is_for_host(index, message)).count();
         if of_host == 0 {
             return match &speaker.may_publish {
-                Ok(()) => self.publish_messages(now, index, messages, publish.batch),
+                Ok(()) => self.publish_messages(now, index, messages, publish.manner),
                 Err(reject) => self.refuse(now, index, reject, false),
             };
         }
@@ -358,6 +365,14 @@ impl Engine {
 }
 
 impl Engine {
+    /// A page of the demonstrations asks for a job, which somebody who is busy may miss: the page asks again.
+    pub(super) fn ask_for_job(&mut self, now: Now, index: u32, job: &'static str) {
+        let parts = Parts { channel: "/demo/ask", content_type: "", event: "", data: job.as_bytes(), unix_ms: now.unix_ms };
+        let message = Message::new(&parts).expect("a job's name is a message");
+        self.host.tell(Event::publish(self.client(index), message, "{}".into()));
+        self.reply(now, index, reply::counted);
+    }
+
     /// A connection holds positions in these channels now.
     pub(super) fn tell_subscribed(&mut self, index: u32, channels: &[u32]) {
         for &key in channels {

@@ -469,6 +469,7 @@ fn policy(config: &Config) -> Policy {
         subscriptions_max,
         origins,
         echo: config.echo.clone(),
+        demo: false,
         judge: patterns(&config.judge),
         host_channels: patterns(&config.host_channels),
         bayeux_publish: patterns(&config.bayeux_publish),

@@ -8,7 +8,7 @@ use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::channel::{History, Keep, Waving};
 use crate::conn::{Asking, ENDED, LOST, State, UNKNOWN};
-use crate::protocol::plain::{self, Publish, reply};
+use crate::protocol::plain::{self, Manner, Publish, reply};
 
 /// How many messages, from the first on, are to one channel.
 fn count_run(messages: &[Message]) -> usize {
@@ -24,11 +24,11 @@ impl Engine {
             Ok(messages) => messages,
             Err(reject) => return self.refuse(now, index, &reject, false),
         };
-        self.publish_messages(now, index, messages, publish.batch);
+        self.publish_messages(now, index, messages, publish.manner);
     }
 
-    /// The same for the messages of a request, which came as a `batch` or alone.
-    pub(super) fn publish_messages(&mut self, now: Now, index: u32, messages: Vec<Message>, batch: bool) {
+    /// The same for the messages of a request, which came in this `manner`.
+    pub(super) fn publish_messages(&mut self, now: Now, index: u32, messages: Vec<Message>, manner: Manner) {
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
             return self.refuse(now, index, &busy, false);
@@ -44,7 +44,7 @@ impl Engine {
                 None
             });
         }
-        self.await_answers(now, index, answers, batch);
+        self.await_answers(now, index, answers, manner);
     }
 
     /// A batch is taken whole or not at all, and room is known exactly: nobody else fills these boxes.
@@ -163,7 +163,7 @@ impl Engine {
             let asker = self.asker(index, 0);
             self.peers.post(home, PeerMessage::Inspect { name: name.shared().clone(), asker });
         }
-        self.await_answers(now, index, vec![answer], false);
+        self.await_answers(now, index, vec![answer], Manner::Message);
     }
 
     /// What this home knows of the channel `name`.
@@ -183,7 +183,7 @@ impl Engine {
             let asker = self.asker(index, 0);
             self.peers.post(home, PeerMessage::Delete { name: name.shared().clone(), asker });
         }
-        self.await_answers(now, index, vec![answer], false);
+        self.await_answers(now, index, vec![answer], Manner::Message);
     }
 
     /// This shard is the home of the channel `name`: its history goes, and it begins anew. Who listens to it
@@ -221,9 +221,9 @@ impl Engine {
     }
 
     /// Waits for the answers that are not there yet, or replies at once.
-    fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, batch: bool) {
+    fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, manner: Manner) {
         let missing = answers.iter().filter(|answer| answer.is_none()).count();
-        let asking = Asking { answers, missing, batch, reference: String::new() };
+        let asking = Asking { answers, missing, manner, reference: String::new() };
         if missing == 0 {
             return self.reply_answers(now, index, &asking);
         }
@@ -260,9 +260,10 @@ impl Engine {
     }
 
     fn reply_answers(&mut self, now: Now, index: u32, asking: &Asking) {
-        match &asking.answers[..] {
-            [Some(answer)] if !asking.batch => self.reply(now, index, |out, dress| reply::answer(out, dress, answer)),
-            answers => self.reply(now, index, |out, dress| reply::batch_answer(out, dress, answers)),
+        match (&asking.answers[..], asking.manner) {
+            ([Some(answer)], Manner::Message) => self.reply(now, index, |out, dress| reply::answer(out, dress, answer)),
+            ([Some(Answer::Published { .. })], Manner::Form) => self.reply(now, index, reply::back_to_form),
+            (answers, _) => self.reply(now, index, |out, dress| reply::batch_answer(out, dress, answers)),
         }
     }
 }

@@ -254,6 +254,9 @@ impl Engine {
                 self.reply(now, index, reply::counted);
             }
             Command::Script(script) => self.reply(now, index, |out, dress| reply::script(out, dress, *script)),
+            Command::Demo(demo) => self.reply(now, index, |out, dress| reply::demo(out, dress, *demo)),
+            Command::AskForJob(job) => self.ask_for_job(now, index, job),
+            Command::StartOfDemos => self.reply(now, index, reply::start_of_demos),
             Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
             Command::Subscribe(_) | Command::Socket | Command::Probe | Command::Preflight(_) => {
                 unreachable!("these are asked in ways of their own")

@@ -12,7 +12,7 @@ use crate::base::time::Now;
 use crate::channel::Subscriber;
 use crate::conn::{Asking, Flags, More, State};
 use crate::protocol::plain::feed::{self, What, Wish};
-use crate::protocol::plain::reply;
+use crate::protocol::plain::{Manner, reply};
 use crate::transport::Transport;
 use crate::transport::websocket::{self, Event, Fault, Inbound, NORMAL, Opcode, Rules, Workspace};
 
@@ -187,7 +187,7 @@ impl Engine {
         }
         let asker = Asker { shard: self.shard, token: self.slots.token(index), question: 0 };
         self.peers.post(home, PeerMessage::Publish { message, asker });
-        self.slots[index].rest().asking = Some(Asking { answers: vec![None], missing: 1, batch: false, reference });
+        self.slots[index].rest().asking = Some(Asking { answers: vec![None], missing: 1, manner: Manner::Message, reference });
     }
 
     /// The home of what a client published answered.

@@ -33,6 +33,7 @@ fn reason(status: u16) -> &'static str {
         101 => "Switching Protocols",
         200 => "OK",
         202 => "Accepted",
+        303 => "See Other",
         204 => "No Content",
         304 => "Not Modified",
         400 => "Bad Request",

@@ -29,6 +29,18 @@ use std::time::{Duration, Instant};
 /// The most reactors a server makes of its own accord.
 const REACTORS_MAX: usize = 256;
 
+/// How many questions of the demonstrations' pages may wait.
+const ASKS_MAX: u64 = 1_024;
+
+/// Who takes a server's events.
+#[derive(Clone, Copy, Debug)]
+enum Audience {
+    /// The program around the server.
+    Host,
+    /// Whoever does the demonstrations' jobs.
+    Demo,
+}
+
 /// A running server. Stops when it is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -55,7 +67,7 @@ impl Server {
     pub fn start(config: Config) -> Result<Server, Error> {
         config.check()?;
         config.check_hostless()?;
-        Server::start_with(config, None)
+        Server::start_with(config, None, Audience::Host)
     }
 
     /// The same for a host program that takes the server's events, and answers what it is asked.
@@ -63,10 +75,19 @@ impl Server {
         config.check()?;
         let (outbox, events) =
             outbox(config.events_max).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
-        Ok((Server::start_with(config, Some(outbox))?, events))
+        Ok((Server::start_with(config, Some(outbox), Audience::Host)?, events))
     }
 
-    fn start_with(config: Config, outbox: Option<Outbox>) -> Result<Server, Error> {
+    /// A server without a host program that has demonstrations, for a program that does their jobs: each event of
+    /// [`EventKind::Publish`](crate::EventKind::Publish) has the name of one that somebody looks at.
+    pub fn start_demo(config: Config) -> Result<(Server, Events), Error> {
+        config.check()?;
+        config.check_hostless()?;
+        let (outbox, events) = outbox(ASKS_MAX).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
+        Ok((Server::start_with(config, Some(outbox), Audience::Demo)?, events))
+    }
+
+    fn start_with(config: Config, outbox: Option<Outbox>, audience: Audience) -> Result<Server, Error> {
         let reactors = reactors(&config);
         let capacity = config.mailbox_messages as usize;
         let Bound { listeners, addresses, control } = bind(&config, reactors)?;
@@ -92,12 +113,12 @@ impl Server {
         let config = Arc::new(config);
         let clock = Clock::start();
         for outfit in outfits {
-            server.spawn(outfit, config.clone(), clock)?;
+            server.spawn(outfit, config.clone(), clock, audience)?;
         }
         Ok(server)
     }
 
-    fn spawn(&mut self, outfit: Outfit, config: Arc<Config>, clock: Clock) -> Result<(), Error> {
+    fn spawn(&mut self, outfit: Outfit, config: Arc<Config>, clock: Clock, audience: Audience) -> Result<(), Error> {
         let shard = self.threads.len();
         let shared = self.shared.clone();
         let attendance = Attendance::new(self.shared.clone());
@@ -105,7 +126,10 @@ impl Server {
             fenced(&shared, shard, || {
                 let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
                 if let Some(outbox) = &shared.outbox {
-                    engine.set_host(outbox.port());
+                    match audience {
+                        Audience::Host => engine.set_host(outbox.port()),
+                        Audience::Demo => engine.set_demo(outbox.port()),
+                    }
                 }
                 Turn::new(outfit, engine, clock, attendance).run()
             });

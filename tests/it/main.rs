@@ -17,6 +17,8 @@ mod client;
 mod control;
 /// Everybody gets everything, once and in order, whatever the transport and whoever publishes.
 mod delivery;
+/// The demonstrations: who may read and say what there.
+mod demo;
 /// Programs elsewhere publish without an answer to each message, by hand and by the library.
 mod framed;
 /// Who may publish and inspect, and who may not.

@@ -50,3 +50,8 @@ fn nothing_published_or_named_runs_in_a_page() {
 fn the_page_of_all_transports_has_every_panel_alive_on_every_screen() {
     run("transports_page.mjs", 4, &[]);
 }
+
+#[test]
+fn each_demonstration_lets_two_browsers_talk_to_each_other() {
+    run("demos.mjs", 1, &["--demo"]);
+}

@@ -194,6 +194,23 @@ fn what_speaks_to_a_host_is_read_when_it_is_checked() {
 }
 
 #[test]
+fn demonstrations_are_shown_on_loopback_unless_told_otherwise() {
+    for (listen, demo, shown) in [
+        ("127.0.0.1:1,[::1]:2", "loopback", true),
+        ("127.0.0.1:1,0.0.0.0:2", "loopback", false),
+        ("0.0.0.0:2", "on", true),
+        ("127.0.0.1:1", "off", false),
+    ] {
+        let mut config = set("listen", listen).unwrap();
+        config.set("demo", demo).unwrap();
+        config.check().unwrap();
+        assert_eq!(config.shows_demos(), shown, "{listen} {demo}");
+    }
+    let error = set("demo", "yes").unwrap().check().unwrap_err().to_string();
+    assert_eq!(error, "--demo: \"yes\" is none of on, off, loopback");
+}
+
+#[test]
 fn without_a_host_nothing_may_speak_to_one() {
     Config::default().check_hostless().unwrap();
     for (name, value) in [("judge", "/**"), ("host_channels", "/a"), ("events", "gone")] {

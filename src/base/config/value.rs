@@ -147,6 +147,11 @@ impl Field for Option<String> {
     }
 }
 
+/// Whether nobody but this machine reaches `address`.
+pub(super) fn is_loopback(address: &str) -> bool {
+    address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
+}
+
 /// Says what was expected instead of `text`.
 fn unreadable(opt: &Opt, text: &str) -> String {
     let expected = match opt.kind {

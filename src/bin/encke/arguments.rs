@@ -107,7 +107,7 @@ fn serve(mut parser: Parser, environment: Environment, help: fn() -> String) -> 
             Arg::Long("log-level") => level = Some(text(&mut parser)?),
             Arg::Long(name) => {
                 let opt = Opt::find(name).map_err(plain)?;
-                let value = text(&mut parser)?;
+                let value = if is_alone(opt, &mut parser) { "on".into() } else { text(&mut parser)? };
                 give(&mut given, opt, value);
             }
             other => return Err(plain(other.unexpected())),
@@ -129,6 +129,12 @@ fn serve(mut parser: Parser, environment: Environment, help: fn() -> String) -> 
     config.check().and_then(|()| config.check_hostless()).map_err(plain)?;
     let log_level = log_level(level.as_deref().unwrap_or("warn"))?;
     Ok(Command::Serve(Box::new(Serve { config, log_level })))
+}
+
+/// Whether `--demo` stands without a value, which turns it on; every other option has one.
+fn is_alone(opt: &Opt, parser: &mut Parser) -> bool {
+    let is_option = |next: &std::ffi::OsStr| next.as_encoded_bytes().starts_with(b"-");
+    opt.key == "demo" && parser.try_raw_args().is_some_and(|rest| rest.peek().is_none_or(is_option))
 }
 
 /// Notes that `opt` was given. A list may be given piece by piece, anything else again to change one's mind.
@@ -279,6 +285,19 @@ mod tests {
         match parse_with(line, &[]) {
             Ok(Command::Print(text)) => text,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn demonstrations_are_turned_on_by_a_word_alone() {
+        for (line, expected) in [
+            ("serve", "loopback"),
+            ("serve --demo", "on"),
+            ("--demo --reactors 1", "on"),
+            ("serve --demo off --reactors 1", ""),
+            ("serve --demo=off", ""),
+        ] {
+            assert_eq!(config(line, &[]).demo, expected, "{line}");
         }
     }
 

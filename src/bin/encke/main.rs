@@ -6,6 +6,7 @@
 mod address;
 mod arguments;
 mod backoff;
+mod demo;
 mod envelope;
 mod file;
 mod help;

@@ -1,10 +1,11 @@
 //! `encke serve`: starts a server, says what it listens on and who may publish there, and stops it on a signal.
 
 use crate::arguments::Serve;
+use crate::demo;
 use crate::log::START;
 use crate::signals::Watch;
-use encke::Server;
 use encke::reactor::Addresses;
+use encke::{Config, Error, Server};
 use std::net::SocketAddr;
 
 /// Runs a server until a signal asks for its end.
@@ -15,14 +16,31 @@ pub fn run(options: Serve) -> Result<(), String> {
         Ok(limit) => log::info!(limit; "descriptors"),
         Err(error) => log::warn!(error:%; "the limit of descriptors could not be raised"),
     }
-    let server = Server::start(options.config).map_err(|error| error.to_string())?;
-    for line in first_lines(server.addresses()) {
+    let shows_demos = options.config.shows_demos();
+    let server = start(options.config).map_err(|error| error.to_string())?;
+    let mut lines = first_lines(server.addresses());
+    if shows_demos {
+        let demos =
+            server.addresses().public.iter().map(|address| format!("demonstrations at http://{}/demo", reachable(*address)));
+        lines.extend(demos);
+    }
+    for line in lines {
         log::info!(target: START, "{line}");
     }
     watch.wait();
     log::info!(target: START, "stopping");
     server.stop();
     Ok(())
+}
+
+/// A server, with the jobs behind its demonstrations if it has any.
+fn start(config: Config) -> Result<Server, Error> {
+    if !config.shows_demos() {
+        return Server::start(config);
+    }
+    let (server, events) = Server::start_demo(config)?;
+    demo::start(server.publisher(), events)?;
+    Ok(server)
 }
 
 /// What an operator should know first: where it listens, and who may publish.

@@ -7,7 +7,8 @@
 //! A `data` that is a string is published as that text (with `"encoding":"base64"` as the bytes it stands
 //! for), anything else as JSON. One bad line refuses the batch, so a batch is understood whole or not at all.
 
-use super::command::Publish;
+use super::command::{Manner, Publish};
+use super::demo;
 use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::base::payload::{Message, Parts};
@@ -35,12 +36,14 @@ pub(super) struct Line<'a> {
 
 /// Makes the messages that `publish` asks for of `body`.
 pub(crate) fn messages(publish: &Publish, body: &[u8], unix_ms: u64) -> Result<Vec<Message>, Reject> {
-    if publish.batch {
-        return batch(publish, body, unix_ms);
-    }
     let channel = publish.channel.as_deref().unwrap_or_default();
     let (content_type, event) = (publish.content_type.as_str(), publish.event.as_str());
-    message(&Parts { channel, content_type, event, data: body, unix_ms }).map(|message| vec![message])
+    let one = |data: &[u8]| message(&Parts { channel, content_type, event, data, unix_ms }).map(|message| vec![message]);
+    match publish.manner {
+        Manner::Message => one(body),
+        Manner::Form => one(demo::line(body)?.as_bytes()),
+        Manner::Batch => batch(publish, body, unix_ms),
+    }
 }
 
 fn batch(publish: &Publish, body: &[u8], unix_ms: u64) -> Result<Vec<Message>, Reject> {
@@ -109,17 +112,17 @@ mod tests {
     use super::*;
     use crate::base::payload::Kind;
 
-    fn publish(batch: bool) -> Publish {
-        Publish { channel: Some(Name::parse("/a").unwrap()), content_type: String::new(), event: String::new(), batch }
+    fn publish(manner: Manner) -> Publish {
+        Publish { channel: Some(Name::parse("/a").unwrap()), content_type: String::new(), event: String::new(), manner }
     }
 
     fn batch(text: &str) -> Result<Vec<Message>, Reject> {
-        messages(&publish(true), text.as_bytes(), 0)
+        messages(&publish(Manner::Batch), text.as_bytes(), 0)
     }
 
     #[test]
     fn a_plain_body_is_one_message_as_it_is() {
-        let made = messages(&publish(false), b"a\nb", 5).unwrap();
+        let made = messages(&publish(Manner::Message), b"a\nb", 5).unwrap();
         assert_eq!((made.len(), made[0].data(), made[0].channel(), made[0].unix_ms()), (1, &b"a\nb"[..], "/a", 5));
     }
 

@@ -9,6 +9,7 @@
 //! GET  /frames, Upgrade: encke1  a framed stream of messages, as on the control socket
 //! ```
 
+use super::demo::Demo;
 use super::gate;
 use super::script::Script;
 use super::verdict::Verdict;
@@ -32,6 +33,12 @@ pub(crate) enum Command {
     Metrics,
     /// Hand out the client for browsers.
     Script(Script),
+    /// Hand out a file of the demonstrations.
+    Demo(Demo),
+    /// Tell whoever works for the demonstrations that a page asks for this job.
+    AskForJob(&'static str),
+    /// Show the start page with the demonstrations linked.
+    StartOfDemos,
     /// Become a framed stream.
     Frames,
     /// Keep the body as a message, or each of its lines.
@@ -53,8 +60,18 @@ pub(crate) struct Publish {
     pub(crate) channel: Option<Name>,
     pub(crate) content_type: String,
     pub(crate) event: String,
+    pub(crate) manner: Manner,
+}
+
+/// What a body holds, which also decides how its publisher is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// The message.
+    Message,
     /// Newline-delimited JSON, a message a line.
-    pub(crate) batch: bool,
+    Batch,
+    /// The fields of a form in a page without script, which is led back to the form.
+    Form,
 }
 
 /// What `OPTIONS` answers.
@@ -81,8 +98,8 @@ pub(crate) const FRAMES_UPGRADE: &str = "encke1";
 const BATCH_TYPE: &str = "application/x-ndjson";
 
 /// The methods of the resources, as `Allow` lists them.
-const READ: &str = "GET, HEAD, OPTIONS";
-const PUBLISH: &str = "POST, OPTIONS";
+pub(super) const READ: &str = "GET, HEAD, OPTIONS";
+pub(super) const PUBLISH: &str = "POST, OPTIONS";
 const FRAMES: &str = "GET, OPTIONS";
 const INSPECT: &str = "GET, HEAD, DELETE, OPTIONS";
 
@@ -208,7 +225,7 @@ fn channel(encoded: &str) -> Result<Option<Name>, Reject> {
     }
 }
 
-fn allow(request: &Request<'_, '_>, methods: &[Method], list: &'static str) -> Result<(), Reject> {
+pub(super) fn allow(request: &Request<'_, '_>, methods: &[Method], list: &'static str) -> Result<(), Reject> {
     if methods.contains(&request.method) { Ok(()) } else { Err(Reject::method(list)) }
 }
 
@@ -230,5 +247,6 @@ fn publish(request: &Request<'_, '_>, channel: Option<Name>) -> Result<Publish, 
     if channel.is_none() && !batch {
         return Err(Reject::new(404, "not_found", format!("name a channel, /pub/<channel>, or send a batch as {BATCH_TYPE}")));
     }
-    Ok(Publish { channel, content_type, event, batch })
+    let manner = if batch { Manner::Batch } else { Manner::Message };
+    Ok(Publish { channel, content_type, event, manner })
 }

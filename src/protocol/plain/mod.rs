@@ -2,14 +2,17 @@
 
 mod batch;
 mod command;
+mod demo;
 pub(crate) mod feed;
+mod file;
 mod gate;
 pub(crate) mod reply;
 mod script;
 mod verdict;
 
 pub(crate) use batch::{message, messages};
-pub(crate) use command::{Command, Preflight, Publish, parse, preflight_of_publish, published_channel, ungated_publish};
+pub(crate) use command::{Command, Manner, Preflight, Publish, parse, preflight_of_publish, published_channel, ungated_publish};
+pub(crate) use demo::demonstration;
 pub(crate) use gate::{is_same_site, publish as may_publish};
 pub use reply::{Answer, ChannelInfo};
 pub use verdict::VERDICTS;

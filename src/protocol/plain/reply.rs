@@ -1,16 +1,22 @@
 //! Answers to bytes: what home shards say, pages, preflights.
 
 use super::command::{FRAMES_UPGRADE, Page, Preflight};
+use super::demo::{self, Demo};
+use super::file::{Asked, File};
 use super::script::{self, Script};
 use crate::base::error::Reject;
 use crate::base::id::MessageId;
 use crate::http::response;
+use std::sync::LazyLock;
 
 /// The start page, whole.
 const START: &str = include_str!("start.html");
 /// The start page runs what it brings along and talks to its own server, nothing else.
 const START_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
                             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The same where the server has demonstrations: it is written with their links, which are hidden without them.
+static START_OF_DEMOS: LazyLock<String> = LazyLock::new(|| START.replacen("<nav hidden>", "<nav>", 1));
 
 /// One channel by every transport.
 const TRANSPORTS: &str = include_str!("transports.html");
@@ -155,20 +161,49 @@ pub(crate) fn page(out: &mut Vec<u8>, dress: &Dress<'_>, page: Page) {
 
 /// The client for browsers, or that whoever asks has it. Pages of any site may load it.
 pub(crate) fn script(out: &mut Vec<u8>, dress: &Dress<'_>, script: Script) {
-    response::start(out, if script.is_known() { 304 } else { 200 });
-    response::field(out, "ETag", script.tag());
+    begin_file(out, script.file(), script.asked);
     response::field(out, "Cache-Control", script::CACHING);
-    response::field(out, "Vary", "Accept-Encoding");
     response::field(out, "Access-Control-Allow-Origin", "*");
-    if script.is_known() {
+    end_file(out, dress, script.file(), script.asked, "text/javascript; charset=utf-8");
+}
+
+/// A file of the demonstrations, or that whoever asks has it.
+pub(crate) fn demo(out: &mut Vec<u8>, dress: &Dress<'_>, demo: Demo) {
+    begin_file(out, demo.file(), demo.asked);
+    response::field(out, "Cache-Control", "no-cache");
+    response::field(out, "Content-Security-Policy", demo::POLICY);
+    end_file(out, dress, demo.file(), demo.asked, demo.media_type());
+}
+
+/// The start page with the demonstrations linked.
+pub(crate) fn start_of_demos(out: &mut Vec<u8>, dress: &Dress<'_>) {
+    html(out, dress, &START_OF_DEMOS, START_POLICY);
+}
+
+/// What a form said is published; an empty one is shown, so that loading that page anew says nothing twice.
+pub(crate) fn back_to_form(out: &mut Vec<u8>, dress: &Dress<'_>) {
+    response::start(out, 303);
+    response::field(out, "Location", demo::FORM);
+    response::field(out, "Cache-Control", "no-store");
+    finish(out, dress, b"");
+}
+
+fn begin_file(out: &mut Vec<u8>, file: &File, asked: Asked) {
+    response::start(out, if asked.is_known() { 304 } else { 200 });
+    response::field(out, "ETag", file.tag());
+    response::field(out, "Vary", "Accept-Encoding");
+}
+
+fn end_file(out: &mut Vec<u8>, dress: &Dress<'_>, file: &File, asked: Asked, media_type: &str) {
+    if asked.is_known() {
         common(out, dress);
         return response::end(out);
     }
-    response::field(out, "Content-Type", "text/javascript; charset=utf-8");
-    if let Some(coding) = script.coding() {
+    response::field(out, "Content-Type", media_type);
+    if let Some(coding) = asked.coding() {
         response::field(out, "Content-Encoding", coding);
     }
-    finish(out, dress, script.bytes());
+    finish(out, dress, file.bytes(asked));
 }
 
 /// The numbers of all shards, in Prometheus' text format.
@@ -179,7 +214,7 @@ pub(crate) fn metrics(out: &mut Vec<u8>, dress: &Dress<'_>, text: &str) {
     finish(out, dress, text.as_bytes());
 }
 
-/// What a client told is counted.
+/// What a client told is taken note of.
 pub(crate) fn counted(out: &mut Vec<u8>, dress: &Dress<'_>) {
     response::start(out, 204);
     response::field(out, "Cache-Control", "no-store");
