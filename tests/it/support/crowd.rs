@@ -77,6 +77,8 @@ struct Link {
     envelopes: bool,
     body: Vec<u8>,
     held: bool,
+    /// It asks again when its nap is over. A nap of a connection that is gone wakes nobody.
+    naps: bool,
 }
 
 /// What becomes of a connection after it was looked at.
@@ -246,6 +248,7 @@ impl<'a> Crowd<'a> {
                 envelopes: false,
                 body: Vec::new(),
                 held: false,
+                naps: false,
             };
             self.ask(index, &mut link);
             self.readers[index].link = Some(link);
@@ -272,8 +275,7 @@ impl<'a> Crowd<'a> {
         while self.naps.front().is_some_and(|(until, _)| *until <= now) {
             let Some((_, index)) = self.naps.pop_front() else { return };
             if let Some(mut link) = self.readers[index].link.take() {
-                // It may have been cut off and come back meanwhile; then it has a request of its own under way.
-                if link.held && link.unsent.is_empty() && self.readers[index].way == Way::Poll && link.decoder.may_close() {
+                if std::mem::take(&mut link.naps) {
                     self.ask(index, &mut link);
                 }
                 self.readers[index].link = Some(link);
@@ -291,6 +293,7 @@ impl<'a> Crowd<'a> {
                 Fate::Asks => self.ask(index, &mut link),
                 Fate::Kept | Fate::Naps => {
                     if fate == Fate::Naps {
+                        link.naps = true;
                         self.naps.push_back((Instant::now() + NAP, index));
                     }
                     self.readers[index].link = Some(link);
