@@ -1,16 +1,16 @@
 //! One published message: immutable, shared by count, one allocation from publisher to last receiver.
 //!
-//! Layout of the one allocation: the count, a fixed header, then the texts, one behind the other.
+//! Layout of the one allocation: a fixed header, then channel name, content type, event name, data.
 //! ```text
-//! count | unix_ms, channel_len, type_len, event_len, kind | texts_len | channel type event data
+//! unix_ms u64 | data_len u32 | channel_len u16 | type_len u8 | event_len u8 | kind u8 | channel type event data
 //! ```
-//! The count counts strong references alone, which is why it is not the standard library's: whether a message is
-//! held once, and its end, are asked of every message that passes, and cost no second atomic operation here.
 
 use std::fmt;
-use triomphe::{Arc, ThinArc};
+use std::sync::Arc;
 
-/// Texts up to this are put together on the stack.
+const HEADER_BYTES: usize = 17;
+
+/// Messages up to this are put together on the stack.
 const SMALL_BYTES: usize = 256;
 
 /// The longest event name and content type that fit the header's length bytes.
@@ -29,21 +29,7 @@ pub enum Kind {
 
 /// The shared, immutable message.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Message(ThinArc<Header, u8>);
-
-/// What stands before a message's texts. The data is what is left behind the other three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Header {
-    unix_ms: u64,
-    channel_len: u16,
-    type_len: u8,
-    event_len: u8,
-    kind: Kind,
-}
-
-/// The count, the header and the length of the texts.
-const FRONT_BYTES: usize = 32;
-const _: () = assert!(size_of::<Header>() + 2 * size_of::<usize>() == FRONT_BYTES);
+pub struct Message(Arc<[u8]>);
 
 /// The parts a message is made from. Lengths are the caller's to check (see [`Parts::check`]).
 #[derive(Clone, Copy, Debug)]
@@ -102,48 +88,47 @@ impl Message {
     pub fn new(parts: &Parts<'_>) -> Result<Message, &'static str> {
         let kind = parts.check()?;
         let channel_len = u16::try_from(parts.channel.len()).map_err(|_| "a channel name is too long")?;
-        let header = Header {
-            unix_ms: parts.unix_ms,
-            channel_len,
-            type_len: parts.content_type.len() as u8,
-            event_len: parts.event.len() as u8,
-            kind,
-        };
-        let pieces = [parts.channel.as_bytes(), parts.content_type.as_bytes(), parts.event.as_bytes(), parts.data];
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(&parts.unix_ms.to_le_bytes());
+        header[8..12].copy_from_slice(&(parts.data.len() as u32).to_le_bytes());
+        header[12..14].copy_from_slice(&channel_len.to_le_bytes());
+        header[14] = parts.content_type.len() as u8;
+        header[15] = parts.event.len() as u8;
+        header[16] = kind as u8;
+        let pieces = [&header[..], parts.channel.as_bytes(), parts.content_type.as_bytes(), parts.event.as_bytes(), parts.data];
         let len = pieces.iter().map(|piece| piece.len()).sum();
         if len <= SMALL_BYTES {
             // Put together in the cache, and copied once: half of what it takes to clear and fill an allocation.
             let mut small = [0; SMALL_BYTES];
             join(&pieces, &mut small[..len]);
-            return Ok(Message(ThinArc::from_header_and_slice(header, &small[..len])));
+            return Ok(Message(small[..len].into()));
         }
-        let mut shared = ThinArc::from_header_and_iter(header, std::iter::repeat_n(0, len));
-        shared.with_arc_mut(|shared| {
-            let unshared = Arc::get_mut(shared).expect("just made, so nobody else holds it");
-            join(&pieces, unshared.slice_mut());
-        });
+        let mut shared: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+        join(&pieces, Arc::get_mut(&mut shared).expect("just made, so nobody else holds it"));
         Ok(Message(shared))
     }
 
     /// Says when it was published, if that was left to whoever takes it and nobody else holds it yet.
     pub(crate) fn stamp(&mut self, unix_ms: u64) {
-        self.0.with_arc_mut(|shared| {
-            if let Some(unshared) = Arc::get_mut(shared)
-                && unshared.header().unix_ms == 0
-            {
-                unshared.header_mut().unix_ms = unix_ms;
-            }
-        });
+        if let Some(bytes) = Arc::get_mut(&mut self.0)
+            && bytes[..8] == [0; 8]
+        {
+            bytes[..8].copy_from_slice(&unix_ms.to_le_bytes());
+        }
     }
 
     /// When it was published, in milliseconds since 1970.
     pub fn unix_ms(&self) -> u64 {
-        self.header().unix_ms
+        u64::from_le_bytes(self.0[..8].try_into().expect("eight bytes"))
     }
 
     /// How the data appears in an envelope.
     pub fn kind(&self) -> Kind {
-        self.header().kind
+        match self.0[16] {
+            0 => Kind::Json,
+            1 => Kind::Text,
+            _ => Kind::Binary,
+        }
     }
 
     /// The channel it was published to.
@@ -154,7 +139,7 @@ impl Message {
     /// The same as bytes, for whoever need not know that they are text.
     pub(crate) fn channel_bytes(&self) -> &[u8] {
         let starts = self.starts();
-        &self.texts()[starts[0]..starts[1]]
+        &self.0[starts[0]..starts[1]]
     }
 
     /// The media type it was published with; empty if none.
@@ -169,32 +154,24 @@ impl Message {
 
     /// The bytes as published.
     pub fn data(&self) -> &[u8] {
-        &self.texts()[self.starts()[3]..]
+        &self.0[self.starts()[3]..]
     }
 
     /// What it weighs against a history's byte bound: all of its one allocation.
     pub fn weight(&self) -> usize {
-        FRONT_BYTES + self.texts().len()
-    }
-
-    fn header(&self) -> &Header {
-        &self.0.header.header
-    }
-
-    fn texts(&self) -> &[u8] {
-        &self.0.slice
+        self.0.len() + 16
     }
 
     fn starts(&self) -> [usize; 4] {
-        let header = self.header();
-        let kind = usize::from(header.channel_len);
-        let event = kind + usize::from(header.type_len);
-        [0, kind, event, event + usize::from(header.event_len)]
+        let channel = HEADER_BYTES;
+        let kind = channel + usize::from(u16::from_le_bytes([self.0[12], self.0[13]]));
+        let event = kind + usize::from(self.0[14]);
+        [channel, kind, event, event + usize::from(self.0[15])]
     }
 
     fn text(&self, which: usize) -> &str {
         let starts = self.starts();
-        std::str::from_utf8(&self.texts()[starts[which]..starts[which + 1]]).expect("copied from a str")
+        std::str::from_utf8(&self.0[starts[which]..starts[which + 1]]).expect("copied from a str")
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) enum Rare {
     Barrier(Sender<()>),
 }
 
-const _: () = assert!(size_of::<Mail>() == 2 * size_of::<usize>(), "what is rare costs a message a word");
+const _: () = assert!(size_of::<Mail>() == size_of::<Message>(), "what is rare costs a message nothing");
 
 /// Messages taken out at once.
 pub(super) const RUN_MAX: usize = 64;
