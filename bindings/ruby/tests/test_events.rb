@@ -136,7 +136,9 @@ module EventTests
         File.read("/proc/self/statm").split[1].to_i * 4096
       end
       before = rounds.call
-      assert_operator rounds.call - before, :<, 10_000_000
+      # A hundred million bytes pass. The collector may keep a round's; what leaks is kept of each.
+      after = Array.new(5) { rounds.call }.last
+      assert_operator after - before, :<, 50_000_000
     end
   end
 end
