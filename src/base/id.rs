@@ -60,6 +60,10 @@ impl Epoch {
         }
         Some(Epoch(word))
     }
+
+    fn text(self) -> [u8; EPOCH_CHARS] {
+        std::array::from_fn(|i| DIGITS[(self.0 >> (5 * (EPOCH_CHARS - 1 - i)) & 31) as usize])
+    }
 }
 
 /// The same in every process and for ever: cursors outlive restarts.
@@ -69,11 +73,7 @@ fn name_bits(name: &str) -> u64 {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0u8; EPOCH_CHARS];
-        for (i, digit) in text.iter_mut().enumerate() {
-            *digit = DIGITS[(self.0 >> (5 * (EPOCH_CHARS - 1 - i)) & 31) as usize];
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
@@ -101,6 +101,13 @@ impl MessageId {
         let offset = std::str::from_utf8(digits).ok()?.parse().ok()?;
         Some(MessageId { epoch, offset })
     }
+
+    /// Writes it to the end of `out`, without the machinery of formatting: every publisher is answered with one.
+    pub fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.epoch.text());
+        out.push(b'-');
+        out.extend_from_slice(itoa::Buffer::new().format(self.offset).as_bytes());
+    }
 }
 
 impl fmt::Display for MessageId {
@@ -117,6 +124,9 @@ mod tests {
     fn an_id_reads_back_as_it_was_written() {
         let id = MessageId { epoch: Epoch::new("/chat/rome", u64::MAX), offset: u64::MAX };
         assert_eq!(MessageId::parse(id.to_string().as_bytes()), Some(id));
+        let mut written = Vec::new();
+        id.write(&mut written);
+        assert_eq!(written, id.to_string().as_bytes());
         assert!(id.epoch.is_of("/chat/rome"));
         assert!(!id.epoch.is_of("/chat/milan"));
     }

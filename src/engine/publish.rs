@@ -28,10 +28,19 @@ impl Engine {
     }
 
     /// The same for the messages of a request, which came in this `manner`.
-    pub(super) fn publish_messages(&mut self, now: Now, index: u32, messages: Vec<Message>, manner: Manner) {
+    pub(super) fn publish_messages(&mut self, now: Now, index: u32, mut messages: Vec<Message>, manner: Manner) {
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
             return self.refuse(now, index, &busy, false);
+        }
+        let is_home = |message: &Message| Engine::home_of(self.seed, self.shards, message.channel()) == self.shard;
+        if manner == Manner::Message
+            && messages.iter().all(is_home)
+            && let Some(message) = messages.pop()
+        {
+            // There is nothing to wait for, and one answer needs no list.
+            let answer = self.keep(now, message).unwrap_or(Answer::Refused);
+            return self.reply(now, index, |out, dress| reply::answer(out, dress, &answer));
         }
         let mut answers = Vec::with_capacity(messages.len());
         for (question, message) in messages.into_iter().enumerate() {

@@ -239,7 +239,10 @@ impl<'b> Target<'b> {
         if authority.is_some_and(|text| text.is_empty() || text.starts_with(':') || !is_authority(text.as_bytes())) {
             return Err(bad_target("the target's authority is not a host with or without a port"));
         }
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (path, query) = match memchr(b'?', rest.as_bytes()) {
+            Some(mark) => (&rest[..mark], &rest[mark + 1..]),
+            None => (rest, ""),
+        };
         match path {
             "" if authority.is_some() => Ok(Target { authority, path: "/", query }),
             _ if path.starts_with('/') => Ok(Target { authority, path, query }),
@@ -250,6 +253,10 @@ impl<'b> Target<'b> {
 
 /// Cuts `http://authority` off its path and query; `None` for all that is not of this form.
 fn split_absolute(target: &str) -> Option<(&str, &str)> {
+    // As almost every target does: then there is nothing to look for.
+    if target.starts_with('/') {
+        return None;
+    }
     let (scheme, rest) = target.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;

@@ -72,6 +72,26 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Writes one field whose name and value stand in our own source, without a look at what they are.
+pub fn fixed(out: &mut Vec<u8>, line: &'static str) {
+    debug_assert!(line.contains(": ") && !line.bytes().any(breaks_line), "{line} is one field");
+    out.extend_from_slice(line.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes one field whose value is a number.
+pub fn number(out: &mut Vec<u8>, name: &'static str, value: u64) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    decimal(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a number as people do.
+pub fn decimal(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
 fn breaks_line(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n' | 0)
 }
@@ -117,7 +137,7 @@ pub fn refusal(out: &mut Vec<u8>, reject: &Reject, date: &str, head_only: bool, 
     start(out, reject.status);
     field(out, "Date", date);
     field(out, "Content-Type", "application/json");
-    field(out, "Content-Length", &body.len().to_string());
+    number(out, "Content-Length", body.len() as u64);
     field(out, "Cache-Control", "no-store");
     field(out, "X-Content-Type-Options", "nosniff");
     field(out, "Access-Control-Allow-Origin", "*");

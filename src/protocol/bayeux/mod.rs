@@ -41,5 +41,7 @@ pub(crate) fn client_of_path(path: &str) -> Option<ClientId> {
 
 /// Whether Bayeux is spoken at this path.
 pub(crate) fn is_path(path: &str) -> bool {
-    path.strip_prefix('/').and_then(|path| path.split('/').next()).is_some_and(|room| ROOMS.contains(&room))
+    let Some(path) = path.strip_prefix('/') else { return false };
+    let end = memchr::memchr(b'/', path.as_bytes()).unwrap_or(path.len());
+    ROOMS.contains(&&path[..end])
 }

@@ -17,6 +17,7 @@ use crate::base::door::Door;
 use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::http::{Body, Method, Request, Version, query};
+use memchr::memchr;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,7 +216,7 @@ fn preflight(room: &str) -> Preflight {
 /// `/sub/a/b` to `sub` and `/a/b`; both may be empty.
 fn split(path: &str) -> (&str, &str) {
     let path = path.strip_prefix('/').unwrap_or(path);
-    path.split_at(path.find('/').unwrap_or(path.len()))
+    path.split_at(memchr(b'/', path.as_bytes()).unwrap_or(path.len()))
 }
 
 fn channel(encoded: &str) -> Result<Option<Name>, Reject> {

@@ -86,7 +86,7 @@ pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
     match answer {
         Answer::Published { id, subscribers } => published(out, dress, *id, *subscribers),
         Answer::Info(channel) => info(out, dress, channel),
-        Answer::Deleted => json(out, dress, "{\"deleted\":true}"),
+        Answer::Deleted => json(out, dress, b"{\"deleted\":true}"),
         Answer::Unknown => refused(out, dress, &Reject::new(404, "no_channel", "there is no such channel")),
         Answer::Refused => refused(out, dress, &too_many_channels()),
     }
@@ -100,15 +100,19 @@ pub(crate) fn too_many_channels() -> Reject {
 /// A whole batch's answers, in the order of its lines. What could not be kept stands as `null`, and makes
 /// the response a 503: the lines that were kept are known by their ids.
 pub(crate) fn batch_answer(out: &mut Vec<u8>, dress: &Dress<'_>, answers: &[Option<Answer>]) {
-    let lines: Vec<String> = answers
-        .iter()
-        .map(|answer| match answer {
-            Some(Answer::Published { id, subscribers }) => format!("{{\"id\":\"{id}\",\"subscribers\":{subscribers}}}"),
-            _ => "null".to_owned(),
-        })
-        .collect();
+    let mut body = Vec::with_capacity(PUBLISHED_BYTES * answers.len());
+    body.extend_from_slice(b"{\"messages\":[");
+    for (place, answer) in answers.iter().enumerate() {
+        if place > 0 {
+            body.push(b',');
+        }
+        match answer {
+            Some(Answer::Published { id, subscribers }) => line(&mut body, *id, *subscribers),
+            _ => body.extend_from_slice(b"null"),
+        }
+    }
+    body.extend_from_slice(b"]}");
     let whole = answers.iter().all(|answer| matches!(answer, Some(Answer::Published { .. })));
-    let body = format!("{{\"messages\":[{}]}}", lines.join(","));
     json_with_status(out, dress, if whole { 200 } else { 503 }, &body);
 }
 
@@ -117,7 +121,7 @@ pub(crate) fn taken(out: &mut Vec<u8>, dress: &Dress<'_>, sharing: &[u8]) {
     response::start(out, 202);
     out.extend_from_slice(sharing);
     response::field(out, "Content-Type", "application/json");
-    response::field(out, "Cache-Control", "no-store");
+    response::fixed(out, "Cache-Control: no-store");
     finish(out, dress, b"{\"taken\":true}");
 }
 
@@ -137,12 +141,26 @@ pub(crate) fn stopping() -> Reject {
 }
 
 fn published(out: &mut Vec<u8>, dress: &Dress<'_>, id: MessageId, subscribers: u64) {
-    json(out, dress, &format!("{{\"id\":\"{id}\",\"subscribers\":{subscribers}}}"));
+    let mut body = Vec::with_capacity(PUBLISHED_BYTES);
+    line(&mut body, id, subscribers);
+    json(out, dress, &body);
+}
+
+/// `{"id":"…","subscribers":…}`, with an id and a number of any length.
+const PUBLISHED_BYTES: usize = 96;
+
+fn line(out: &mut Vec<u8>, id: MessageId, subscribers: u64) {
+    out.extend_from_slice(b"{\"id\":\"");
+    id.write(out);
+    out.extend_from_slice(b"\",\"subscribers\":");
+    response::decimal(out, subscribers);
+    out.push(b'}');
 }
 
 fn info(out: &mut Vec<u8>, dress: &Dress<'_>, info: &ChannelInfo) {
     let ChannelInfo { depth, bytes, subscribers, head } = info;
-    json(out, dress, &format!("{{\"depth\":{depth},\"bytes\":{bytes},\"subscribers\":{subscribers},\"head\":\"{head}\"}}"));
+    let body = format!("{{\"depth\":{depth},\"bytes\":{bytes},\"subscribers\":{subscribers},\"head\":\"{head}\"}}");
+    json(out, dress, body.as_bytes());
 }
 
 /// A request was refused.
@@ -153,7 +171,7 @@ pub(crate) fn refused(out: &mut Vec<u8>, dress: &Dress<'_>, reject: &Reject) {
 /// One of the pages.
 pub(crate) fn page(out: &mut Vec<u8>, dress: &Dress<'_>, page: Page) {
     match page {
-        Page::Health => json(out, dress, "{\"status\":\"ok\"}"),
+        Page::Health => json(out, dress, b"{\"status\":\"ok\"}"),
         Page::Start => html(out, dress, START, START_POLICY),
         Page::Transports => html(out, dress, TRANSPORTS, TRANSPORTS_POLICY),
     }
@@ -170,7 +188,7 @@ pub(crate) fn script(out: &mut Vec<u8>, dress: &Dress<'_>, script: Script) {
 /// A file of the demonstrations, or that whoever asks has it.
 pub(crate) fn demo(out: &mut Vec<u8>, dress: &Dress<'_>, demo: Demo) {
     begin_file(out, demo.file(), demo.asked);
-    response::field(out, "Cache-Control", "no-cache");
+    response::fixed(out, "Cache-Control: no-cache");
     response::field(out, "Content-Security-Policy", demo::POLICY);
     end_file(out, dress, demo.file(), demo.asked, demo.media_type());
 }
@@ -184,7 +202,7 @@ pub(crate) fn start_of_demos(out: &mut Vec<u8>, dress: &Dress<'_>) {
 pub(crate) fn back_to_form(out: &mut Vec<u8>, dress: &Dress<'_>) {
     response::start(out, 303);
     response::field(out, "Location", demo::FORM);
-    response::field(out, "Cache-Control", "no-store");
+    response::fixed(out, "Cache-Control: no-store");
     finish(out, dress, b"");
 }
 
@@ -210,14 +228,14 @@ fn end_file(out: &mut Vec<u8>, dress: &Dress<'_>, file: &File, asked: Asked, med
 pub(crate) fn metrics(out: &mut Vec<u8>, dress: &Dress<'_>, text: &str) {
     response::start(out, 200);
     response::field(out, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    response::field(out, "Cache-Control", "no-store");
+    response::fixed(out, "Cache-Control: no-store");
     finish(out, dress, text.as_bytes());
 }
 
 /// What a client told is taken note of.
 pub(crate) fn counted(out: &mut Vec<u8>, dress: &Dress<'_>) {
     response::start(out, 204);
-    response::field(out, "Cache-Control", "no-store");
+    response::fixed(out, "Cache-Control: no-store");
     common(out, dress);
     response::end(out);
 }
@@ -225,7 +243,7 @@ pub(crate) fn counted(out: &mut Vec<u8>, dress: &Dress<'_>) {
 fn html(out: &mut Vec<u8>, dress: &Dress<'_>, text: &str, policy: &str) {
     response::start(out, 200);
     response::field(out, "Content-Type", "text/html; charset=utf-8");
-    response::field(out, "Cache-Control", "no-cache");
+    response::fixed(out, "Cache-Control: no-cache");
     response::field(out, "Content-Security-Policy", policy);
     finish(out, dress, text.as_bytes());
 }
@@ -246,20 +264,20 @@ pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, preflight: Preflig
     response::end(out);
 }
 
-fn json(out: &mut Vec<u8>, dress: &Dress<'_>, body: &str) {
+fn json(out: &mut Vec<u8>, dress: &Dress<'_>, body: &[u8]) {
     json_with_status(out, dress, 200, body);
 }
 
-fn json_with_status(out: &mut Vec<u8>, dress: &Dress<'_>, status: u16, body: &str) {
+fn json_with_status(out: &mut Vec<u8>, dress: &Dress<'_>, status: u16, body: &[u8]) {
     response::start(out, status);
-    response::field(out, "Content-Type", "application/json");
-    response::field(out, "Cache-Control", "no-store");
-    finish(out, dress, body.as_bytes());
+    response::fixed(out, "Content-Type: application/json");
+    response::fixed(out, "Cache-Control: no-store");
+    finish(out, dress, body);
 }
 
 fn finish(out: &mut Vec<u8>, dress: &Dress<'_>, body: &[u8]) {
-    response::field(out, "Content-Length", &body.len().to_string());
-    response::field(out, "X-Content-Type-Options", "nosniff");
+    response::number(out, "Content-Length", body.len() as u64);
+    response::fixed(out, "X-Content-Type-Options: nosniff");
     common(out, dress);
     response::end(out);
     if !dress.head_only {
@@ -270,8 +288,8 @@ fn finish(out: &mut Vec<u8>, dress: &Dress<'_>, body: &[u8]) {
 fn common(out: &mut Vec<u8>, dress: &Dress<'_>) {
     response::field(out, "Date", dress.date);
     if dress.last {
-        response::field(out, "Connection", "close");
+        response::fixed(out, "Connection: close");
     } else if dress.http10 {
-        response::field(out, "Connection", "keep-alive");
+        response::fixed(out, "Connection: keep-alive");
     }
 }
