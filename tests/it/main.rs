@@ -3,8 +3,13 @@
 //! Most tests run a server in this process; those about the command, its memory or its signals run the binary.
 //! Every port is one that was free; whatever is waited for has a deadline.
 
+#[path = "../common/notation.rs"]
+#[allow(dead_code, reason = "only senders' half of it is needed here")]
+mod notation;
 mod support;
 
+/// A table of attacks: each gets its answer, and hurts nobody else.
+mod attacks;
 /// Bayeux sessions, whatever reactor their requests land on and whatever breaks.
 mod bayeux;
 /// The start page in a real browser.

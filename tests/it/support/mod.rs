@@ -1,5 +1,6 @@
 //! What the tests share: servers, clients by hand, and a crowd of readers whose books are kept.
 
+pub mod attack;
 pub mod book;
 pub mod crowd;
 pub mod events;
