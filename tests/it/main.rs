@@ -24,6 +24,8 @@ mod control;
 mod delivery;
 /// The demonstrations: who may read and say what there.
 mod demo;
+/// Readers are cut off, stalled and killed at random while much is delivered; for long by `ENCKE_FAULT_SECONDS=1800`.
+mod faults;
 /// Programs elsewhere publish without an answer to each message, by hand and by the library.
 mod framed;
 /// Who may publish and inspect, and who may not.
@@ -34,6 +36,8 @@ mod host;
 mod refusals;
 /// Whoever is cut off goes on where it was, by any transport.
 mod resume;
+/// Slow heads beside readers, and readers that all come back at once; at full size by `ENCKE_SOAK=1`.
+mod siege;
 /// A reader that stops reading costs nobody anything, and is told what it missed.
 mod slow;
 /// Very many connections for a while; at full size by `ENCKE_SOAK=1`.
