@@ -10,6 +10,7 @@
 mod fuzz {
     pub mod bayeux;
     pub mod chunked;
+    pub mod control;
     pub mod corpus;
     pub mod cursor;
     pub mod damage;
@@ -18,6 +19,7 @@ mod fuzz {
     pub mod head;
     pub mod query;
     pub mod stage;
+    pub mod websocket;
 }
 #[path = "sim/dice.rs"]
 #[allow(dead_code, reason = "the simulation rolls in more ways")]
@@ -27,7 +29,7 @@ mod dice;
 mod notation;
 
 use dice::Dice;
-use fuzz::{bayeux, chunked, corpus, cursor, damage, engine, frame, head, query};
+use fuzz::{bayeux, chunked, control, corpus, cursor, damage, engine, frame, head, query, websocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -51,7 +53,7 @@ fn campaign(target: &str, inputs: u64, corpus: &[Vec<u8>], run: impl Fn(&[u8], &
     let until = number("ENCKE_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let goes_on = |seed: &u64| until.map_or(*seed < inputs, |until| Instant::now() < until);
     let count = (0..).take_while(goes_on).map(one).count();
-    println!("{target}: {count} inputs");
+    println!("{target}: {count} inputs out of {}", corpus.len());
 }
 
 #[test]
@@ -87,4 +89,14 @@ fn cursors() {
 #[test]
 fn frames() {
     campaign("frames", 20_000, &corpus::frames(), frame::run);
+}
+
+#[test]
+fn websockets() {
+    campaign("websockets", 4_000, &corpus::sockets(), websocket::run);
+}
+
+#[test]
+fn framed_streams() {
+    campaign("framed_streams", 4_000, &corpus::controls(), control::run);
 }

@@ -5,7 +5,7 @@
 //! text\n          a line that ends with LF
 //! text\           a line that does not end, or where another answer begins on it
 //! \r \t \\ \$ \xff  bytes that would not show
-//! \{x*600\}       600 times the same
+//! \{x*600\}       600 times the same; \{/\#,*3\} is /0,/1,/2,
 //! Date: now       the right date
 //! (fields)        three fields that every answer to a reader carries, see FIELDS
 //! $A-3            message 3 of the first epoch that was seen; $B is the second, and so on
@@ -193,9 +193,13 @@ pub fn unescape(text: &str, epochs: &Epochs) -> Vec<u8> {
                     bytes.push(u8::from_str_radix(&digits, 16).unwrap_or_else(|_| bad("no byte")));
                 }
                 Some('{') => {
-                    let (inside, behind) = rest.as_str().split_once("\\}").unwrap_or_else(|| bad("no end of a repetition"));
+                    let (inside, behind) = repetition(rest.as_str()).unwrap_or_else(|| bad("no end of a repetition"));
                     let (what, count) = inside.rsplit_once('*').unwrap_or_else(|| bad("no repetition"));
-                    bytes.extend(unescape(what, epochs).repeat(count.parse().unwrap_or_else(|_| bad("no count"))));
+                    let count = count.parse().unwrap_or_else(|_| bad("no count"));
+                    match what.contains("\\#") {
+                        false => bytes.extend(unescape(what, epochs).repeat(count)),
+                        true => (0..count).for_each(|at| bytes.extend(unescape(&what.replace("\\#", &at.to_string()), epochs))),
+                    }
                     rest = behind.chars();
                 }
                 _ => bad("an unknown escape"),
@@ -204,6 +208,21 @@ pub fn unescape(text: &str, epochs: &Epochs) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// What stands before the end of a repetition, which may have others in it, and what stands behind.
+fn repetition(text: &str) -> Option<(&str, &str)> {
+    let (mut depth, mut at) = (0, 0);
+    loop {
+        at += text[at..].find('\\')?;
+        match text[at..].chars().nth(1)? {
+            '{' => depth += 1,
+            '}' if depth == 0 => return Some((&text[..at], &text[at + 2..])),
+            '}' => depth -= 1,
+            _ => {}
+        }
+        at += 2;
+    }
 }
 
 /// Takes the chunks' borders out of a stream of responses: whether news came in one chunk or in two depends on

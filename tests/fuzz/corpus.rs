@@ -43,10 +43,43 @@ pub fn bayeux() -> Vec<Vec<u8>> {
     bodies
 }
 
-/// Bodies in chunks.
+/// Bodies in chunks: what lies behind heads that announce them, and some besides.
 pub fn chunked() -> Vec<Vec<u8>> {
     let plain = [&b"5\r\nhello\r\n0\r\n\r\n"[..], b"a;b=c\r\n0123456789\r\n00\r\nTrailer: x\r\n\r\nGET", b"ffffffffffffffff\r\n"];
-    plain.into_iter().map(<[u8]>::to_vec).collect()
+    let mut bodies: Vec<Vec<u8>> = plain.into_iter().map(<[u8]>::to_vec).collect();
+    bodies.extend(streams().iter().filter_map(|stream| behind_head_with(stream, b"Transfer-Encoding: ")));
+    bodies
+}
+
+/// What clients send behind the handshake of a WebSocket, and some messages in fragments, compressed, and both.
+pub fn sockets() -> Vec<Vec<u8>> {
+    let mut sockets: Vec<Vec<u8>> =
+        streams().iter().filter_map(|stream| behind_head_with(stream, b"Sec-WebSocket-Key: ")).collect();
+    // A wish, {"subscribe":"/a","since":"earliest"}.
+    let compressed = b"\xc1\xa5\0\0\0\0\xaa\x56\x2a\x2e\x4d\x2a\x4e\x2e\xca\x4c\x4a\x55\xb2\x52\xd2\x4f\x54\xd2\x51\x2a\xce\xcc\x4b\x06\x71\x52\x13\x8b\x72\x32\x53\x8b\x4b\x94\x6a\x01\x00";
+    let fragments = b"\x01\x82\0\0\0\0{\"\x89\x81\0\0\0\0p\x80\x82\0\0\0\0\"}";
+    let wishes = br#"{"subscribe":["/a","/b"],"since":"earliest","ref":1}"#;
+    let said = [&[0x81, 0x80 | wishes.len() as u8, 0, 0, 0, 0][..], wishes, b"\x88\x82\0\0\0\0\x03\xe8"].concat();
+    sockets.extend([compressed.to_vec(), fragments.to_vec(), said]);
+    sockets
+}
+
+/// What programs send behind the preface of a framed stream.
+pub fn controls() -> Vec<Vec<u8>> {
+    let behind_preface = |stream: &Vec<u8>| {
+        let at = stream.windows(frame::PREFACE.len()).position(|window| window == frame::PREFACE)?;
+        Some(stream[at + frame::PREFACE.len()..].to_vec())
+    };
+    let mut controls: Vec<Vec<u8>> = streams().iter().filter_map(behind_preface).collect();
+    controls.extend(frames());
+    controls
+}
+
+/// What follows the first head of `stream` that has `field` in it.
+fn behind_head_with(stream: &[u8], field: &[u8]) -> Option<Vec<u8>> {
+    let at = stream.windows(field.len()).position(|window| window == field)?;
+    let end = stream[at..].windows(4).position(|window| window == b"\r\n\r\n")?;
+    Some(stream[at + end + 4..].to_vec())
 }
 
 /// The targets of requests.
@@ -55,10 +88,15 @@ pub fn targets() -> Vec<Vec<u8>> {
     streams().iter().filter_map(target).collect()
 }
 
-/// Cursors, of one channel and of some.
+/// Cursors, of one channel and of some, and all that clients come back with.
 pub fn cursors() -> Vec<Vec<u8>> {
     let plain = ["now", "earliest", "AAAAAAAAAAAA-0", "AAAAAAAAAAAA-7.BBBBBBBBBBBB-18446744073709551615", "zzzzzzzzzzzz-1."];
-    plain.map(|text| text.as_bytes().to_vec()).into()
+    let mut cursors: Vec<Vec<u8>> = plain.map(|text| text.as_bytes().to_vec()).into();
+    for target in targets() {
+        let mut parts = target.split(|byte| b"?&".contains(byte));
+        cursors.extend(parts.find_map(|part| part.strip_prefix(b"since=")).map(<[u8]>::to_vec));
+    }
+    cursors
 }
 
 /// Streams of a program that publishes.

@@ -1,6 +1,7 @@
 //! An engine, a clock and sockets that take everything. A **bystander** has a Bayeux session and an event stream of its
 //! own: whatever somebody else sends, it gets what is published for it, once.
 
+use crate::dice::Dice;
 use encke::Config;
 use encke::base::id::Token;
 use encke::base::payload::{Message, Parts};
@@ -163,6 +164,17 @@ impl Stage {
         assert!(!client.gone, "its connection was closed before");
         client
     }
+}
+
+/// The input in pieces of at most `most` bytes.
+pub fn pieces<'a>(mut input: &'a [u8], most: usize, dice: &mut Dice) -> Vec<&'a [u8]> {
+    let mut pieces = Vec::new();
+    while !input.is_empty() {
+        let (piece, behind) = input.split_at(dice.within(1..=most.min(input.len())));
+        pieces.push(piece);
+        input = behind;
+    }
+    pieces
 }
 
 /// A request with this body.

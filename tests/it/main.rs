@@ -3,8 +3,13 @@
 //! Most tests run a server in this process; those about the command, its memory or its signals run the binary.
 //! Every port is one that was free; whatever is waited for has a deadline.
 
+#[path = "../common/notation.rs"]
+#[allow(dead_code, reason = "only senders' half of it is needed here")]
+mod notation;
 mod support;
 
+/// A table of attacks: each gets its answer, and hurts nobody else.
+mod attacks;
 /// Bayeux sessions, whatever reactor their requests land on and whatever breaks.
 mod bayeux;
 /// The start page in a real browser.
@@ -19,6 +24,8 @@ mod control;
 mod delivery;
 /// The demonstrations: who may read and say what there.
 mod demo;
+/// Readers are cut off, stalled and killed at random while much is delivered; for long by `ENCKE_FAULT_SECONDS=1800`.
+mod faults;
 /// Programs elsewhere publish without an answer to each message, by hand and by the library.
 mod framed;
 /// Who may publish and inspect, and who may not.
@@ -29,6 +36,8 @@ mod host;
 mod refusals;
 /// Whoever is cut off goes on where it was, by any transport.
 mod resume;
+/// Slow heads beside readers, and readers that all come back at once; at full size by `ENCKE_SOAK=1`.
+mod siege;
 /// A reader that stops reading costs nobody anything, and is told what it missed.
 mod slow;
 /// Very many connections for a while; at full size by `ENCKE_SOAK=1`.

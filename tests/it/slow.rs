@@ -76,7 +76,7 @@ impl<'a> Slow<'a> {
             let outcome = self.events.feed(&bytes, |event| {
                 if event.name == "gap" {
                     let notice: serde_json::Value = serde_json::from_str(&event.data).expect("a notice");
-                    self.ledger.gap(&event.id, notice["missed"].as_u64());
+                    self.ledger.gap(self.book, &event.id, notice["missed"].as_u64());
                 } else {
                     self.ledger.message(self.book, &event.id, &event.data);
                 }

@@ -2,9 +2,7 @@ use crate::support::book::{Author, Book};
 use crate::support::crowd::{Crowd, Way};
 use crate::support::ledger::Faults;
 use crate::support::process::ServerProcess;
-use crate::support::publishers::batch;
-use crate::support::wire::Wire;
-use std::net::SocketAddr;
+use crate::support::{at_full_size, publishers};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,8 +14,7 @@ const BATCH: u32 = 20;
 /// Half of the time undisturbed, then the same again with everybody cut off in the middle.
 #[test]
 fn nothing_is_lost_among_very_many_connections() {
-    let full = std::env::var("ENCKE_SOAK").is_ok_and(|value| value == "1");
-    let (connections, seconds) = if full { (10_000, 30) } else { (1_000, 3) };
+    let (connections, seconds) = if at_full_size() { (10_000, 30) } else { (1_000, 3) };
     for cut in [false, true] {
         soak(connections, seconds, cut);
     }
@@ -38,7 +35,7 @@ fn soak(connections: usize, seconds: u64, cut: bool) {
     let ended = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            publish(private, &book, length);
+            publishers::paced(private, &mut Author::new(&book, 0), PER_SECOND, BATCH, || start.elapsed() < length);
             ended.store(true, Ordering::Release);
         });
         if cut {
@@ -63,19 +60,4 @@ fn soak(connections: usize, seconds: u64, cut: bool) {
     assert_eq!(received, expected);
     assert_eq!((crowd.faults(), crowd.breaks), (Faults::default(), 0));
     assert!(crowd.ledgers().all(|ledger| ledger.notices == 0));
-}
-
-/// At an even pace for so long. What a busy machine delays is made up for.
-fn publish(private: SocketAddr, book: &Book, length: Duration) {
-    let mut wire = Wire::connect(private);
-    let mut author = Author::new(book, 0);
-    let start = Instant::now();
-    let batches = length.as_secs() as u32 * PER_SECOND / BATCH;
-    for number in 0..batches {
-        let due = Duration::from_secs(1) * number * BATCH / PER_SECOND;
-        while let Some(early) = due.checked_sub(start.elapsed()).filter(|early| !early.is_zero()) {
-            thread::park_timeout(early);
-        }
-        batch(&mut wire, &mut author, BATCH as usize);
-    }
 }

@@ -355,7 +355,7 @@ fn a_hundred_sockets_get_everything_once_and_in_order() {
 fn note(ledger: &mut Ledger, book: &Book, heard: &Value) {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     match heard.get("gap") {
-        Some(gap) => ledger.gap(&text(&heard["id"]), gap["missed"].as_u64()),
+        Some(gap) => ledger.gap(book, &text(&heard["id"]), gap["missed"].as_u64()),
         None => ledger.message(book, &text(&heard["id"]), &text(&heard["data"])),
     }
 }

@@ -24,6 +24,10 @@ use std::borrow::Cow;
 /// The longest reference, as JSON.
 const REFERENCE_BYTES_MAX: usize = 128;
 
+/// The most channels in one wish, repeated ones included: as many as a connection may have where an operator allows most.
+/// Each is compared with all before it.
+const CHANNELS_MAX: usize = 256;
+
 /// What a client wants, and how it will know the answer.
 #[derive(Debug)]
 pub(crate) struct Wish {
@@ -111,6 +115,10 @@ fn names(channels: OneOrMany) -> Result<Vec<Name>, Reject> {
         OneOrMany::One(text) => vec![text],
         OneOrMany::Many(texts) => texts,
     };
+    if texts.len() > CHANNELS_MAX {
+        let detail = format!("{} channels in one wish are more than {CHANNELS_MAX}", texts.len());
+        return Err(Reject::new(400, "too_many_channels", detail));
+    }
     let mut names = Vec::with_capacity(texts.len());
     for text in texts {
         let name = Name::parse(&text)?;

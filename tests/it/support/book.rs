@@ -1,21 +1,72 @@
 //! What is published: every message says who wrote it, where, and as which, so that whoever reads it can tell.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The channels of a test and how much was published to each.
 #[derive(Debug)]
 pub struct Book {
     names: Vec<String>,
+    begun: Vec<AtomicU64>,
     published: Vec<AtomicU64>,
     filler: usize,
+    /// How many messages a channel keeps, where that is to be held against the gaps that readers are told of.
+    keeps: Option<u64>,
+    times: Option<Times>,
+}
+
+/// When messages were written, and how long each was on its way to each reader.
+#[derive(Debug)]
+struct Times {
+    written: Vec<Mutex<Vec<Instant>>>,
+    delays: Mutex<Vec<Duration>>,
 }
 
 impl Book {
     /// So many channels; messages carry up to `filler` letters beside what they say.
     pub fn new(channels: usize, filler: usize) -> Book {
         let names = (0..channels).map(|channel| format!("/it/{channel}")).collect();
-        let published = (0..channels).map(|_| AtomicU64::new(0)).collect();
-        Book { names, published, filler }
+        let none = || (0..channels).map(|_| AtomicU64::new(0)).collect();
+        Book { names, begun: none(), published: none(), filler, keeps: None, times: None }
+    }
+
+    /// One whose messages are timed; there is one author.
+    pub fn timed(self) -> Book {
+        let written = (0..self.channels()).map(|_| Mutex::default()).collect();
+        Book { times: Some(Times { written, delays: Mutex::default() }), ..self }
+    }
+
+    /// One that knows how many messages each channel keeps.
+    pub fn keeping(self, messages: u64) -> Book {
+        Book { keeps: Some(messages), ..self }
+    }
+
+    /// Whether a channel must still have the message at `offset`, whatever of what was begun has arrived.
+    pub fn must_be_kept(&self, channel: usize, offset: u64) -> bool {
+        self.keeps.is_some_and(|keeps| self.begun[channel].load(Ordering::Acquire) < offset + keeps)
+    }
+
+    /// A reader got the message at `offset`.
+    pub fn heard(&self, channel: usize, offset: u64) {
+        let Some(times) = &self.times else { return };
+        let written = times.written[channel].lock().expect("nobody panics with it").get(offset as usize - 1).copied();
+        let delay = written.expect("it was written before").elapsed();
+        times.delays.lock().expect("nobody panics with it").push(delay);
+    }
+
+    /// How long each message was on its way to each reader, since this was asked last.
+    pub fn take_delays(&self) -> Vec<Duration> {
+        let times = self.times.as_ref().expect("its messages are timed");
+        std::mem::take(&mut times.delays.lock().expect("nobody panics with it"))
+    }
+
+    /// Another message is on its way to `channel`.
+    fn begin(&self, channel: usize) {
+        self.begun[channel].fetch_add(1, Ordering::AcqRel);
+        if let Some(times) = &self.times {
+            times.written[channel].lock().expect("nobody panics with it").push(Instant::now());
+        }
     }
 
     pub fn channels(&self) -> usize {
@@ -83,6 +134,7 @@ impl<'a> Author<'a> {
         self.turn += 1;
         let number = self.next[channel];
         self.next[channel] += 1;
+        self.book.begin(channel);
         (channel, self.book.text(self.id, channel, number))
     }
 }

@@ -46,6 +46,10 @@ pub struct Crowd<'a> {
     line: VecDeque<usize>,
     /// Who polls again, and when.
     naps: VecDeque<(Instant, usize)>,
+    /// Who comes back, and when.
+    away: Vec<(Instant, usize)>,
+    /// Who reads again, and when.
+    stalled: Vec<(Instant, usize)>,
     random: Random,
     /// The ways in which those who were cut off come back.
     pub ways: &'static [Way],
@@ -77,6 +81,8 @@ struct Link {
     envelopes: bool,
     body: Vec<u8>,
     held: bool,
+    /// It reads nothing for a while.
+    stalls: bool,
     /// It asks again when its nap is over. A nap of a connection that is gone wakes nobody.
     naps: bool,
 }
@@ -131,6 +137,8 @@ impl<'a> Crowd<'a> {
             readers: Vec::new(),
             line: VecDeque::new(),
             naps: VecDeque::new(),
+            away: Vec::new(),
+            stalled: Vec::new(),
             random: Random(0x9e37_79b9_7f4a_7c15),
             ways: &WAYS,
             received: 0,
@@ -162,6 +170,27 @@ impl<'a> Crowd<'a> {
                 self.come_back(index);
             }
         }
+    }
+
+    /// One is cut off, and comes back after so long.
+    pub fn cut(&mut self, index: usize, absence: Duration) {
+        if let Some(link) = self.readers[index].link.take() {
+            self.part(link, Fate::Cut);
+            self.away.push((Instant::now() + absence, index));
+        }
+    }
+
+    /// One reads nothing for so long.
+    pub fn stall(&mut self, index: usize, length: Duration) {
+        if let Some(link) = &mut self.readers[index].link {
+            link.stalls = true;
+            self.stalled.push((Instant::now() + length, index));
+        }
+    }
+
+    /// Nobody is away or stalls for longer.
+    pub fn recall(&mut self) {
+        self.away.iter_mut().chain(&mut self.stalled).for_each(|(until, _)| *until = Instant::now());
     }
 
     /// Everybody goes to another server, where `book` says what was published. There are gaps to be told of.
@@ -248,6 +277,7 @@ impl<'a> Crowd<'a> {
                 envelopes: false,
                 body: Vec::new(),
                 held: false,
+                stalls: false,
                 naps: false,
             };
             self.ask(index, &mut link);
@@ -272,6 +302,16 @@ impl<'a> Crowd<'a> {
 
     fn wake(&mut self) {
         let now = Instant::now();
+        let is_due = |(until, _): &mut (Instant, usize)| *until <= now;
+        for (_, index) in self.away.extract_if(.., is_due).collect::<Vec<_>>() {
+            self.come_back(index);
+        }
+        for (_, index) in self.stalled.extract_if(.., is_due).collect::<Vec<_>>() {
+            if let Some(link) = &mut self.readers[index].link {
+                link.stalls = false;
+                self.attend(index);
+            }
+        }
         while self.naps.front().is_some_and(|(until, _)| *until <= now) {
             let Some((_, index)) = self.naps.pop_front() else { return };
             if let Some(mut link) = self.readers[index].link.take() {
@@ -286,7 +326,7 @@ impl<'a> Crowd<'a> {
 
     /// Writes and reads what a connection can take and has.
     fn attend(&mut self, index: usize) {
-        let Some(mut link) = self.readers[index].link.take() else { return };
+        let Some(mut link) = self.readers[index].link.take_if(|link| !link.stalls) else { return };
         loop {
             let fate = self.exchange(index, &mut link);
             match fate {
@@ -450,7 +490,7 @@ impl Reader {
     fn gap(&mut self, book: &Book, event: &Event) {
         let gap: Gap = serde_json::from_str(&event.data).expect("a notice");
         let (place, ledger) = self.ledger(book, &gap.channel);
-        ledger.gap(event.id.split('.').nth(place).unwrap_or_default(), gap.missed);
+        ledger.gap(book, event.id.split('.').nth(place).unwrap_or_default(), gap.missed);
     }
 
     fn message(&mut self, book: &Book, envelope: &Envelope, received: &mut u64) -> bool {

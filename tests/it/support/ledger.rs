@@ -1,6 +1,6 @@
 //! One reader's account of one channel: what it was given must be everything, once and in order.
 
-use super::book::Book;
+use super::book::{Author, Book};
 use std::ops::Range;
 
 /// What went wrong, counted.
@@ -79,6 +79,10 @@ impl Ledger {
     pub fn message(&mut self, book: &Book, id: &str, text: &str) {
         self.received += 1;
         let Some(offset) = self.place(id) else { return };
+        book.heard(self.channel, offset);
+        if self.next == Next::Anywhere {
+            self.check_let_go(book, offset - 1);
+        }
         let Some((author, number)) = book.read(self.channel, text) else {
             self.faults.garbled += 1;
             return self.faults.say(|| format!("{id} says {text:?}"));
@@ -89,7 +93,7 @@ impl Ledger {
     }
 
     /// The reader was told that it missed messages: so many, if it was told that. `id` is where it is now.
-    pub fn gap(&mut self, id: &str, missed: Option<u64>) {
+    pub fn gap(&mut self, book: &Book, id: &str, missed: Option<u64>) {
         self.notices += 1;
         self.authors.fill(None);
         let Some(missed) = missed else {
@@ -109,6 +113,15 @@ impl Ledger {
             self.faults.say(|| format!("{missed} are said to be missing between {next} and {id}"));
         }
         self.next = Next::Offset(offset + 1);
+        self.check_let_go(book, offset);
+    }
+
+    /// The last message that a gap passed over was let go by its channel.
+    fn check_let_go(&mut self, book: &Book, offset: u64) {
+        if offset > 0 && book.must_be_kept(self.channel, offset) {
+            self.faults.lost += 1;
+            self.faults.say(|| format!("a gap up to {offset} passed over what its channel still has"));
+        }
     }
 
     /// The reader was told that it missed messages, and not where.
@@ -213,7 +226,20 @@ fn an_account_tells_lost_repeated_disordered_and_garbled_apart() {
     ledger.message(&book, "e-1", "0 0 0 something else");
     assert_eq!(ledger.faults(1).garbled, 1);
     ledger.message(&book, "e-1", &book.text(0, 0, 0));
-    ledger.gap("e-4", Some(3));
+    ledger.gap(&book, "e-4", Some(3));
     ledger.message(&book, "f-5", &book.text(0, 0, 4));
     assert_eq!(ledger.faults(5).lost, 1, "another epoch was not told");
+}
+
+#[test]
+fn a_gap_in_place_of_what_is_still_kept_is_a_fault() {
+    for (keeps, lost) in [(1, 0), (2, 1)] {
+        let book = Book::new(1, 9).keeping(keeps);
+        let mut author = Author::new(&book, 0);
+        let texts: Vec<String> = (0..3).map(|_| author.write().1).collect();
+        let mut ledger = Ledger::new(0);
+        ledger.gap(&book, "e-2", Some(2));
+        ledger.message(&book, "e-3", &texts[2]);
+        assert_eq!(ledger.faults(3).lost, lost, "of three, {keeps} are kept");
+    }
 }

@@ -1,5 +1,6 @@
 //! What the tests share: servers, clients by hand, and a crowd of readers whose books are kept.
 
+pub mod attack;
 pub mod book;
 pub mod crowd;
 pub mod events;
@@ -10,6 +11,7 @@ pub mod process;
 pub mod proxy;
 pub mod publishers;
 pub mod scratch;
+pub mod slow_heads;
 pub mod wire;
 pub mod ws;
 
@@ -46,4 +48,9 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < until, "in vain: {what}");
         std::thread::park_timeout(LOOK);
     }
+}
+
+/// Whether what needs minutes or a quiet machine is to be done: `ENCKE_SOAK=1`.
+pub fn at_full_size() -> bool {
+    std::env::var("ENCKE_SOAK").is_ok_and(|value| value == "1")
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 /// The binary with `arguments`, free of options in the environment.
 pub fn encke(arguments: &[&str]) -> Command {
@@ -136,6 +137,20 @@ impl ServerProcess {
         let text = std::fs::read_to_string(path).expect("the process runs");
         let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("numbers");
         pages * 4096
+    }
+
+    /// How many descriptors its process has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("the process runs").count()
+    }
+
+    /// How long its process has been on the cores, of users and of the system; in ticks of 10 ms.
+    pub fn time_on_cores(&self) -> Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("the process runs");
+        // The fields behind the name, which may hold anything; the times are the 14th and 15th of all.
+        let fields = text.rsplit_once(") ").map_or("", |(_, fields)| fields);
+        let ticks: u64 = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("numbers")).sum();
+        Duration::from_millis(10 * ticks)
     }
 }
 

@@ -6,6 +6,8 @@ use super::frames::Frames;
 use super::wire::{Response, Wire, post};
 use encke::{Error, Publisher, Remote};
 use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Requests sent before their answers are read.
 const PIPELINED: usize = 32;
@@ -48,6 +50,23 @@ pub fn batched(address: SocketAddr, author: &mut Author, count: usize, size: usi
         let size = left.min(size);
         batch(&mut wire, author, size);
         left -= size;
+    }
+}
+
+/// At an even pace while it goes on, `size` messages in each request. What a busy machine delays is made up for.
+pub fn paced(address: SocketAddr, author: &mut Author, per_second: u32, size: u32, goes_on: impl Fn() -> bool) {
+    let mut wire = Wire::connect(address);
+    let start = Instant::now();
+    let mut number = 0;
+    while goes_on() {
+        let due = Duration::from_secs(1) * number * size / per_second;
+        match due.checked_sub(start.elapsed()).filter(|early| !early.is_zero()) {
+            Some(early) => thread::park_timeout(early),
+            None => {
+                batch(&mut wire, author, size as usize);
+                number += 1;
+            }
+        }
     }
 }
 

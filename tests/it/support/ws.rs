@@ -22,7 +22,7 @@ pub const ENDS: u8 = 0x80;
 pub const COMPRESSED: u8 = 0x40;
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const HANDSHAKE: &str = "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+pub const HANDSHAKE: &str = "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 /// To the key above, as in RFC 6455 section 1.3.
 const PROOF: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
@@ -203,7 +203,7 @@ fn inflate(mut payload: Vec<u8>) -> Vec<u8> {
 }
 
 /// The first byte and the payload of the server's frame that `bytes` begin with, and how long it is.
-fn read_frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+pub fn read_frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     let (&[first, short], rest) = bytes.split_first_chunk()?;
     assert!(short < 0x80, "the server masks");
     let (length, rest) = match short {
