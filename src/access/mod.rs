@@ -1,0 +1,61 @@
+//! Who may do what: what an operator allows everybody, and what keys and tokens prove.
+//!
+//! It judges texts and names. It never meets a connection, opens no file and reads no clock: whoever has a request brings
+//! what stands in it, and the time.
+//!
+//! Whoever asks for something is given a [`Grant`] first, so that all who come later look at one thing alone. A token or a
+//! key that is not good is refused, and never counted as none.
+
+mod grant;
+
+pub(crate) use grant::Grant;
+
+use crate::base::config::Config;
+use crate::base::door::Door;
+use crate::base::error::Reject;
+use std::sync::Arc;
+
+/// What one shard knows of it.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// Whoever comes by a private listener or the control socket is the application itself.
+    application: Arc<Grant>,
+    /// Whoever shows nothing, on an address that others can reach, and on loopback.
+    stranger: Arc<Grant>,
+    neighbour: Arc<Grant>,
+}
+
+impl Access {
+    /// What `config`, which was checked, says.
+    pub(crate) fn new(_config: &Config) -> Access {
+        Access {
+            application: Arc::new(Grant::everything()),
+            stranger: Arc::new(Grant::everything()),
+            neighbour: Arc::new(Grant::everything()),
+        }
+    }
+
+    /// What somebody may who came in by `door` and shows nothing.
+    pub(crate) fn of_door(&self, door: Door) -> &Arc<Grant> {
+        match door {
+            Door::Public => &self.stranger,
+            Door::PublicLoopback => &self.neighbour,
+            Door::Private | Door::PrivateLoopback | Door::Control => &self.application,
+        }
+    }
+
+    /// What a token proves at this time.
+    pub(crate) fn of_token(&mut self, _token: &str, _unix_ms: u64) -> Result<Arc<Grant>, Reject> {
+        Err(Reject::new(401, "bad_token", "there are no keys that tokens are signed with (token_keys)"))
+    }
+
+    /// What a key of an application proves.
+    pub(crate) fn of_key(&self, _key: &str) -> Result<Arc<Grant>, Reject> {
+        Err(Reject::new(401, "bad_key", "there are no keys of applications (api_keys)"))
+    }
+
+    /// The channel that a signed name stands for, as pages are given one by the application's templates.
+    pub(crate) fn of_signed_name(&self, _signed: &str, _unix_ms: u64) -> Result<Arc<Grant>, Reject> {
+        Err(Reject::new(401, "bad_name", "there are no keys that names are signed with (token_keys)"))
+    }
+}
