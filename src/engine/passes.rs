@@ -86,6 +86,16 @@ impl Engine {
         own.into_iter().chain(of_session).min()
     }
 
+    /// Panics unless whoever has a pass is held, or will be.
+    pub(super) fn check_passes(&self) {
+        for index in self.slots.indices().filter(|&index| self.pass(index).is_some()) {
+            let state = self.slots[index].state;
+            let socket = self.slots[index].variant.transport() == Transport::WebSocket;
+            let held = matches!(state, State::Joining | State::Parked) || state == State::Bayeux && socket;
+            assert!(held, "slot {index} has a pass and is {state:?}");
+        }
+    }
+
     /// A token has ended by which a connection is held, and the grace after that.
     pub(super) fn pass_over(&mut self, now: Now, index: u32) {
         let own = self.pass(index).is_some_and(|pass| pass.is_over(now.tick));
