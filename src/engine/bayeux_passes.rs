@@ -1,8 +1,8 @@
 //! What Bayeux clients may, and until when.
 //!
 //! A session has the pass that its client shook hands with: by the request's head, or by a token in `ext` of the message. Its
-//! client id is a secret, so that requests need show nothing more. What they show all the same must be the same user's; a token in
-//! `ext` takes the place of the session's, as does one in a head that ends later.
+//! client id is a secret, so that requests need show nothing more. What they show all the same must be the same user's; a
+//! token in `ext` takes the place of the session's, as does one in a head that ends later.
 //!
 //! A session whose token has ended, and the grace after that, is over: the connect that is held, or the next message, is told
 //! `401::token_expired` and to shake hands again. Until then nothing goes out for it.
@@ -17,8 +17,8 @@ use crate::transport::Transport;
 use std::sync::Arc;
 
 impl Engine {
-    /// What a message may that speaks for `session`, or for nobody. A token that it brings is the session's from here on. `Err` says
-    /// why it is refused, and what its client is to do if going on would be of no use.
+    /// What a message may that speaks for `session`, or for nobody. A token that it brings is the session's from here on.
+    /// `Err` says why it is refused, and what its client is to do if going on would be of no use.
     pub(super) fn show_papers(
         &mut self,
         now: Now,
@@ -152,8 +152,8 @@ impl Engine {
         Some(is_user(&who, proof.and_then(|proof| proof.grant.user.as_deref())))
     }
 
-    /// The token of a session has ended: nothing goes out for it from here on. A connect that is held is told so, or else the next
-    /// message is; the session itself goes when its client does not come.
+    /// The token of a session has ended: nothing goes out for it from here on. A connect that is held is told so, or else the
+    /// next message is; the session itself goes when its client does not come.
     pub(super) fn expire_session(&mut self, now: Now, slot: u32) {
         self.end_stream(now, slot);
         let told = |reply: Reply| Reply { advice: Some(Advice::Handshake { interval_ms: 0 }), ..reply.failed(expired_fault()) };

@@ -1,7 +1,8 @@
 //! What clients may, and until when.
 //!
-//! Whoever shows nothing may what its door allows, and nothing is kept for it. Whoever shows something has a **pass** as long as it is
-//! held, or its Bayeux session lives. Each subscription and each publish is looked at when it is asked for, and no delivery is.
+//! Whoever shows nothing may what its door allows, and nothing is kept for it. Whoever shows something has a **pass** as long
+//! as it is held, or its Bayeux session lives. Each subscription and each publish is looked at when it is asked for, and no
+//! delivery is. A pass can be replaced by one of the same user that allows all that is held.
 
 use super::{Answer, Engine, PeerMessage};
 use crate::access::Grant;

@@ -29,8 +29,8 @@ use encke::base::event::{Event, EventKind};
 use encke::base::payload::Parts;
 use encke::engine::{Door, Engine};
 
-/// What a transcript does not set: few connections, since room for all is made at once; no jitter, and no cookies; and that strangers
-/// may read everything.
+/// What a transcript does not set: few connections, since room for all is made at once; no jitter, and no cookies; and that
+/// strangers may read everything.
 const OPTIONS: [(&str, &str); 4] =
     [("connections_max", "100"), ("jitter", "off"), ("bayeux_browser_connects", "off"), ("anonymous_subscribe", "/**")];
 

@@ -53,7 +53,8 @@ fn a_token_opens_its_channels_on_each_transport_and_no_others() {
         let house = House::new(reactors);
         let ann = house.token("ann", "/a/*", 3_600);
         let mut wire = Wire::connect(house.public);
-        for transport in ["poll", "long-poll&since=earliest", "sse", "stream", "iframe", "multipart", "gif", "pull", "raw=1"] {
+        for transport in ["poll", "long-poll&since=earliest", "sse", "stream", "iframe", "multipart", "gif", "pull", "poll&raw=1"]
+        {
             for (channel, more) in [("/b", "&token="), ("/a/1/2", "&token="), ("/a/1", "&x=")] {
                 let refused = wire.ask(&format!("/sub{channel}?transport={transport}{more}{ann}"));
                 assert_eq!((refused.status(), refused.member("error")), (403, "forbidden".into()), "{transport} {channel}");
