@@ -14,6 +14,7 @@
 //!
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod access;
 pub mod base;
 mod channel;
 mod conn;

@@ -20,6 +20,7 @@ mod fuzz {
     pub mod query;
     pub mod stage;
     pub mod websocket;
+    pub mod token;
 }
 #[path = "sim/dice.rs"]
 #[allow(dead_code, reason = "the simulation rolls in more ways")]
@@ -29,7 +30,7 @@ mod dice;
 mod notation;
 
 use dice::Dice;
-use fuzz::{bayeux, chunked, control, corpus, cursor, damage, engine, frame, head, query, websocket};
+use fuzz::{bayeux, chunked, control, corpus, cursor, damage, engine, frame, head, query, token, websocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -99,4 +100,14 @@ fn websockets() {
 #[test]
 fn framed_streams() {
     campaign("framed_streams", 4_000, &corpus::controls(), control::run);
+}
+
+#[test]
+fn tokens() {
+    campaign("tokens", 10_000, &corpus::claims(), token::run);
+}
+
+#[test]
+fn key_files() {
+    campaign("key_files", 5_000, &corpus::key_files(), token::run_files);
 }

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 /// Each room, and which rooms it may use beside itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("base", &[]),
+    ("access", &["base"]),
     ("http", &["base"]),
     ("timer", &["base"]),
     ("channel", &["timer", "base"]),
     ("transport", &["http", "base"]),
     ("protocol", &["http", "base"]),
-    ("conn", &["transport", "protocol", "http", "timer", "base"]),
-    ("engine", &["conn", "channel", "transport", "protocol", "http", "timer", "base"]),
-    ("reactor", &["engine", "base"]),
+    ("conn", &["transport", "protocol", "access", "http", "timer", "base"]),
+    ("engine", &["conn", "channel", "transport", "protocol", "access", "http", "timer", "base"]),
+    ("reactor", &["engine", "access", "base"]),
     ("ffi", &["reactor", "base"]),
 ];
 

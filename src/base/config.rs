@@ -6,6 +6,7 @@
 //!
 //! Invariant: a `Config` that passed [`Config::check`] holds no value that the rest of the crate must check again.
 
+mod access;
 mod value;
 
 use super::error::Error;
@@ -113,7 +114,7 @@ macro_rules! options {
 
 options! {
     /// Where the public may connect: IP address and port, several parted by commas. Port 0 takes a free one.
-    /// Publishing is allowed here only on a loopback address.
+    /// Strangers publish here only on a loopback address, or where `--anonymous-publish` lets them.
     listen: Addresses = vec!["127.0.0.1:8080".into()], 1..=16;
     /// Where applications publish and inspect. Whoever can connect here may do both.
     private: Addresses = vec!["127.0.0.1:8081".into()], 1..=16, zero is "off";
@@ -121,6 +122,23 @@ options! {
     control: Path = None, 1..=103, zero is "off";
     /// The rights of the control socket's file, as an octal number: `660` lets its group connect too.
     control_mode: Text = "600".into(), 3..=3;
+    /// The channels, written as for `--judge`, that strangers may subscribe to, who show no token.
+    /// `auto`: all on loopback; `/public/**` where others can connect, and `/demo/**` if demonstrations are shown.
+    anonymous_subscribe: Text = "auto".into(), 1..=4_096, zero is "off";
+    /// The channels, written as for `--judge`, where strangers may publish on any public listener.
+    anonymous_publish: Text = String::new(), 1..=4_096, zero is "off";
+    /// A file of keys that tokens (JWT) and channel names are signed with: a JSON Web Key Set, without private keys.
+    /// Each key names its `alg`, which is HS256, RS256, ES256 or EdDSA.
+    token_keys: Path = None, 1..=4_095, zero is "off";
+    /// Whether a token must say when it expires: `required` or `optional`.
+    token_expiry: Text = "required".into(), 8..=8;
+    /// Whom tokens must be made for, as their claim `aud` says. While this is off, tokens that name somebody are refused.
+    token_audience: Text = String::new(), 1..=255, zero is "off";
+    /// Who must have made tokens, as their claim `iss` says.
+    token_issuer: Text = String::new(), 1..=255, zero is "off";
+    /// A file of keys that applications show on public listeners to publish, inspect and drop channels.
+    /// A line is `NAME sha256:DIGEST PATTERN,…`, and `encke key` makes it.
+    api_keys: Path = None, 1..=4_095, zero is "off";
     /// How many threads serve connections.
     reactors: Count = 0, 1..=256, zero is "one a core";
     /// How many connections may be open at once; further ones are closed at once.
@@ -176,6 +194,14 @@ options! {
     /// The web origins whose pages may read channels: `https://example.org`, or several parted by commas.
     /// `*` is for any; off is for the server's own alone. Only pages of origins that are named may send credentials.
     origin: Text = "*".into(), 1..=4_096, zero is "off";
+    /// The name of a cookie that a token is taken from where a request shows none. By a cookie alone nobody publishes, nor opens
+    /// a WebSocket or Bayeux, but pages of this server and of origins that are named.
+    token_cookie: Text = String::new(), 1..=64, zero is "off";
+    /// How long a connection goes on when its token has ended, so that its client can bring another one.
+    token_grace_ms: Duration = 30 * SECOND, 100..=HOUR, zero is "not at all";
+    /// The channels, written as for `--judge`, that scripts (`jsonp`, `callback-polling`) may show to holders of tokens.
+    /// Any page can load a script, so that all others are shown by scripts only if strangers may read them.
+    jsonp_channels: Text = String::new(), 1..=4_096, zero is "off";
     /// The channels whose subscriptions the host program decides: a name, `/a/*` (one segment more), `/a/**` (any more).
     /// Several are parted by commas.
     judge: Text = String::new(), 1..=4_096, zero is "off";
@@ -344,18 +370,27 @@ impl Config {
             faults.push(format!("--origin: {bad:?} is not an origin (write https://example.org, or * for any)"));
         }
         faults.extend(self.misread_host_options());
+        faults.extend(self.misread_access_options());
         faults
     }
 
     /// What is wrong with the options that name channels, or speak of a host program.
     fn misread_host_options(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        for (name, patterns) in
-            [("judge", &self.judge), ("host-channels", &self.host_channels), ("bayeux-publish", &self.bayeux_publish)]
-        {
+        for (name, patterns) in [
+            ("judge", &self.judge),
+            ("host-channels", &self.host_channels),
+            ("bayeux-publish", &self.bayeux_publish),
+            ("jsonp-channels", &self.jsonp_channels),
+        ] {
             if let Err(what) = Patterns::parse(patterns) {
                 faults.push(format!("--{name}: {what} (write /chat/rome, /chat/* or /chat/**)"));
             }
+        }
+        // RFC 6265 section 4.1.1: a token.
+        let is_separator = |byte| matches!(byte, b'=' | b';' | b',' | b'"' | b'\\');
+        if self.token_cookie.bytes().any(is_separator) {
+            faults.push(format!("--token-cookie: {:?} is no name of a cookie (write encke_token)", self.token_cookie));
         }
         if !matches!(&*self.judge_default, "deny" | "allow") {
             faults.push(format!("--judge-default: {:?} is neither deny nor allow", self.judge_default));
@@ -458,6 +493,11 @@ impl Kind {
             Kind::Addresses => "ADDRESS,…",
             Kind::Path => "PATH",
         }
+    }
+
+    /// The amount of this kind that people write so: `25s`, `64KiB`.
+    pub fn read(self, text: &str) -> Option<u64> {
+        value::amount(self, text)
     }
 
     /// An amount of this kind as people write it, in the largest unit that divides it.

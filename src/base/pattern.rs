@@ -32,6 +32,19 @@ impl Patterns {
         text.split(',').map(|pattern| Pattern::parse(pattern.trim())).collect::<Result<_, _>>().map(Patterns)
     }
 
+    /// Those that were read one by one.
+    pub(crate) fn of(patterns: Vec<Pattern>) -> Patterns {
+        Patterns(patterns)
+    }
+
+    /// The one channel that they stand for, if they name one and no more.
+    pub(crate) fn only_name(&self) -> Option<&str> {
+        match &*self.0 {
+            [Pattern::Name(name)] => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -40,6 +53,11 @@ impl Patterns {
     /// Whether one of them stands for a channel that `pattern` stands for too.
     pub(crate) fn overlap(&self, pattern: &Pattern) -> bool {
         self.0.iter().any(|own| own.overlaps(pattern))
+    }
+
+    /// Whether one of them stands for every channel that `pattern` stands for.
+    pub(crate) fn cover(&self, pattern: &Pattern) -> bool {
+        self.0.iter().any(|own| own.covers(pattern))
     }
 
     /// Whether one of them stands for the channel of this full name.
@@ -74,6 +92,16 @@ impl Pattern {
                 one.starts_with(&**any)
             }
             (Pattern::AnyMore(one), Pattern::AnyMore(other)) => one.starts_with(&**other) || other.starts_with(&**one),
+        }
+    }
+
+    /// Whether it stands for every channel that `other` stands for.
+    fn covers(&self, other: &Pattern) -> bool {
+        match (self, other) {
+            (pattern, Pattern::Name(name)) => pattern.matches(name),
+            (Pattern::OneMore(own), Pattern::OneMore(other)) => own == other,
+            (Pattern::AnyMore(own), Pattern::OneMore(other) | Pattern::AnyMore(other)) => other.starts_with(&**own),
+            (Pattern::Name(_) | Pattern::OneMore(_), _) => false,
         }
     }
 
@@ -129,6 +157,28 @@ mod tests {
                 let pattern = Pattern::parse(other).unwrap();
                 assert_eq!(Patterns::parse(own).unwrap().overlap(&pattern), expected, "{own} and {other}");
             }
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_what_stands_for_no_other_channel_than_it() {
+        for (own, other, expected) in [
+            ("/a", "/a", true),
+            ("/a", "/*", false),
+            ("/a/*", "/a/b", true),
+            ("/a/*", "/a/*", true),
+            ("/a/*", "/a/**", false),
+            ("/a/*", "/a/b/*", false),
+            ("/a/**", "/a/*", true),
+            ("/a/**", "/a/b/**", true),
+            ("/a/b/**", "/a/**", false),
+            ("/a/**", "/a", false),
+            ("/a/**", "/ab/*", false),
+            ("/**", "/a/**", true),
+            ("/b,/a/**", "/a/*", true),
+        ] {
+            let pattern = Pattern::parse(other).unwrap();
+            assert_eq!(Patterns::parse(own).unwrap().cover(&pattern), expected, "{own} and {other}");
         }
     }
 

@@ -9,16 +9,18 @@
 //! **The ring is the queue.** Nothing is queued for a reader: it has a position, and gets what lies between
 //! that and the end of its channel's history when its socket can take it.
 //!
-//! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
+//! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `passes` (what they
+//! may, and until when), `publish` (a home keeps a
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
+//! outlives a Bayeux client's connections), `bayeux`, `bayeux_passes`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
 //! connects of one are held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
 mod bayeux_answer;
+mod bayeux_passes;
 mod bayeux_publish;
 mod bayeux_socket;
 mod bayeux_stream;
@@ -35,6 +37,7 @@ mod looks;
 mod metrics;
 mod moving;
 mod output;
+mod passes;
 mod peer;
 mod peers;
 mod publish;
@@ -52,6 +55,7 @@ pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
 
+use crate::access::{Access, Keyring};
 use crate::base::config::Config;
 use crate::base::error::Reject;
 use crate::base::id::Token;
@@ -60,12 +64,12 @@ use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Hub, Keep, Role, Subscriber};
 use crate::conn::{self, Flags, Origins, Policy, Slots, State};
-use crate::http;
+use crate::http::{self, Sharing};
 use crate::protocol::plain::Preflight;
 use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
 use crate::transport::websocket::Workspace;
-use crate::transport::{self, Look, Setting, Sharing, Tools};
+use crate::transport::{Look, Setting, Tools};
 use browsers::Browsers;
 use deadlines::Durations;
 use deliver::{Frames, Wave};
@@ -76,6 +80,7 @@ use looks::Looks;
 use peers::Peers;
 use session::Sessions;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use watch::Watches;
 
 /// One shard's whole state.
@@ -115,6 +120,7 @@ pub struct Engine {
     tools: Tools,
     workspace: Workspace,
     policy: Policy,
+    access: Access,
     calendar: Calendar,
     host: Host,
     draining: bool,
@@ -209,6 +215,7 @@ impl Engine {
             tools: Tools::default(),
             workspace: Workspace::default(),
             policy: policy(config),
+            access: Access::new(config, Arc::new(Keyring::new(seed))),
             calendar: Calendar::new(config, seed),
             host: Host::new(config, shard, seed),
             draining: false,
@@ -216,6 +223,11 @@ impl Engine {
             limits,
             durations,
         }
+    }
+
+    /// From now on, keys and tokens are good by `keyring`, and strangers may what `config` says. Without this there is no key.
+    pub fn set_access(&mut self, config: &Config, keyring: Arc<Keyring>) {
+        self.access = Access::new(config, keyring);
     }
 
     /// The home shard of a channel.
@@ -399,24 +411,24 @@ impl Engine {
 
     /// Writes a whole response, after which the connection waits for the next request or closes.
     fn reply(&mut self, now: Now, index: u32, write: impl FnOnce(&mut Vec<u8>, &Dress<'_>)) {
+        self.calendar.date(now);
         let connection = &mut self.slots[index];
+        let origin = connection.rest().origin;
         let dress = Dress {
-            date: self.calendar.date(now),
+            date: &self.calendar.date,
             head_only: connection.flags.has(Flags::HEAD_ONLY),
             last: connection.flags.has(Flags::LAST),
             http10: connection.flags.has(Flags::HTTP10),
+            sharing: self.calendar.sharing(origin),
+            shared: connection.flags.has(Flags::SHARED),
         };
         write(connection.out(), &dress);
         self.answered(now, index);
     }
 
     /// Answers what another site's page asks before it asks anything else.
-    fn preflight(&mut self, now: Now, index: u32, preflight: Preflight, origin: u16) {
-        let mut sharing = Vec::new();
-        if preflight.open {
-            transport::sharing_fields(&mut sharing, self.calendar.sharing(origin));
-        }
-        self.reply(now, index, |out, dress| reply::preflight(out, dress, preflight, &sharing));
+    fn preflight(&mut self, now: Now, index: u32, preflight: Preflight) {
+        self.reply(now, index, |out, dress| reply::preflight(out, dress, preflight));
     }
 
     /// The response under way is complete, though perhaps not yet written.
@@ -474,6 +486,8 @@ fn policy(config: &Config) -> Policy {
         host_channels: patterns(&config.host_channels),
         bayeux_publish: patterns(&config.bayeux_publish),
         hosted: false,
+        token_cookie: config.token_cookie.clone(),
+        jsonp_channels: patterns(&config.jsonp_channels),
     }
 }
 
@@ -507,7 +521,7 @@ impl Calendar {
     fn setting<'a>(&'a mut self, now: Now, look: &'a Look, retry_ms: u64) -> Setting<'a> {
         self.date(now);
         let sharing = self.sharing(look.origin);
-        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look, cookie: None }
+        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look, cookie: None, held: None }
     }
 }
 
@@ -527,6 +541,7 @@ impl Engine {
             }
         }
         self.check_questions();
+        self.check_passes();
         let check = |subscription: &conn::Subscription, subscriber| {
             let channel = &self.hub[subscription.channel];
             assert_eq!(channel.subscribers[subscription.place as usize], subscriber);

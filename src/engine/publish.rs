@@ -230,7 +230,7 @@ impl Engine {
     }
 
     /// Waits for the answers that are not there yet, or replies at once.
-    fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, manner: Manner) {
+    pub(super) fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, manner: Manner) {
         let missing = answers.iter().filter(|answer| answer.is_none()).count();
         let asking = Asking { answers, missing, manner, reference: String::new() };
         if missing == 0 {
