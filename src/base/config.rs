@@ -147,7 +147,7 @@ options! {
     stall_timeout_ms: Duration = 5 * MINUTE, 100..=DAY;
     /// How long a long poll waits before it answers with nothing. Some proxies give up after 30s.
     long_poll_timeout_ms: Duration = 25 * SECOND, 100..=HOUR;
-    /// How long a stream may be silent before a heartbeat is sent.
+    /// How long a stream may be silent before a heartbeat is sent. With `--jitter`, the first behind a message comes sooner.
     heartbeat_ms: Duration = 25 * SECOND, 100..=DAY, zero is "off";
     /// How long a stream lives before its client is asked to connect anew.
     life_span_ms: Duration = HOUR, 100..=10 * DAY, zero is "off";
