@@ -268,6 +268,8 @@ impl Engine {
     pub(super) fn ended(&mut self, now: Now, index: u32) {
         let connection = &mut self.slots[index];
         connection.flags.set(Flags::ENDED, true);
+        // Who answers our end with its own was not the one to leave.
+        self.counters.gone_left += u64::from(connection.state != State::Lingering);
         let unsent = connection.has_unsent();
         match connection.state {
             // Whoever is held and hangs up is gone; a body that breaks off is no request.

@@ -8,6 +8,7 @@ use super::clock::Clock;
 use super::events::{Events, Outbox, outbox};
 use super::listener::{Bound, ControlFile, bind};
 use super::mailbox::{Mail, Mailbox, Rare};
+use super::porter::Porter;
 use super::publisher::Publisher;
 use super::tally::Tally;
 use super::turn::{Outfit, Turn};
@@ -99,8 +100,10 @@ impl Server {
             outfits.push(outfit);
             mailboxes.push(mailbox);
         }
+        let seed = system_seed();
         let shared = Arc::new(Shared {
-            seed: system_seed(),
+            seed,
+            porter: Arc::new(Porter::new(&config, seed)),
             message_bytes_max: config.body_bytes_max,
             drain_timeout_ms: AtomicU64::new(config.drain_timeout_ms),
             tallies: (0..reactors).map(|_| Tally::default()).collect(),
@@ -223,6 +226,8 @@ impl Judge {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) seed: Seed,
+    /// What all reactors together let in.
+    pub(super) porter: Arc<Porter>,
     pub(super) message_bytes_max: u64,
     pub(super) drain_timeout_ms: AtomicU64,
     /// One a reactor.
@@ -349,6 +354,7 @@ mod tests {
         let (mailbox, inbox) = mailbox(1, waker);
         let shared = Shared {
             seed: Seed(1, 2),
+            porter: Arc::new(Porter::new(&Config::default(), Seed(1, 2))),
             message_bytes_max: 10,
             drain_timeout_ms: AtomicU64::new(0),
             tallies: vec![],
