@@ -41,6 +41,9 @@ impl Client {
     }
 }
 
+/// A client's place where only so many are given out; it is given up by being dropped.
+pub type Place = Box<dyn std::fmt::Debug + Send>;
+
 /// Some networks; those of an empty text hold nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks(Vec<Network>);

@@ -133,9 +133,14 @@ options! {
     connection_rate: Count = 0, 1..=10_000_000, zero is "off";
     /// The same for one address; more are answered with 429.
     connection_rate_per_address: Count = 0, 1..=10_000_000, zero is "off";
+    /// How many messages a second may be published from one address at `--listen`; more are refused with 429.
+    publish_rate: Count = 0, 1..=10_000_000, zero is "off";
+    /// How many bytes of messages a second may be published from one address at `--listen`.
+    publish_bytes_rate: Bytes = 0, 1..=16 * GIB, zero is "off";
     /// How much of the rates above may be used at once: what they allow in so long a time.
     rate_burst_ms: Duration = 2 * SECOND, 100..=HOUR;
-    /// The proxies, as addresses and networks (`10.0.0.0/8`), whose connections are not counted by address.
+    /// The proxies, as addresses and networks (`10.0.0.0/8`), whose `X-Forwarded-For` says where a request is from.
+    /// Their own connections are not counted by address; the readers that come through them are.
     trusted_proxies: Text = String::new(), 1..=4_096, zero is "off";
     /// How many channels may exist at once; a message to a further one is refused.
     channels_max: Count = 1_000_000, 1..=100_000_000;

@@ -17,13 +17,17 @@ impl Engine {
         message: Message,
         reply: Reply,
     ) -> Outcome {
-        if self.is_for_host(index, &message) {
-            return Outcome::Done(self.give_message(index, session, message, reply));
-        }
+        let for_host = self.is_for_host(index, &message);
         let anywhere = self.slots[index].flags.has(Flags::MAY_PUBLISH);
-        if !anywhere && !self.policy.bayeux_publish.matches(message.channel()) {
+        if !for_host && !anywhere && !self.policy.bayeux_publish.matches(message.channel()) {
             let fault = Fault::about(403, message.channel(), "This client may not publish here");
             return Outcome::Done(reply.failed(fault));
+        }
+        if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {
+            return Outcome::Done(reply.failed(Fault::new(429, reject.detail)));
+        }
+        if for_host {
+            return Outcome::Done(self.give_message(index, session, message, reply));
         }
         let home = Engine::home_of(self.seed, self.shards, message.channel());
         if home == self.shard {
@@ -42,10 +46,13 @@ impl Engine {
     }
 
     /// What is published to a service is for the host program, whoever publishes it, and for nobody else.
-    pub(super) fn serve(&mut self, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
+    pub(super) fn serve(&mut self, now: Now, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
         if !self.policy.hosted {
             let fault = Fault::about(404, message.channel(), "Nobody offers this service");
             return reply.failed(fault);
+        }
+        if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {
+            return reply.failed(Fault::new(429, reject.detail));
         }
         self.give_message(index, session, message, reply)
     }

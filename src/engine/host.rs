@@ -164,7 +164,7 @@ impl Engine {
 
     /// Whether the host program may want to know where connections come from.
     pub fn wants_addresses(&self) -> bool {
-        self.policy.asks_who()
+        self.policy.asks_who() || self.meter.counts()
     }
 
     /// A connection that was just opened comes from `address`.
@@ -323,14 +323,17 @@ impl Engine {
         };
         let of_host = messages.iter().filter(|message| self.is_for_host(index, message)).count();
         if of_host == 0 {
-            return match &speaker.may_publish {
+            return match speaker.may_publish.clone().and_then(|()| self.pay_for(now, index, &messages)) {
                 Ok(()) => self.publish_messages(now, index, messages, publish.manner),
-                Err(reject) => self.refuse(now, index, reject, false),
+                Err(reject) => self.refuse(now, index, &reject, false),
             };
         }
         if of_host < messages.len() {
             let detail = "a batch is for the application or for subscribers, and its lines name channels of both (host_channels)";
             return self.refuse(now, index, &Reject::new(400, "bad_batch", detail), false);
+        }
+        if let Err(reject) = self.pay_for(now, index, &messages) {
+            return self.refuse(now, index, &reject, false);
         }
         if !self.give_to_host(index, messages, Some(&speaker.who)) {
             return self.refuse(now, index, &reply::host_is_busy(), false);

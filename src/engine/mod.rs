@@ -14,7 +14,7 @@
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
-//! connects of one are held), `watch` (subscriptions with a star), `door` (who is not let in), `pace` (how
+//! connects of one are held), `watch` (subscriptions with a star), `door` (who is not let in), `meter` (how
 //! fast clients publish), `places` (how many readers they have behind a proxy), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
@@ -34,11 +34,13 @@ mod hold;
 mod host;
 mod input;
 mod looks;
+mod meter;
 mod metrics;
 mod moving;
 mod output;
 mod peer;
 mod peers;
+mod places;
 mod publish;
 mod receive;
 mod riding;
@@ -51,9 +53,11 @@ pub use crate::protocol::plain::VERDICTS;
 pub use door::TurnedAway;
 pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
+pub use meter::Rates;
 pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
+pub use places::Landlord;
 
 use crate::base::config::Config;
 use crate::base::error::Reject;
@@ -76,6 +80,7 @@ use fragments::Fragments;
 use framed::{Refusals, Stalled};
 use host::Host;
 use looks::Looks;
+use meter::Meter;
 use peers::Peers;
 use session::Sessions;
 use std::collections::VecDeque;
@@ -120,6 +125,7 @@ pub struct Engine {
     policy: Policy,
     calendar: Calendar,
     host: Host,
+    meter: Meter,
     draining: bool,
     counters: Counters,
 }
@@ -137,6 +143,8 @@ pub struct Counters {
     pub gaps: u64,
     /// Requests refused.
     pub refused: u64,
+    /// Publishes refused because their client was too fast.
+    pub refused_rate: u64,
     /// Messages published in this process that could not be kept, since there were too many channels.
     pub unkept: u64,
     /// Connections not let in because there were as many as there may be.
@@ -230,6 +238,7 @@ impl Engine {
             policy: policy(config),
             calendar: Calendar::new(config, seed),
             host: Host::new(config, shard, seed),
+            meter: Meter::new(Rates::new(config, seed)),
             draining: false,
             counters: Counters::default(),
             limits,

@@ -150,6 +150,7 @@ impl Engine {
         };
         let last = !request.keep_alive || self.draining;
         self.begin_answer(index, request.version, request.method == http::Method::Head, last);
+        self.note_client(index, &request);
         let address = self.host.address(index);
         let ask = match Ask::read(&request, self.slots[index].door, address, &self.policy) {
             Ok(ask) => ask,

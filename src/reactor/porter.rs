@@ -11,13 +11,13 @@
 use super::reserve::Reserve;
 use super::seats::{self, Seats};
 use super::socket;
-use crate::base::client::{Client, Networks};
+use crate::base::client::{Client, Networks, Place};
 use crate::base::config::Config;
 use crate::base::door::Door;
 use crate::base::random::Seed;
 use crate::base::rate::{Account, Accounts, Rate};
 use crate::base::time::Tick;
-use crate::engine::TurnedAway;
+use crate::engine::{Landlord, TurnedAway};
 use socket2::{SockRef, Socket};
 use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr};
@@ -69,6 +69,12 @@ impl Porter {
         }
     }
 
+    /// For the engines, if readers behind proxies are counted among the connections of their addresses.
+    pub(super) fn landlord(self: &Arc<Self>) -> Option<Arc<dyn Landlord>> {
+        let counts = self.seats.is_some() && !self.trusted.is_empty();
+        counts.then(|| self.clone() as Arc<dyn Landlord>)
+    }
+
     /// Gives a visitor its place; `Err`: it is not let in. What it has for itself is looked at first, so that whoever is
     /// refused for that takes nothing from the others.
     pub(super) fn admit(&self, now: Tick, visitor: &mut Visitor) -> Result<(), TurnedAway> {
@@ -87,6 +93,15 @@ impl Porter {
         match self.rate.map(|rate| self.account.take(rate, now, 1)) {
             Some(Err(wait_ms)) => Err(TurnedAway::TooFast { wait_ms }),
             Some(Ok(())) | None => Ok(()),
+        }
+    }
+}
+
+impl Landlord for Porter {
+    fn place(&self, client: Client) -> Option<Place> {
+        match &self.seats {
+            Some(seats) => seats.take(&client).map(|seat| Box::new(seat) as Place),
+            None => Some(Box::new(())),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::turn::{Outfit, Turn};
 use crate::base::config::{Config, DURATION_MS_MAX};
 use crate::base::error::Error;
 use crate::base::random::Seed;
-use crate::engine::Engine;
+use crate::engine::{Engine, Rates};
 use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -104,6 +104,7 @@ impl Server {
         let shared = Arc::new(Shared {
             seed,
             porter: Arc::new(Porter::new(&config, seed)),
+            rates: Arc::new(Rates::new(&config, seed)),
             message_bytes_max: config.body_bytes_max,
             drain_timeout_ms: AtomicU64::new(config.drain_timeout_ms),
             tallies: (0..reactors).map(|_| Tally::default()).collect(),
@@ -128,6 +129,10 @@ impl Server {
         let body = move || {
             fenced(&shared, shard, || {
                 let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
+                engine.share_rates(shared.rates.clone());
+                if let Some(landlord) = shared.porter.landlord() {
+                    engine.set_landlord(landlord);
+                }
                 if let Some(outbox) = &shared.outbox {
                     match audience {
                         Audience::Host => engine.set_host(outbox.port()),
@@ -228,6 +233,8 @@ pub(super) struct Shared {
     pub(super) seed: Seed,
     /// What all reactors together let in.
     pub(super) porter: Arc<Porter>,
+    /// What their clients may publish in a second.
+    rates: Arc<Rates>,
     pub(super) message_bytes_max: u64,
     pub(super) drain_timeout_ms: AtomicU64,
     /// One a reactor.
@@ -355,6 +362,7 @@ mod tests {
         let shared = Shared {
             seed: Seed(1, 2),
             porter: Arc::new(Porter::new(&Config::default(), Seed(1, 2))),
+            rates: Arc::new(Rates::new(&Config::default(), Seed(1, 2))),
             message_bytes_max: 10,
             drain_timeout_ms: AtomicU64::new(0),
             tallies: vec![],

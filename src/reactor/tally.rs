@@ -83,6 +83,8 @@ tally! {
     gaps: Counter = |engine| engine.counters().gaps;
     /// Requests refused.
     refused: Counter = |engine| engine.counters().refused;
+    /// Publishes refused because their client was too fast.
+    refused_rate: Counter = |engine| engine.counters().refused_rate;
     /// Messages published in this process that could not be kept, since there were too many channels.
     unkept: Counter = |engine| engine.counters().unkept;
     /// Connections not let in because there were as many as there may be.

@@ -39,6 +39,8 @@ use std::borrow::Cow;
 pub(crate) const NORMAL: u16 = 1000;
 /// The server stops, or the connection's life span is over: come back.
 pub(crate) const GOING_AWAY: u16 = 1001;
+/// Too fast, or too many: come back after a while.
+pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
 const PROTOCOL_ERROR: u16 = 1002;
 /// What it says is not what is spoken here.
 pub(crate) const UNSUPPORTED: u16 = 1003;
