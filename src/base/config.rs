@@ -125,6 +125,7 @@ options! {
     /// How many threads serve connections.
     reactors: Count = 0, 1..=256, zero is "one a core";
     /// How many connections may be open at once, divided among the reactors; a further one is answered with 503.
+    /// Each reactor has room for 16 more that come by `--private` or `--control`.
     connections_max: Count = 1_000_000, 1..=100_000_000;
     /// How many connections one address may have open at `--listen`; a further one is answered with 429.
     /// An IPv6 network of 64 bits counts as one address.
