@@ -39,6 +39,11 @@ proxies() {
     packaged nginx nginx && packaged haproxy haproxy && packaged varnishd varnish gcc libc6-dev
 }
 
+# Networks with cables between them, and firewalls there.
+cables() {
+    packaged ip iproute2 && packaged nft nftables && packaged nsenter util-linux
+}
+
 # Compilers for C and C++ and what they are used with, checkers of memory, and the languages that read the C header.
 c_tools() {
     packaged gcc gcc libc6-dev || return

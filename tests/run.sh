@@ -30,6 +30,7 @@ release() {
 
 step 'what the tests need: chromium, playwright-core' browser
 step 'what the tests need: compilers for C, valgrind, php, cffi' c_tools
+step 'what the tests need: ip, nft, nsenter' cables
 step 'format: cargo fmt --check' cargo fmt --check
 step 'lints: cargo clippy' cargo clippy --locked --all-targets -- -D warnings
 step 'tests: cargo test --all-targets' cargo test --locked --all-targets

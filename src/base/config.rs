@@ -9,6 +9,7 @@
 mod access;
 mod value;
 
+use super::client::Networks;
 use super::error::Error;
 use super::event::Wanted;
 use super::pattern::Patterns;
@@ -141,8 +142,25 @@ options! {
     api_keys: Path = None, 1..=4_095, zero is "off";
     /// How many threads serve connections.
     reactors: Count = 0, 1..=256, zero is "one a core";
-    /// How many connections may be open at once; further ones are closed at once.
+    /// How many connections may be open at once, divided among the reactors; a further one is answered with 503.
+    /// Each reactor has room for 16 more that come by `--private` or `--control`.
     connections_max: Count = 1_000_000, 1..=100_000_000;
+    /// How many connections one address may have open at `--listen`; a further one is answered with 429.
+    /// An IPv6 network of 64 bits counts as one address.
+    connections_per_address: Count = 0, 1..=1_000_000, zero is "off";
+    /// How many new connections a second are taken in at `--listen`; more are answered with 503.
+    connection_rate: Count = 0, 1..=10_000_000, zero is "off";
+    /// The same for one address; more are answered with 429.
+    connection_rate_per_address: Count = 0, 1..=10_000_000, zero is "off";
+    /// How many messages a second may be published from one address at `--listen`; more are refused with 429.
+    publish_rate: Count = 0, 1..=10_000_000, zero is "off";
+    /// How many bytes of messages a second may be published from one address at `--listen`.
+    publish_bytes_rate: Bytes = 0, 1..=16 * GIB, zero is "off";
+    /// How much of the rates above may be used at once: what they allow in so long a time.
+    rate_burst_ms: Duration = 2 * SECOND, 100..=HOUR;
+    /// The proxies, as addresses and networks (`10.0.0.0/8`), whose `X-Forwarded-For` says where a request is from.
+    /// Their own connections are not counted by address; the readers that come through them are.
+    trusted_proxies: Text = String::new(), 1..=4_096, zero is "off";
     /// How many channels may exist at once; a message to a further one is refused.
     channels_max: Count = 1_000_000, 1..=100_000_000;
     /// How many channels one connection may subscribe to.
@@ -161,11 +179,17 @@ options! {
     body_timeout_ms: Duration = 30 * SECOND, 100..=HOUR;
     /// How long a connection may stay open between two requests.
     idle_timeout_ms: Duration = 75 * SECOND, 100..=DAY;
-    /// How long a connection that has bytes waiting may take none of them.
+    /// How long a connection that has bytes waiting may take none of them; see `--tcp-user-timeout`, too.
     stall_timeout_ms: Duration = 5 * MINUTE, 100..=DAY;
+    /// How long a peer may be silent before its system is asked whether it is there, which wakes nobody up here.
+    /// One that does not answer is given up after as long again, or once `--tcp-user-timeout` is over.
+    tcp_keepalive_ms: Duration = 30 * SECOND, SECOND..=2 * HOUR, zero is "off";
+    /// How long a peer's system may leave bytes unacknowledged, or have no room for them, before it is given up (Linux).
+    tcp_user_timeout_ms: Duration = MINUTE, SECOND..=DAY, zero is "off";
     /// How long a long poll waits before it answers with nothing. Some proxies give up after 30s.
     long_poll_timeout_ms: Duration = 25 * SECOND, 100..=HOUR;
-    /// How long a stream may be silent before a heartbeat is sent.
+    /// How long a stream may be silent before a heartbeat is sent. With `--jitter`, the first behind a message comes sooner.
+    /// Proxies on the way need them; without any, dead clients are found out all the same (`--tcp-keepalive`).
     heartbeat_ms: Duration = 25 * SECOND, 100..=DAY, zero is "off";
     /// How long a stream lives before its client is asked to connect anew.
     life_span_ms: Duration = HOUR, 100..=10 * DAY, zero is "off";
@@ -368,6 +392,9 @@ impl Config {
             && let Some(bad) = self.origin.split(',').find(bad)
         {
             faults.push(format!("--origin: {bad:?} is not an origin (write https://example.org, or * for any)"));
+        }
+        if let Err(what) = Networks::parse(&self.trusted_proxies) {
+            faults.push(format!("--trusted-proxies: {what} (write 10.0.0.7, 10.0.0.0/8 or 2001:db8::/32)"));
         }
         faults.extend(self.misread_host_options());
         faults.extend(self.misread_access_options());

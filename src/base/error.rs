@@ -20,6 +20,8 @@ pub struct Reject {
     pub allow: Option<&'static str>,
     /// The protocol for an `Upgrade` header; set with 426 only.
     pub upgrade: Option<&'static str>,
+    /// Seconds for a `Retry-After` header; a 503 that knows nothing better says 1.
+    pub retry_after: Option<u64>,
 }
 
 /// A refusal on the wire.
@@ -32,12 +34,17 @@ struct Wire<'a> {
 impl Reject {
     /// A refusal with `status`, for programs `code`, for people `detail`.
     pub fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Reject {
-        Reject { status, code, detail: detail.into(), allow: None, upgrade: None }
+        Reject { status, code, detail: detail.into(), allow: None, upgrade: None, retry_after: None }
     }
 
     /// 426, naming the protocol that must be asked for.
     pub fn upgrade(protocol: &'static str, code: &'static str, detail: &'static str) -> Reject {
         Reject { upgrade: Some(protocol), ..Reject::new(426, code, detail) }
+    }
+
+    /// The same, saying in how many seconds to come back.
+    pub fn retry_after(self, seconds: u64) -> Reject {
+        Reject { retry_after: Some(seconds), ..self }
     }
 
     /// As it goes over the wire.

@@ -1,7 +1,9 @@
-//! What every room may use: errors, options, time as plain numbers, the shared message, its frames, ids, a seeded generator.
+//! What every room may use: errors, options, time as plain numbers, the shared message, its frames, ids, rates and
+//! who they are counted by, a seeded generator.
 //!
 //! Nothing here knows of a socket, a clock or a thread.
 
+pub mod client;
 pub mod config;
 pub mod cursor;
 pub mod door;
@@ -13,4 +15,5 @@ pub mod name;
 pub mod pattern;
 pub mod payload;
 pub mod random;
+pub mod rate;
 pub mod time;

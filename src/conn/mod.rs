@@ -104,6 +104,8 @@ impl Flags {
     pub(crate) const NOTED: Flags = Flags(0x400);
     /// Pages of other origins may read the answer under way.
     pub(crate) const SHARED: Flags = Flags(0x800);
+    /// A heartbeat is on its way: the next one keeps to its time.
+    pub(crate) const BEAT: Flags = Flags(0x4000);
 
     pub(crate) fn has(self, flag: Flags) -> bool {
         self.0 & flag.0 != 0
@@ -171,7 +173,8 @@ pub(crate) struct Connection {
     /// What `subscription` is.
     inline: Inline,
     pub(crate) timer: Link,
-    /// When bytes were last taken by the socket (low half of a tick): heartbeats and stalls count from here.
+    /// When bytes were last taken by the socket (low half of a tick): heartbeats and stalls count from here. Behind a
+    /// heartbeat it is so much later as the next one shall not come early.
     pub(crate) wrote_at: u32,
     /// When the present state ends by itself (low half of a tick).
     pub(crate) ends_at: u32,

@@ -1,6 +1,7 @@
 //! What a connection needs only for a moment, or only if it is of a rare kind.
 
 use super::{Ask, Exchange, Framed, Hold, Moving, Pass, Subscription};
+use crate::base::client::Place;
 use crate::base::cursor::Since;
 use crate::base::id::Token;
 use crate::base::name::Name;
@@ -36,6 +37,10 @@ pub(crate) struct Rest {
     pub(crate) wished: Option<(Vec<Name>, String)>,
     /// What the host program was asked, and has not answered yet.
     pub(crate) judged: Option<Box<Judged>>,
+    /// Its reader's place, where those behind proxies are counted.
+    pub(crate) place: Option<Place>,
+    /// `websocket`: how often in a row its client was told that it publishes too fast.
+    pub(crate) scoldings: u8,
     /// `websocket`: who its client is, for a host program that may be asked or told.
     pub(crate) who: Option<Arc<str>>,
     /// What it holds by a token, a key or a signed name; without one, what its door allows is all that it may.
@@ -147,6 +152,8 @@ impl Rest {
             && self.judged.is_none()
             && self.who.is_none()
             && self.pass.is_none()
+            && self.scoldings == 0
+            && self.place.is_none()
             && self.framed.is_none()
             && self.exchange.is_none()
             && self.moving.is_none()

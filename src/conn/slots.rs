@@ -11,6 +11,9 @@ use std::ops::{Index, IndexMut};
 /// No tenant's generation.
 const RETIRED: u32 = 0;
 
+/// Slots that clients leave to the application: however many of them come, it can publish and look what goes on.
+const APPLICATIONS: usize = 16;
+
 /// All connections of one shard. Room for all of them is reserved at the start, so that a slot never moves
 /// and growth never stalls a turn; memory that is not touched costs nothing.
 #[derive(Debug)]
@@ -21,14 +24,15 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// Room for `max` connections.
+    /// Room for `max` connections, and [`APPLICATIONS`] besides.
     pub(crate) fn new(max: usize) -> Slots {
-        Slots { slab: Slab::with_capacity(max), max, generation: 0 }
+        Slots { slab: Slab::with_capacity(max + APPLICATIONS), max, generation: 0 }
     }
 
     /// A slot for a new connection; `None` when all are taken.
     pub(crate) fn open(&mut self, now: Tick, door: Door) -> Option<Token> {
-        if self.slab.len() >= self.max {
+        let apart = if door.is_public() { 0 } else { APPLICATIONS };
+        if self.slab.len() >= self.max + apart {
             return None;
         }
         // u32::MAX is left to the reactor, for tokens that are no connections.
@@ -88,5 +92,20 @@ impl IndexMut<u32> for Slots {
 impl Links for Slots {
     fn link(&mut self, key: u32) -> &mut Link {
         &mut self[key].timer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_never_take_the_applications_slots() {
+        let mut slots = Slots::new(2);
+        let mut open = |door| slots.open(Tick(0), door).is_some();
+        assert_eq!([open(Door::Public), open(Door::PublicLoopback), open(Door::Public)], [true, true, false]);
+        let doors = [Door::Private, Door::PrivateLoopback, Door::Control].into_iter().cycle();
+        assert_eq!(doors.take_while(|door| open(*door)).count(), APPLICATIONS);
+        assert!(!open(Door::Public));
     }
 }

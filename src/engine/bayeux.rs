@@ -136,7 +136,7 @@ impl Engine {
         match (what, session) {
             (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, index, &proof, acknowledges, reply)),
             (What::Publish(message), session) => self.publish_message(now, index, session, &proof, message, reply),
-            (What::Serve(message), session) => Outcome::Done(self.serve(index, session, message, reply)),
+            (What::Serve(message), session) => Outcome::Done(self.serve(now, index, session, message, reply)),
             (What::Nothing, _) | (_, None) => Outcome::Done(reply),
             (what, Some(slot)) => {
                 reply.client_id = Some(self.client_id(slot));
@@ -180,6 +180,13 @@ impl Engine {
     }
 
     fn shake_hands(&mut self, now: Now, index: u32, proof: &Proof, acknowledges: bool, mut reply: Reply) -> Reply {
+        let place = match self.take_place(index) {
+            Ok(place) => place,
+            Err(reject) => {
+                reply.advice = Some(Advice::Handshake { interval_ms: FULL_INTERVAL_MS });
+                return reply.failed(Fault::new(429, reject.detail));
+            }
+        };
         let jar = self.exchange(index).and_then(|exchange| exchange.jar);
         let (browser, cookie) = self.meet_browser(jar);
         match self.open_session(now, browser.map(|browser| browser.secret)) {
@@ -190,6 +197,9 @@ impl Engine {
                 if acknowledges {
                     self.sessions[slot].acks = Some(Box::default());
                     reply.ack = Some(Ack::Agreed);
+                }
+                if place.is_some() {
+                    self.sessions[slot].extras().place = place;
                 }
                 self.sessions[slot].stamps = reply.stamped;
                 self.give_session_pass(now, slot, proof);

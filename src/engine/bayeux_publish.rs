@@ -19,10 +19,8 @@ impl Engine {
         message: Message,
         reply: Reply,
     ) -> Outcome {
-        if self.is_for_host(index, &message) {
-            return Outcome::Done(self.give_message(index, session, message, reply));
-        }
-        let everybody = self.policy.bayeux_publish.matches(message.channel());
+        let for_host = self.is_for_host(index, &message);
+        let everybody = for_host || self.policy.bayeux_publish.matches(message.channel());
         if !everybody && proof.grant.is_over(now.unix_ms) {
             return Outcome::Done(reply.failed(expired_fault()));
         }
@@ -31,6 +29,12 @@ impl Engine {
         if !everybody && !(open && proof.grant.may_publish(message.channel())) {
             let fault = Fault::about(403, message.channel(), "This client may not publish here");
             return Outcome::Done(reply.failed(fault));
+        }
+        if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {
+            return Outcome::Done(reply.failed(Fault::new(429, reject.detail)));
+        }
+        if for_host {
+            return Outcome::Done(self.give_message(index, session, message, reply));
         }
         let home = Engine::home_of(self.seed, self.shards, message.channel());
         if home == self.shard {
@@ -49,10 +53,13 @@ impl Engine {
     }
 
     /// What is published to a service is for the host program, whoever publishes it, and for nobody else.
-    pub(super) fn serve(&mut self, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
+    pub(super) fn serve(&mut self, now: Now, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
         if !self.policy.hosted {
             let fault = Fault::about(404, message.channel(), "Nobody offers this service");
             return reply.failed(fault);
+        }
+        if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {
+            return reply.failed(Fault::new(429, reject.detail));
         }
         self.give_message(index, session, message, reply)
     }

@@ -2,6 +2,11 @@
 //!
 //! A connection has one timer and perhaps several reasons to be woken; the timer is armed for the earliest
 //! and never disturbed by later ones. Whoever is woken looks what is due, and sleeps on if nothing is.
+//!
+//! **Heartbeats do not come together.** What was written to a million at once would have a million hearts beat at once, as
+//! long behind it. So each slot has a head start of its own, up to half of the wait, by which the first beat behind any other
+//! write comes sooner. Later beats follow at the whole wait, so that a silent stream costs what it would without, and what is
+//! spread stays spread.
 
 use super::Engine;
 use crate::base::config::Config;
@@ -74,6 +79,16 @@ impl Durations {
         }
     }
 
+    /// By how much sooner this slot's heart beats first, spread evenly over the slots whichever of them are taken.
+    fn head_start(&self, index: u32) -> u64 {
+        if self.jitter_percent == 0 {
+            return 0;
+        }
+        // Multiples of the golden ratio lie evenly in the unit interval.
+        let share = u64::from(index.wrapping_mul(0x9e37_79b1));
+        (self.heartbeat / 2 * share) >> 32
+    }
+
     /// Those that connections wait for often.
     pub(super) fn of_connections(&self) -> [u64; 8] {
         [self.head, self.body, self.idle, self.stall, self.heartbeat, self.bayeux, LINGER_MS, NEVER_MS]
@@ -98,8 +113,8 @@ impl Engine {
         let stream = self.slots[index].variant.transport().is_stream();
         let (ms, heartbeat) = match stream {
             true if self.is_probe(index) => (PROBE_MS, 0),
-            true if self.durations.life == 0 => (NEVER_MS, self.durations.heartbeat),
-            true => (self.random.jitter(self.durations.life, self.durations.jitter_percent), self.durations.heartbeat),
+            true if self.durations.life == 0 => (NEVER_MS, self.first_beat(index)),
+            true => (self.random.jitter(self.durations.life, self.durations.jitter_percent), self.first_beat(index)),
             false => (self.random.jitter(self.durations.long_poll, self.durations.jitter_percent), 0),
         };
         self.slots[index].ends_at = (now + ms).low();
@@ -156,9 +171,24 @@ impl Engine {
             let stalled = wrote_at + self.durations.stall;
             return until.map_or(stalled, |until| until.min(stalled));
         }
-        let beat = self.beats(index).then(|| wrote_at + self.durations.heartbeat);
+        let beat = self.beats(index).then(|| wrote_at + self.first_beat(index));
         let reasons = [beat, self.kept_back_until(index), until];
         reasons.into_iter().flatten().fold(ends_at, Tick::min)
+    }
+
+    /// How long after a write that was none the first heartbeat comes; 0 for never.
+    fn first_beat(&self, index: u32) -> u64 {
+        self.durations.heartbeat - self.durations.head_start(index)
+    }
+
+    /// The socket has taken all that was to be written: silence counts from now, and from a heartbeat a little later.
+    pub(super) fn note_written(&mut self, now: Tick, index: u32) {
+        let connection = &mut self.slots[index];
+        connection.wrote_at = now.low();
+        if connection.flags.has(Flags::BEAT) {
+            connection.flags.set(Flags::BEAT, false);
+            connection.wrote_at = (now + self.durations.head_start(index)).low();
+        }
     }
 
     fn beats(&self, index: u32) -> bool {
@@ -177,6 +207,7 @@ impl Engine {
         let event_stream = self.is_event_stream(index);
         let connection = &mut self.slots[index];
         if connection.flags.has(Flags::BLOCKED) {
+            self.counters.gone_stalled += 1;
             return self.close(now, index);
         }
         let held = matches!(connection.state, State::Parked | State::Bayeux);
@@ -215,6 +246,8 @@ impl Engine {
             // What was kept back until now is a sign of life too, and goes out in this turn.
             if self.kept_back_until(index).is_none_or(|until| until > now.tick) {
                 self.write_heartbeat(now, index);
+                self.slots[index].flags.set(Flags::BEAT, true);
+                self.slots[index].wrote_at = (now.tick + self.durations.head_start(index)).low();
             }
             self.enqueue(index);
             let due = self.due(now.tick, index).max(now.tick + 1);
@@ -258,5 +291,112 @@ impl Engine {
             return;
         }
         self.schedule_channel(now, key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::Token;
+    use crate::base::payload::{Message, Parts};
+    use crate::base::random::Seed;
+    use crate::engine::{Door, Input, Output};
+
+    const STREAMS: u64 = 5_000;
+    const HEARTBEAT_MS: u64 = 25_000;
+
+    fn now(ms: u64) -> Now {
+        Now { tick: Tick(ms), unix_ms: ms }
+    }
+
+    /// Does what the engine asks; whose sockets were written to.
+    fn turn(engine: &mut Engine, now: Now) -> Vec<Token> {
+        let mut written = Vec::new();
+        loop {
+            engine.begin_turn();
+            while let Some(output) = engine.poll_output(now) {
+                if let Output::Write(token) = output {
+                    let count = engine.outgoing(token).iter().map(|bytes| bytes.len()).sum();
+                    engine.handle(now, Input::Wrote { token, count });
+                    written.push(token);
+                }
+            }
+            if !engine.busy() {
+                return written;
+            }
+        }
+    }
+
+    /// Streams of one channel, all opened at the moment 0.
+    fn crowd(jitter_percent: u64) -> Engine {
+        let config = Config {
+            connections_max: STREAMS,
+            life_span_ms: 0,
+            history_age_ms: 0,
+            heartbeat_ms: HEARTBEAT_MS,
+            jitter_percent,
+            ..Config::default()
+        };
+        let mut engine = Engine::new(&config, 0, 1, Seed(1, 2));
+        for _ in 0..STREAMS {
+            let token = engine.open(now(0), Door::Public).expect("room");
+            let bytes = b"GET /sub/a?transport=sse HTTP/1.1\r\nHost: a\r\n\r\n";
+            engine.handle(now(0), Input::Bytes { token, bytes });
+        }
+        assert_eq!(turn(&mut engine, now(0)).len() as u64, STREAMS);
+        engine
+    }
+
+    fn publish(engine: &mut Engine, at: u64) {
+        let parts = Parts { channel: "/a", content_type: "", event: "", data: b"hello", unix_ms: 0 };
+        engine.handle(now(at), Input::Publish(&mut vec![Message::new(&parts).expect("a message")]));
+        assert_eq!(turn(engine, now(at)).len() as u64, STREAMS);
+    }
+
+    /// What was written from `start` until `end`, by the hundredth of a heartbeat's wait; and how often the engine was woken
+    /// to write nothing.
+    fn run(engine: &mut Engine, start: u64, end: u64) -> (Vec<u64>, u64) {
+        let mut beats = vec![0; ((end - start).div_ceil(HEARTBEAT_MS / 100)) as usize];
+        let (mut at, mut idle) = (start, 0);
+        while let Some(next) = engine.next_deadline().filter(|next| next.0 < end) {
+            at = at.max(next.0);
+            engine.handle(now(at), Input::Time);
+            let written = turn(engine, now(at)).len() as u64;
+            idle += u64::from(written == 0);
+            beats[((at - start) / (HEARTBEAT_MS / 100)) as usize] += written;
+        }
+        (beats, idle)
+    }
+
+    #[test]
+    fn heartbeats_behind_one_message_to_all_do_not_come_together() {
+        let mut engine = crowd(10);
+        for (what, start) in [("they were opened at once", 0), ("all were told something", 4 * HEARTBEAT_MS + 7_000)] {
+            if start > 0 {
+                run(&mut engine, HEARTBEAT_MS, start);
+                publish(&mut engine, start);
+            }
+            let (beats, _) = run(&mut engine, start, start + HEARTBEAT_MS + 1);
+            let (busiest, all) = (beats.iter().max().expect("hundredths"), beats.iter().sum::<u64>());
+            assert_eq!(all, STREAMS, "{what}: each heart beats once");
+            assert!(busiest * 100 <= all * 4, "{what}: {busiest} of {all} within a hundredth");
+        }
+    }
+
+    #[test]
+    fn a_silent_stream_is_woken_for_its_heartbeats_alone() {
+        let mut engine = crowd(10);
+        run(&mut engine, 0, 2 * HEARTBEAT_MS);
+        let (beats, idle) = run(&mut engine, 2 * HEARTBEAT_MS, 12 * HEARTBEAT_MS);
+        assert_eq!((beats.iter().sum::<u64>(), idle), (10 * STREAMS, 0));
+    }
+
+    #[test]
+    fn without_jitter_they_come_when_the_wait_is_over_and_not_before() {
+        let mut engine = crowd(0);
+        let (beats, _) = run(&mut engine, 0, HEARTBEAT_MS);
+        assert_eq!(beats.iter().sum::<u64>(), 0);
+        let (beats, _) = run(&mut engine, HEARTBEAT_MS, HEARTBEAT_MS + 1);
+        assert_eq!(beats.iter().sum::<u64>(), STREAMS);
     }
 }

@@ -284,7 +284,6 @@ impl Engine {
         // As behind a batch: whatever came before is part of what is framed here.
         connection.variant = variant.ahead(earlier.is_empty() && variant.is_ahead());
         transport::keep_alive(connection.out(), variant, &earlier, &setting);
-        connection.wrote_at = now.tick.low();
     }
 
     /// A stream ends.
@@ -331,7 +330,7 @@ impl Engine {
             connection.flags.set(Flags::BLOCKED, true);
             self.watch_stall(now.tick, index);
         } else {
-            connection.wrote_at = now.tick.low();
+            self.note_written(now.tick, index);
             self.flushed(now, index);
         }
     }

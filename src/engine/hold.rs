@@ -16,6 +16,10 @@ use std::sync::Arc;
 impl Engine {
     /// A reader wants to be held.
     pub(super) fn hold(&mut self, now: Now, index: u32, hold: &Hold) {
+        let place = match self.take_place(index) {
+            Ok(place) => place,
+            Err(reject) => return self.refuse(now, index, &reject, false),
+        };
         let last = self.slots[index].flags.has(Flags::LAST);
         self.slots[index].variant = hold.variant.last(last);
         let Some(look) = self.looks.take(&hold.look) else {
@@ -37,6 +41,9 @@ impl Engine {
         }
         self.keep_pass(now, index, &hold.proof);
         self.slots[index].state = State::Joining;
+        if place.is_some() {
+            self.slots[index].rest().place = place;
+        }
         let waiting = hold.channels.iter().map(|name| self.join(now, index, name, &hold.since)).sum();
         // Not before: what cannot be held is refused by HTTP.
         if let Some(socket) = &hold.socket {
@@ -223,7 +230,7 @@ impl Engine {
     fn forget_wishes(&mut self, index: u32) {
         self.forget_questions(index);
         if let Some(rest) = &mut self.slots[index].rest {
-            (rest.joining, rest.wished, rest.asking, rest.who) = (None, None, None, None);
+            (rest.joining, rest.wished, rest.asking, rest.who, rest.place) = (None, None, None, None, None);
             rest.pass = None;
             rest.exchange = None;
         }

@@ -163,7 +163,7 @@ impl Engine {
 
     /// Whether the host program may want to know where connections come from.
     pub fn wants_addresses(&self) -> bool {
-        self.policy.asks_who()
+        self.policy.asks_who() || self.meter.counts()
     }
 
     /// A connection that was just opened comes from `address`.
@@ -331,18 +331,21 @@ impl Engine {
         if of_host == 0 {
             let grant = &speaker.proof.grant;
             let refused = messages.iter().find(|message| !grant.may_publish(message.channel()));
-            return match (&speaker.gate, refused) {
-                (Ok(()), None) => self.publish_messages(now, index, messages, publish.manner),
-                (Err(reject), _) => self.refuse(now, index, reject, false),
-                (Ok(()), Some(message)) => {
-                    let reject = not_granted(message.channel());
-                    self.refuse(now, index, &reject, false);
-                }
+            let allowed = match (speaker.gate.clone(), refused) {
+                (Ok(()), Some(message)) => Err(not_granted(message.channel())),
+                (gate, _) => gate,
+            };
+            return match allowed.and_then(|()| self.pay_for(now, index, &messages)) {
+                Ok(()) => self.publish_messages(now, index, messages, publish.manner),
+                Err(reject) => self.refuse(now, index, &reject, false),
             };
         }
         if of_host < messages.len() {
             let detail = "a batch is for the application or for subscribers, and its lines name channels of both (host_channels)";
             return self.refuse(now, index, &Reject::new(400, "bad_batch", detail), false);
+        }
+        if let Err(reject) = self.pay_for(now, index, &messages) {
+            return self.refuse(now, index, &reject, false);
         }
         if !self.give_to_host(index, messages, speaker.who.as_ref()) {
             return self.refuse(now, index, &reply::host_is_busy(), false);

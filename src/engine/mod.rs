@@ -15,7 +15,8 @@
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_passes`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
-//! connects of one are held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
+//! connects of one are held), `watch` (subscriptions with a star), `door` (who is not let in), `meter` (how
+//! fast clients publish), `places` (how many readers they have behind a proxy), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
@@ -27,6 +28,7 @@ mod bayeux_stream;
 mod browsers;
 mod deadlines;
 mod deliver;
+mod door;
 mod events;
 mod fragments;
 mod framed;
@@ -34,12 +36,14 @@ mod hold;
 mod host;
 mod input;
 mod looks;
+mod meter;
 mod metrics;
 mod moving;
 mod output;
 mod passes;
 mod peer;
 mod peers;
+mod places;
 mod publish;
 mod receive;
 mod riding;
@@ -49,11 +53,14 @@ mod watch;
 
 pub use crate::base::door::Door;
 pub use crate::protocol::plain::VERDICTS;
+pub use door::TurnedAway;
 pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
+pub use meter::Rates;
 pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
+pub use places::Landlord;
 
 use crate::access::{Access, Keyring};
 use crate::base::config::Config;
@@ -77,6 +84,7 @@ use fragments::Fragments;
 use framed::{Refusals, Stalled};
 use host::Host;
 use looks::Looks;
+use meter::Meter;
 use peers::Peers;
 use session::Sessions;
 use std::collections::VecDeque;
@@ -123,6 +131,7 @@ pub struct Engine {
     access: Access,
     calendar: Calendar,
     host: Host,
+    meter: Meter,
     draining: bool,
     counters: Counters,
 }
@@ -140,8 +149,26 @@ pub struct Counters {
     pub gaps: u64,
     /// Requests refused.
     pub refused: u64,
+    /// Publishes refused because their client was too fast.
+    pub refused_rate: u64,
     /// Messages published in this process that could not be kept, since there were too many channels.
     pub unkept: u64,
+    /// Connections not let in because there were as many as there may be.
+    pub turned_away_full: u64,
+    /// Connections not let in because the system had no descriptor left.
+    pub turned_away_descriptors: u64,
+    /// Connections not let in because their address had as many as it may have.
+    pub turned_away_address: u64,
+    /// Connections not let in because too many came in a second, of all or of their address.
+    pub turned_away_rate: u64,
+    /// Connections that their clients ended.
+    pub gone_left: u64,
+    /// Connections that broke: the peer's system knew nothing of them any more, or did not want them.
+    pub gone_reset: u64,
+    /// Connections whose peers did not answer in time.
+    pub gone_timed_out: u64,
+    /// Connections cut off because they took nothing of what waited for them.
+    pub gone_stalled: u64,
     /// What clients found to work, in the order of [`VERDICTS`].
     pub verdicts: [u64; VERDICTS.len()],
 }
@@ -218,6 +245,7 @@ impl Engine {
             access: Access::new(config, Arc::new(Keyring::new(seed))),
             calendar: Calendar::new(config, seed),
             host: Host::new(config, shard, seed),
+            meter: Meter::new(Rates::new(config, seed)),
             draining: false,
             counters: Counters::default(),
             limits,
@@ -388,6 +416,11 @@ impl Engine {
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// For the reactor to count what only it sees: whom it did not let in, and why a socket failed.
+    pub fn counters_mut(&mut self) -> &mut Counters {
+        &mut self.counters
     }
 
     /// Puts a connection in line to be attended to.

@@ -2,6 +2,7 @@
 //!
 //! It goes when all that was to be written before is written, with what was read of it: its socket moves once, and stays.
 
+use super::meter::Guest;
 use super::{Engine, Output};
 use crate::base::door::{Address, Door};
 use crate::base::id::Token;
@@ -15,6 +16,7 @@ use crate::transport::websocket::Inbound;
 pub struct Luggage {
     door: Door,
     address: Option<Address>,
+    guest: Option<Guest>,
     flags: Flags,
     cargo: Cargo,
     unread: Vec<u8>,
@@ -38,7 +40,8 @@ impl Engine {
         let Some(Moving { shard, cargo }) = rest.moving.take().map(|moving| *moving) else { return };
         let (unread, inbound) = (std::mem::take(&mut rest.inbox), rest.inbound.take());
         let (door, flags) = (self.slots[index].door, self.slots[index].flags);
-        self.leaving.push_back(Luggage { door, address: self.host.address(index), flags, cargo, unread, inbound });
+        let (address, guest) = (self.host.address(index), self.meter.guest(index));
+        self.leaving.push_back(Luggage { door, address, guest, flags, cargo, unread, inbound });
         self.gone(index, |token| Output::Move { token, shard });
     }
 
@@ -50,13 +53,14 @@ impl Engine {
 
     /// Takes in a connection of another shard, whose client has asked for something. `None`: no room, close it.
     pub fn arrive(&mut self, now: Now, luggage: Luggage) -> Option<Token> {
-        let Luggage { door, address, flags, cargo, unread, inbound } = luggage;
+        let Luggage { door, address, guest, flags, cargo, unread, inbound } = luggage;
         let token = self.slots.open(now.tick, door)?;
         let index = token.index;
         self.host.opened(token);
         if let Some(address) = address {
             self.came_from(token, address);
         }
+        self.meter.note(index, guest);
         let connection = &mut self.slots[index];
         for flag in [Flags::HTTP10, Flags::LAST, Flags::MAY_PUBLISH] {
             connection.flags.set(flag, flags.has(flag));

@@ -24,6 +24,9 @@ impl Engine {
             Ok(messages) => messages,
             Err(reject) => return self.refuse(now, index, &reject, false),
         };
+        if let Err(reject) = self.pay_for(now, index, &messages) {
+            return self.refuse(now, index, &reject, false);
+        }
         self.publish_messages(now, index, messages, publish.manner);
     }
 

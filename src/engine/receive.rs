@@ -150,6 +150,7 @@ impl Engine {
         };
         let last = !request.keep_alive || self.draining;
         self.begin_answer(index, request.version, request.method == http::Method::Head, last);
+        self.note_client(index, &request);
         self.slots[index].rest().origin = asking_origin(&request, self.policy.origins.only());
         let mut around = Surroundings {
             door: self.slots[index].door,
@@ -280,6 +281,8 @@ impl Engine {
     pub(super) fn ended(&mut self, now: Now, index: u32) {
         let connection = &mut self.slots[index];
         connection.flags.set(Flags::ENDED, true);
+        // Who answers our end with its own was not the one to leave.
+        self.counters.gone_left += u64::from(connection.state != State::Lingering);
         let unsent = connection.has_unsent();
         match connection.state {
             // Whoever is held and hangs up is gone; a body that breaks off is no request.

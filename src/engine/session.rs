@@ -13,6 +13,7 @@ use super::Engine;
 use super::acks::Acks;
 use super::riding::UnderWay;
 use super::watch::Watching;
+use crate::base::client::Place;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Role, Subscriber};
@@ -65,6 +66,8 @@ pub(super) struct Extras {
     pub(super) timesync: Option<Timesync>,
     /// What its client has shown.
     pub(super) pass: Option<Pass>,
+    /// Its client's place, where those behind proxies are counted.
+    pub(super) place: Option<Place>,
 }
 
 impl Session {

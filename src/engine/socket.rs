@@ -173,14 +173,23 @@ impl Engine {
     }
 
     fn publish_said(&mut self, now: Now, index: u32, message: Message, reference: String) {
-        if self.is_for_host(index, &message) {
+        let for_host = self.is_for_host(index, &message);
+        if !for_host && !self.slots[index].flags.has(Flags::MAY_PUBLISH) {
+            let reject = Reject::new(403, "forbidden", "this connection may not publish");
+            return self.say_refused(now, index, &reject, &reference);
+        }
+        if !for_host && let Err(reject) = self.may_say(now, index, message.channel()) {
+            return self.say_refused(now, index, &reject, &reference);
+        }
+        if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {
+            return self.scold(now, index, &reject, &reference);
+        }
+        self.forgive(index);
+        if for_host {
             return match self.give_to_host(index, vec![message], None) {
                 true => self.say_json(now, index, &feed::taken(&reference)),
                 false => self.say_refused(now, index, &reply::host_is_busy(), &reference),
             };
-        }
-        if let Err(reject) = self.may_say(now, index, message.channel()) {
-            return self.say_refused(now, index, &reject, &reference);
         }
         let home = Engine::home_of(self.seed, self.shards, message.channel());
         if home == self.shard {

@@ -53,7 +53,7 @@ impl<'b> Request<'_, 'b> {
     }
 
     /// The values of all headers of this name, in order.
-    pub fn headers(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+    pub fn headers(&self, name: &str) -> impl DoubleEndedIterator<Item = &'b [u8]> {
         self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 

@@ -158,8 +158,8 @@ pub fn refusal(out: &mut Vec<u8>, reject: &Reject, date: &str, sharing: Sharing<
             field(out, "Sec-WebSocket-Version", "13");
         }
     }
-    if reject.status == 503 {
-        field(out, "Retry-After", "1");
+    if let Some(seconds) = reject.retry_after.or((reject.status == 503).then_some(1)) {
+        field(out, "Retry-After", &seconds.to_string());
     }
     if close {
         field(out, "Connection", "close");

@@ -5,11 +5,14 @@
 //! in turn. What differs between systems is in `system`, once for Linux and once for the rest.
 //!
 //! Readiness is edge-triggered: a listener that has become ready stays so until an accept finds nothing.
-//! Where the system has no descriptor left the connection stays in the queue, and asking again at once would
-//! be a spin: the listener pauses.
+//! Where the system has no descriptor left the reserve is given up for one connection, which whoever called refuses. Where
+//! that is of no use the connection stays in the queue, and asking again at once would be a spin: the listener pauses.
 
+use super::porter::Visitor;
+use super::reserve::{Reserve, is_exhausted};
 use super::server::Addresses;
 use super::socket;
+use super::vital::Vital;
 use crate::base::config::Config;
 use crate::base::door::Door;
 use crate::base::error::Error;
@@ -41,6 +44,7 @@ pub(super) struct Listener {
     pub(super) door: Door,
     /// Whether its connections are dealt out among all reactors.
     pub(super) deals: bool,
+    vital: Vital,
     state: State,
     logged: Option<Tick>,
 }
@@ -63,8 +67,8 @@ enum State {
 }
 
 impl Listener {
-    fn new(source: Source, door: Door, deals: bool) -> Listener {
-        Listener { source, door, deals, state: State::Idle, logged: None }
+    fn new(source: Source, door: Door, deals: bool, vital: Vital) -> Listener {
+        Listener { source, door, deals, vital, state: State::Idle, logged: None }
     }
 
     /// Has `registry` report, under `token`, that connections wait.
@@ -91,15 +95,19 @@ impl Listener {
         }
     }
 
-    /// The next connection, non-blocking and not to be inherited by programs; `None` when there is none now.
-    pub(super) fn accept(&mut self, now: Tick) -> Option<Socket> {
+    /// The next connection, non-blocking and not to be inherited by programs; `None` when there is none now. It is to be
+    /// refused if the reserve is out then.
+    pub(super) fn accept(&mut self, now: Tick, reserve: &Reserve) -> Option<Visitor> {
         if self.due().is_none_or(|due| due > now) {
             return None;
         }
         self.state = State::Ready;
         loop {
             match self.source.accept() {
-                Ok(socket) => return Some(socket),
+                Ok((socket, address)) => {
+                    system::equip(&socket, &self.vital);
+                    return Some(Visitor { socket, door: self.door, address, seat: None });
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                     io::ErrorKind::WouldBlock => {
@@ -107,16 +115,19 @@ impl Listener {
                         return None;
                     }
                     _ => {
-                        self.pause(now, &error);
-                        return None;
+                        self.note(now, &error);
+                        if !is_exhausted(&error) || !reserve.give_up() {
+                            self.state = State::Paused(now + PAUSE_MS);
+                            return None;
+                        }
                     }
                 },
             }
         }
     }
 
-    fn pause(&mut self, now: Tick, error: &io::Error) {
-        self.state = State::Paused(now + PAUSE_MS);
+    /// Says so now and then.
+    fn note(&mut self, now: Tick, error: &io::Error) {
         if self.logged.is_none_or(|logged| now.since(logged) >= LOG_EVERY_MS) {
             self.logged = Some(now);
             log::warn!("cannot accept connections: {error}");
@@ -134,13 +145,14 @@ impl Drop for Listener {
 }
 
 impl Source {
-    fn accept(&self) -> io::Result<Socket> {
-        let socket = match self {
-            Source::Tcp(listener) => Socket::from(OwnedFd::from(listener.accept()?.0)),
-            Source::Unix(listener) => Socket::from(OwnedFd::from(listener.accept()?.0)),
-        };
-        system::equip(&socket);
-        Ok(socket)
+    fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+        Ok(match self {
+            Source::Tcp(listener) => {
+                let (stream, address) = listener.accept()?;
+                (OwnedFd::from(stream).into(), Some(address))
+            }
+            Source::Unix(listener) => (OwnedFd::from(listener.accept()?.0).into(), None),
+        })
     }
 }
 
@@ -157,22 +169,23 @@ pub(super) struct Bound {
 pub(super) fn bind(config: &Config, reactors: usize) -> Result<Bound, Error> {
     let mut listeners: Vec<Vec<Listener>> = (0..reactors).map(|_| Vec::new()).collect();
     let mut addresses = Addresses::default();
+    let vital = Vital::new(config);
     for text in &config.listen {
         let address = parse("listen", text)?;
         let door = if address.ip().is_loopback() { Door::PublicLoopback } else { Door::Public };
-        addresses.public.push(bind_address("listen", address, door, &mut listeners)?);
+        addresses.public.push(bind_address("listen", address, door, &vital, &mut listeners)?);
     }
     for text in &config.private {
         let address = parse("private", text)?;
         let door = if address.ip().is_loopback() { Door::PrivateLoopback } else { Door::Private };
-        addresses.private.push(bind_address("private", address, door, &mut listeners)?);
+        addresses.private.push(bind_address("private", address, door, &vital, &mut listeners)?);
     }
     let mut control = None;
     if let Some(path) = &config.control {
         let path = Path::new(path);
         let (listener, file) =
             bind_control(path, config.control_rights()).map_err(|error| refused("control", path.display(), error))?;
-        listeners[0].push(Listener::new(Source::Unix(listener), Door::Control, reactors > 1));
+        listeners[0].push(Listener::new(Source::Unix(listener), Door::Control, reactors > 1, vital));
         addresses.control = Some(path.into());
         control = Some(file);
     }
@@ -189,16 +202,22 @@ fn refused(option: &str, what: impl std::fmt::Display, error: io::Error) -> Erro
 
 /// Binds one address, for every reactor where the system can spread connections over them. Returns the
 /// address with its real port.
-fn bind_address(option: &str, address: SocketAddr, door: Door, listeners: &mut [Vec<Listener>]) -> Result<SocketAddr, Error> {
+fn bind_address(
+    option: &str,
+    address: SocketAddr,
+    door: Door,
+    vital: &Vital,
+    listeners: &mut [Vec<Listener>],
+) -> Result<SocketAddr, Error> {
     let sharers = if system::SHARED_PORTS { listeners.len() } else { 1 };
     let deals = sharers < listeners.len();
     let mut address = address;
     if sharers > 1 && address.port() != 0 {
         // A port that is shared is shared with any other server of this user, which nobody has asked for.
-        bind_tcp(address, false).map_err(|error| refused(option, address, error))?;
+        bind_tcp(address, false, vital).map_err(|error| refused(option, address, error))?;
     }
     for own in &mut listeners[..sharers] {
-        let listener = bind_tcp(address, sharers > 1)
+        let listener = bind_tcp(address, sharers > 1, vital)
             .and_then(|socket| {
                 socket.listen(BACKLOG)?;
                 Ok(TcpListener::from_std(socket.into()))
@@ -206,12 +225,12 @@ fn bind_address(option: &str, address: SocketAddr, door: Door, listeners: &mut [
             .map_err(|error| refused(option, address, error))?;
         // The first was given a port if none was asked for; the others join it there.
         address = listener.local_addr().map_err(|error| refused(option, address, error))?;
-        own.push(Listener::new(Source::Tcp(listener), door, deals));
+        own.push(Listener::new(Source::Tcp(listener), door, deals, vital.clone()));
     }
     Ok(address)
 }
 
-fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+fn bind_tcp(address: SocketAddr, shared: bool, vital: &Vital) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     // A restarted server must not wait for its predecessor's last connections.
@@ -220,7 +239,7 @@ fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
         // `[::]` and `0.0.0.0` are two addresses on some systems and one on others. Here they are two.
         socket.set_only_v6(true)?;
     }
-    system::prepare(&socket, shared)?;
+    system::prepare(&socket, shared, vital)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -300,38 +319,40 @@ fn identity(path: &Path) -> io::Result<Identity> {
 
 #[cfg(target_os = "linux")]
 mod system {
-    use super::{Socket, io};
+    use super::{SockRef, Socket, Vital, io};
 
     /// Whether several sockets may listen on one port and the system spreads connections over them.
     pub(super) const SHARED_PORTS: bool = true;
 
-    /// Sets what a TCP listener needs before it is bound. Connections inherit `TCP_NODELAY`.
-    pub(super) fn prepare(listener: &Socket, shared: bool) -> io::Result<()> {
+    /// Sets what a TCP listener needs before it is bound. Connections inherit `TCP_NODELAY`, and what is vital.
+    pub(super) fn prepare(listener: &Socket, shared: bool, vital: &Vital) -> io::Result<()> {
         listener.set_tcp_nodelay(true)?;
+        vital.set(SockRef::from(listener))?;
         listener.set_reuse_port(shared)
     }
 
     /// Sets what a connection did not inherit: nothing.
-    pub(super) fn equip(_connection: &Socket) {}
+    pub(super) fn equip(_connection: &Socket, _vital: &Vital) {}
 }
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use super::{SockRef, Socket, io, socket};
+    use super::{SockRef, Socket, Vital, io, socket};
 
     /// Elsewhere the option exists and means that the last to listen gets everything.
     pub(super) const SHARED_PORTS: bool = false;
 
     /// Sets what a TCP listener needs before it is bound.
-    pub(super) fn prepare(_listener: &Socket, _shared: bool) -> io::Result<()> {
+    pub(super) fn prepare(_listener: &Socket, _shared: bool, _vital: &Vital) -> io::Result<()> {
         Ok(())
     }
 
     /// Sets what a connection may not have inherited. That fails if the peer has gone, which the first
-    /// read will tell, and for `TCP_NODELAY` on a socket in the file system, which has no need of it.
-    pub(super) fn equip(connection: &Socket) {
+    /// read will tell, and for what is TCP's on a socket in the file system, which has no need of it.
+    pub(super) fn equip(connection: &Socket, vital: &Vital) {
         let _ = socket::quiet(SockRef::from(connection));
         let _ = connection.set_tcp_nodelay(true);
+        let _ = vital.set(SockRef::from(connection));
     }
 }
 
@@ -368,6 +389,12 @@ mod tests {
         }
     }
 
+    fn accept(listener: &mut Listener, now: u64) -> Option<Socket> {
+        let visitor = listener.accept(Tick(now), &Reserve::new())?;
+        assert!(visitor.address.is_some_and(|address| address.ip().is_loopback()));
+        Some(visitor.socket)
+    }
+
     fn one() -> (Listener, SocketAddr) {
         let mut bound = bind(&config(&["127.0.0.1:0"], &[], None), 1).expect("a free port");
         (bound.listeners[0].remove(0), bound.addresses.public[0])
@@ -396,7 +423,7 @@ mod tests {
         for listener in bound.listeners.iter_mut().flatten() {
             listener.rouse();
             let before = accepted.len();
-            accepted.extend(std::iter::from_fn(|| listener.accept(Tick(0))));
+            accepted.extend(std::iter::from_fn(|| accept(listener, 0)));
             assert!(accepted.len() > before || listener.deals, "the kernel spreads a hundred over three");
         }
         assert_eq!(accepted.len(), clients.len());
@@ -424,10 +451,10 @@ mod tests {
         let _clients = [TcpStream::connect(address), TcpStream::connect(address)];
         assert_eq!(listener.due(), None, "no event came");
         listener.rouse();
-        assert!(listener.accept(Tick(0)).is_some());
+        assert!(accept(&mut listener, 0).is_some());
         assert_eq!(listener.due(), Some(Tick(0)));
-        assert!(listener.accept(Tick(0)).is_some());
-        assert!(listener.accept(Tick(0)).is_none());
+        assert!(accept(&mut listener, 0).is_some());
+        assert!(accept(&mut listener, 0).is_none());
         assert_eq!(listener.due(), None);
     }
 
@@ -436,9 +463,24 @@ mod tests {
         let (mut listener, address) = one();
         let _client = TcpStream::connect(address);
         listener.rouse();
-        let socket = listener.accept(Tick(0)).expect("a connection");
+        let socket = accept(&mut listener, 0).expect("a connection");
         assert!(socket.nonblocking().expect("its flags"));
         assert!(socket.tcp_nodelay().expect("its options"));
+    }
+
+    #[test]
+    fn an_accepted_socket_is_watched_for_a_peer_that_dies() {
+        let (mut listener, address) = one();
+        let _client = TcpStream::connect(address);
+        listener.rouse();
+        let socket = accept(&mut listener, 0).expect("a connection");
+        assert!(socket.keepalive().expect("its options"));
+        #[cfg(target_os = "linux")]
+        {
+            let minute = std::time::Duration::from_secs(60);
+            assert_eq!(socket.tcp_keepalive_time().expect("its options"), minute / 2);
+            assert_eq!(socket.tcp_user_timeout().expect("its options"), Some(minute));
+        }
     }
 
     #[test]
@@ -446,11 +488,11 @@ mod tests {
         let (mut listener, address) = one();
         let _client = TcpStream::connect(address);
         listener.rouse();
-        listener.pause(Tick(7), &io::Error::other("no descriptor left"));
+        listener.state = State::Paused(Tick(7 + PAUSE_MS));
         listener.rouse();
         assert_eq!(listener.due(), Some(Tick(7 + PAUSE_MS)));
-        assert!(listener.accept(Tick(7 + PAUSE_MS - 1)).is_none());
-        assert!(listener.accept(Tick(7 + PAUSE_MS)).is_some());
+        assert!(accept(&mut listener, 7 + PAUSE_MS - 1).is_none());
+        assert!(accept(&mut listener, 7 + PAUSE_MS).is_some());
     }
 
     #[test]

@@ -22,7 +22,7 @@
 //! messages is so delivered at once, a thick one within a tick. The bell of the other reactors never ticks:
 //! they ring at most once a turn, and a delivery between cores must not wait.
 
-use crate::base::door::Door;
+use super::porter::{Seat, Visitor};
 use crate::base::error::Error;
 use crate::base::payload::Message;
 use crate::base::time::Tick;
@@ -81,9 +81,9 @@ pub(super) enum Parcel {
     /// Their engines' business.
     Peer(PeerMessage),
     /// A connection that was accepted for the other.
-    Socket { socket: Socket, door: Door },
+    Visitor(Visitor),
     /// A connection that goes to the other with a request.
-    Guest { socket: Socket, luggage: Box<Luggage> },
+    Guest { socket: Socket, seat: Option<Seat>, luggage: Box<Luggage> },
 }
 
 /// Makes a mailbox with room for `capacity` pieces of mail and as many parcels, and the inbox behind it.

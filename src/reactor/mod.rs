@@ -5,8 +5,9 @@
 //! the engine: a reactor carries bytes and tells the time.
 //!
 //! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
-//! does it with, `mailbox` is how others reach it, `publisher` how the host program does, `events` is how that
-//! hears of it, `clock` tells it the time, `keyring` reads its files, and `server` starts and stops them all. `remote` is the other side: a
+//! does it with, `porter` is who is let in, `vital` is how dead peers are found out, `mailbox` is how others reach it,
+//! `publisher` how the host program does, `events` is how that hears of it, `clock` tells it the time, `keyring` reads its
+//! files, and `server` starts and stops them all. `remote` is the other side: a
 //! publisher to a server in another process.
 
 mod clock;
@@ -15,12 +16,17 @@ mod keyring;
 mod listener;
 mod mailbox;
 mod metrics;
+mod porter;
 mod publisher;
 mod remote;
+mod reserve;
+mod seats;
 mod server;
 mod socket;
 mod tally;
+mod tcp_info;
 mod turn;
+mod vital;
 
 pub use events::{Events, Outbox};
 pub use publisher::Publisher;

@@ -9,6 +9,7 @@ use super::events::{Events, Outbox, outbox};
 use super::keyring;
 use super::listener::{Bound, ControlFile, bind};
 use super::mailbox::{Mail, Mailbox, Rare};
+use super::porter::Porter;
 use super::publisher::Publisher;
 use super::tally::Tally;
 use super::turn::{Outfit, Turn};
@@ -16,7 +17,7 @@ use crate::access::Keyring;
 use crate::base::config::{Config, DURATION_MS_MAX};
 use crate::base::error::Error;
 use crate::base::random::Seed;
-use crate::engine::Engine;
+use crate::engine::{Engine, Rates};
 use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -102,8 +103,11 @@ impl Server {
             outfits.push(outfit);
             mailboxes.push(mailbox);
         }
+        let seed = system_seed();
         let shared = Arc::new(Shared {
-            seed: system_seed(),
+            seed,
+            porter: Arc::new(Porter::new(&config, seed)),
+            rates: Arc::new(Rates::new(&config, seed)),
             message_bytes_max: config.body_bytes_max,
             drain_timeout_ms: AtomicU64::new(config.drain_timeout_ms),
             tallies: (0..reactors).map(|_| Tally::default()).collect(),
@@ -136,6 +140,10 @@ impl Server {
             fenced(&shared, shard, || {
                 let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
                 engine.set_access(&config, keyring);
+                engine.share_rates(shared.rates.clone());
+                if let Some(landlord) = shared.porter.landlord() {
+                    engine.set_landlord(landlord);
+                }
                 if let Some(outbox) = &shared.outbox {
                     match audience {
                         Audience::Host => engine.set_host(outbox.port()),
@@ -234,6 +242,10 @@ impl Judge {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) seed: Seed,
+    /// What all reactors together let in.
+    pub(super) porter: Arc<Porter>,
+    /// What their clients may publish in a second.
+    rates: Arc<Rates>,
     pub(super) message_bytes_max: u64,
     pub(super) drain_timeout_ms: AtomicU64,
     /// One a reactor.
@@ -360,6 +372,8 @@ mod tests {
         let (mailbox, inbox) = mailbox(1, waker);
         let shared = Shared {
             seed: Seed(1, 2),
+            porter: Arc::new(Porter::new(&Config::default(), Seed(1, 2))),
+            rates: Arc::new(Rates::new(&Config::default(), Seed(1, 2))),
             message_bytes_max: 10,
             drain_timeout_ms: AtomicU64::new(0),
             tallies: vec![],

@@ -7,6 +7,7 @@
 //!
 //! A socket is closed by being dropped. No call here blocks or raises SIGPIPE.
 
+use super::porter::Seat;
 use crate::base::id::Token;
 use socket2::{SockRef, Socket};
 use std::io::{self, IoSlice, Read};
@@ -43,12 +44,20 @@ const _: () = assert!(size_of::<Entry>() == 8);
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     entries: Vec<Entry>,
+    /// Their places among those of their addresses; empty where places are not counted.
+    seats: Vec<Option<Seat>>,
 }
 
 impl Sockets {
     /// Gives the slot a new tenant; a former one that is still there is closed.
-    pub(super) fn insert(&mut self, token: Token, socket: Socket) {
+    pub(super) fn insert(&mut self, token: Token, socket: Socket, seat: Option<Seat>) {
         let index = token.index as usize;
+        if seat.is_some() && index >= self.seats.len() {
+            self.seats.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.seats.get_mut(index) {
+            *place = seat;
+        }
         if index >= self.entries.len() {
             self.entries.resize_with(index + 1, Entry::default);
         }
@@ -66,17 +75,15 @@ impl Sockets {
 
     /// Closes the tenant's socket; does nothing if that has happened.
     pub(super) fn close(&mut self, token: Token) {
-        if let Some(entry) = self.entry(token) {
-            if let Some(socket) = &entry.socket {
-                end(SockRef::from(socket));
-            }
-            *entry = Entry::default();
+        if let Some((socket, _seat)) = self.give(token) {
+            end(SockRef::from(&socket));
         }
     }
 
-    /// Gives the tenant's socket away, which is forgotten here; `None` if it is closed.
-    pub(super) fn give(&mut self, token: Token) -> Option<Socket> {
-        std::mem::take(self.entry(token)?).socket
+    /// Gives the tenant's socket away, and its place; it is forgotten here. `None` if it is closed.
+    pub(super) fn give(&mut self, token: Token) -> Option<(Socket, Option<Seat>)> {
+        let socket = std::mem::take(self.entry(token)?).socket?;
+        Some((socket, self.seats.get_mut(token.index as usize).and_then(Option::take)))
     }
 
     /// Sets a mark. Says whether that was news: not if it was set, nor if the tenant is gone.
@@ -187,7 +194,7 @@ mod tests {
     #[test]
     fn a_slot_answers_to_its_present_tenant_only() {
         let mut sockets = Sockets::default();
-        sockets.insert(token(3, 7), pair().0);
+        sockets.insert(token(3, 7), pair().0, None);
         assert!(sockets.find(token(3, 7)).is_some());
         for stranger in [token(3, 6), token(3, 8), token(2, 7), token(4, 7)] {
             assert!(sockets.find(stranger).is_none(), "{stranger:?}");
@@ -203,9 +210,9 @@ mod tests {
     fn a_new_tenant_inherits_neither_socket_nor_marks() {
         let mut sockets = Sockets::default();
         let (former, mut former_peer) = pair();
-        sockets.insert(token(0, 1), former);
+        sockets.insert(token(0, 1), former, None);
         sockets.set(token(0, 1), Mark::Full);
-        sockets.insert(token(0, 2), pair().0);
+        sockets.insert(token(0, 2), pair().0, None);
         assert!(!sockets.take(token(0, 2), Mark::Full));
         assert_eq!(former_peer.read(&mut [0; 8]).expect("the end"), 0);
     }
@@ -213,7 +220,7 @@ mod tests {
     #[test]
     fn a_mark_is_news_once_and_taken_once() {
         let mut sockets = Sockets::default();
-        sockets.insert(token(0, 1), pair().0);
+        sockets.insert(token(0, 1), pair().0, None);
         for mark in [Mark::Full, Mark::Due, Mark::Thorough, Mark::Ended] {
             assert!(sockets.set(token(0, 1), mark), "{mark:?}");
             assert!(!sockets.set(token(0, 1), mark), "{mark:?}");

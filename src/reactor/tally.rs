@@ -83,6 +83,24 @@ tally! {
     gaps: Counter = |engine| engine.counters().gaps;
     /// Requests refused.
     refused: Counter = |engine| engine.counters().refused;
+    /// Publishes refused because their client was too fast.
+    refused_rate: Counter = |engine| engine.counters().refused_rate;
     /// Messages published in this process that could not be kept, since there were too many channels.
     unkept: Counter = |engine| engine.counters().unkept;
+    /// Connections not let in because there were as many as there may be.
+    turned_away_full: Counter = |engine| engine.counters().turned_away_full;
+    /// Connections not let in because the system had no descriptor left.
+    turned_away_descriptors: Counter = |engine| engine.counters().turned_away_descriptors;
+    /// Connections not let in because their address had as many as it may have.
+    turned_away_address: Counter = |engine| engine.counters().turned_away_address;
+    /// Connections not let in because too many came in a second, of all or of their address.
+    turned_away_rate: Counter = |engine| engine.counters().turned_away_rate;
+    /// Connections that their clients ended.
+    gone_left: Counter = |engine| engine.counters().gone_left;
+    /// Connections that broke.
+    gone_reset: Counter = |engine| engine.counters().gone_reset;
+    /// Connections given up because their peers did not answer in time.
+    gone_timed_out: Counter = |engine| engine.counters().gone_timed_out;
+    /// Connections cut off because they took nothing of what waited for them.
+    gone_stalled: Counter = |engine| engine.counters().gone_stalled;
 }

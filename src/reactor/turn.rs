@@ -19,12 +19,14 @@ use super::clock::Clock;
 use super::listener::Listener;
 use super::mailbox::{End, Inbox, Mailbox, Parcel, RUN_MAX, Rare, mailbox};
 use super::metrics;
+use super::porter::{self, Farewells, Seat, Visitor};
 use super::server::{Attendance, Shared};
 use super::socket::{self, Mark, Sockets};
+use super::vital;
 use crate::base::door::Door;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
-use crate::engine::{Engine, Input, Luggage, Output};
+use crate::engine::{Engine, Input, Luggage, Output, TurnedAway};
 use crossbeam_channel::Sender;
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -96,6 +98,8 @@ pub(super) struct Turn {
     clock: Clock,
     listeners: Vec<Listener>,
     sockets: Sockets,
+    /// Those that were not let in and are yet to be closed.
+    farewells: Farewells,
     /// Sockets to be read in the next pass, each marked [`Mark::Due`].
     due: Vec<Token>,
     /// Connections on their way to other reactors, which have no room for them yet. No more than there were here.
@@ -132,6 +136,7 @@ impl Turn {
             clock,
             listeners,
             sockets: Sockets::default(),
+            farewells: Farewells::default(),
             due: Vec::new(),
             departing: VecDeque::new(),
             buffer: vec![0; BUFFER_BYTES].into(),
@@ -213,58 +218,81 @@ impl Turn {
         }
     }
 
-    /// Takes in new connections.
+    /// Takes in new connections, and sees those off that were not let in.
     fn accept(&mut self, now: Now) {
         for index in 0..self.listeners.len() {
-            let Listener { door, deals, .. } = self.listeners[index];
             for _ in 0..ACCEPTS_MAX {
-                let Some(socket) = self.listeners[index].accept(now.tick) else { break };
-                if deals {
-                    self.deal(now, socket, door);
-                } else {
-                    self.open(now, socket, door);
-                }
+                let Some(visitor) = self.listeners[index].accept(now.tick, &self.shared.porter.reserve) else { break };
+                self.welcome(now, visitor, self.listeners[index].deals);
             }
+        }
+        if self.shared.porter.reserve.is_out() {
+            self.shared.porter.reserve.take_back();
+        }
+        self.farewells.end(now.tick, &mut self.buffer);
+    }
+
+    /// A connection was accepted: it is let in, here or at another reactor, or not.
+    fn welcome(&mut self, now: Now, mut visitor: Visitor, deals: bool) {
+        if self.shared.porter.reserve.is_out() {
+            self.turn_away(now, visitor, TurnedAway::NoDescriptor);
+            return self.shared.porter.reserve.take_back();
+        }
+        match self.shared.porter.admit(now.tick, &mut visitor) {
+            Err(why) => self.turn_away(now, visitor, why),
+            Ok(()) if deals => self.deal(now, visitor),
+            Ok(()) => self.open(now, visitor),
+        }
+    }
+
+    /// Tells somebody why there is no place, and closes the connection. Publishers that write frames read no such answer.
+    fn turn_away(&mut self, now: Now, visitor: Visitor, why: TurnedAway) {
+        let Visitor { socket, door, .. } = visitor;
+        let answer = self.engine.refuse_entry(now, why);
+        match (door, why) {
+            (Door::Control, _) => {}
+            (_, TurnedAway::NoDescriptor) => porter::say_and_close(socket, &answer, &mut self.buffer),
+            _ => self.farewells.say(now.tick, socket, &answer, &mut self.buffer),
         }
     }
 
     /// Gives a connection to the reactor whose turn it is; keeps it if that one's mailbox is full.
-    fn deal(&mut self, now: Now, socket: Socket, door: Door) {
+    fn deal(&mut self, now: Now, visitor: Visitor) {
         let shard = self.deal;
         self.deal = (shard + 1) % self.shared.mailboxes.len();
         if shard == self.shard {
-            return self.open(now, socket, door);
+            return self.open(now, visitor);
         }
         let mailbox = &self.shared.mailboxes[shard];
-        match mailbox.hand(Parcel::Socket { socket, door }) {
+        match mailbox.hand(Parcel::Visitor(visitor)) {
             Ok(()) => mailbox.knock(),
-            Err(Parcel::Socket { socket, door }) => self.open(now, socket, door),
+            Err(Parcel::Visitor(visitor)) => self.open(now, visitor),
             Err(Parcel::Peer(_) | Parcel::Guest { .. }) => unreachable!("a mailbox gives back what it was offered"),
         }
     }
 
-    /// Takes a connection in; without room for it, closes it by dropping it.
-    fn open(&mut self, now: Now, socket: Socket, door: Door) {
-        let Some(token) = self.engine.open(now, door) else { return };
+    /// Takes a connection in, if there is room for it.
+    fn open(&mut self, now: Now, visitor: Visitor) {
+        let Some(token) = self.engine.open(now, visitor.door) else { return self.turn_away(now, visitor, TurnedAway::Full) };
         if self.engine.wants_addresses()
-            && let Some(address) = socket.peer_addr().ok().and_then(|address| address.as_socket())
+            && let Some(address) = visitor.address
         {
             self.engine.came_from(token, address);
         }
-        self.watch(now, socket, token);
+        self.watch(now, visitor.socket, visitor.seat, token);
     }
 
     /// Takes in a connection that comes with a request from another reactor; without room for it, closes it.
-    fn take_in(&mut self, now: Now, socket: Socket, luggage: Luggage) {
+    fn take_in(&mut self, now: Now, socket: Socket, seat: Option<Seat>, luggage: Luggage) {
         if let Some(token) = self.engine.arrive(now, luggage) {
-            self.watch(now, socket, token);
+            self.watch(now, socket, seat, token);
         }
     }
 
-    fn watch(&mut self, now: Now, socket: Socket, token: Token) {
+    fn watch(&mut self, now: Now, socket: Socket, seat: Option<Seat>, token: Token) {
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), event_token(token), both) {
-            Ok(()) => self.sockets.insert(token, socket),
+            Ok(()) => self.sockets.insert(token, socket, seat),
             Err(error) => {
                 log::debug!("a connection cannot be watched: {error}");
                 self.engine.handle(now, Input::Failed { token });
@@ -300,7 +328,7 @@ impl Turn {
                     self.sockets.take(token, Mark::Thorough);
                     return;
                 }
-                Err(_) => return self.failed(now, token),
+                Err(error) => return self.failed(now, token, &error),
             }
         }
         self.sockets.set(token, Mark::Thorough);
@@ -314,7 +342,12 @@ impl Turn {
         }
     }
 
-    fn failed(&mut self, now: Now, token: Token) {
+    /// The connection is over, by an error of its socket.
+    fn failed(&mut self, now: Now, token: Token, error: &io::Error) {
+        if let Some(socket) = self.sockets.find(token) {
+            vital::log_evidence(socket, error);
+            vital::count(self.engine.counters_mut(), error);
+        }
         self.sockets.close(token);
         self.engine.handle(now, Input::Failed { token });
     }
@@ -325,8 +358,8 @@ impl Turn {
             match self.inbox.parcel() {
                 None => break,
                 Some(Parcel::Peer(message)) => self.engine.handle(now, Input::Peer(message)),
-                Some(Parcel::Socket { socket, door }) => self.open(now, socket, door),
-                Some(Parcel::Guest { socket, luggage }) => self.take_in(now, socket, *luggage),
+                Some(Parcel::Visitor(visitor)) => self.open(now, visitor),
+                Some(Parcel::Guest { socket, seat, luggage }) => self.take_in(now, socket, seat, *luggage),
             }
         }
         for _ in 0..MAIL_MAX / RUN_MAX {
@@ -381,7 +414,7 @@ impl Turn {
     }
 
     fn send(&mut self, now: Now, token: Token) {
-        let Some(socket) = self.sockets.find(token) else { return self.failed(now, token) };
+        let Some(socket) = self.sockets.find(token) else { return self.engine.handle(now, Input::Failed { token }) };
         let slices = self.engine.outgoing(token);
         let offered = slices[0].len() + slices[1].len();
         match socket::send(socket, slices) {
@@ -397,18 +430,18 @@ impl Turn {
                 self.sockets.set(token, Mark::Thorough);
                 self.read_soon(token);
             }
-            Err(_) => self.failed(now, token),
+            Err(error) => self.failed(now, token, &error),
         }
     }
 
     /// A connection goes to another reactor, as soon as that one's mailbox has room.
     fn depart(&mut self, token: Token, shard: u16) {
-        let (Some(luggage), Some(socket)) = (self.engine.luggage(), self.sockets.give(token)) else { return };
+        let (Some(luggage), Some((socket, seat))) = (self.engine.luggage(), self.sockets.give(token)) else { return };
         if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd())) {
             log::debug!("a connection cannot be given away: {error}");
             return;
         }
-        self.departing.push_back((usize::from(shard), Parcel::Guest { socket, luggage: Box::new(luggage) }));
+        self.departing.push_back((usize::from(shard), Parcel::Guest { socket, seat, luggage: Box::new(luggage) }));
     }
 
     /// Sends those on their way who go to other reactors, as far as there is room.
@@ -450,7 +483,7 @@ impl Turn {
             match mailbox.hand(Parcel::Peer(message)) {
                 Ok(()) => handed = true,
                 Err(Parcel::Peer(message)) => self.engine.unpoll_peer(number, message),
-                Err(Parcel::Socket { .. } | Parcel::Guest { .. }) => unreachable!("a mailbox gives back what it was offered"),
+                Err(Parcel::Visitor(_) | Parcel::Guest { .. }) => unreachable!("a mailbox gives back what it was offered"),
             }
         }
         if handed {
@@ -491,7 +524,7 @@ impl Turn {
             Stage::Serving => None,
             Stage::Draining { until } => Some(until),
         };
-        let deadline = [engine, accept, drain].into_iter().flatten().min();
+        let deadline = [engine, accept, self.farewells.due(), drain].into_iter().flatten().min();
         let sleep = deadline.map(|deadline| Duration::from_millis(deadline.since(now.tick)));
         if sleep == Some(Duration::ZERO) {
             return sleep;

@@ -34,6 +34,8 @@ mod framed;
 mod gate;
 /// The program around the server: it judges, is published to, and hears who comes and goes.
 mod host;
+/// How many may come, how fast, and what those are told who may not; where there are no descriptors left, too.
+mod limits;
 /// What is wrong or hostile gets its status, its connection a proper end, and nobody else notices.
 mod refusals;
 /// Whoever is cut off goes on where it was, by any transport.
@@ -48,5 +50,7 @@ mod soak;
 mod stop;
 /// Every transport in a real browser.
 mod transports;
+/// Clients whose cable is pulled, or who are cut off by a firewall, are gone in seconds without a heartbeat.
+mod vanish;
 /// WebSockets: what their clients say and are told, and how they end.
 mod websocket;

@@ -228,7 +228,8 @@ fn too_many_channels_and_too_many_connections_are_refused_and_the_rest_goes_on()
     for other in &mut others {
         assert_eq!(other.ask("/healthz").status(), 200);
     }
-    Wire::connect(address).end();
+    let mut further = Wire::connect(address);
+    assert_eq!((further.response().status(), further.end()), (503, End::Proper));
     drop(others);
     eventually("there is room again", || {
         let mut next = Wire::connect(address);

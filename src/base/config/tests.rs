@@ -166,6 +166,13 @@ fn the_help_has_every_option_with_its_default_and_bound() {
 }
 
 #[test]
+fn a_proxy_is_an_address_or_a_network() {
+    assert!(set("trusted_proxies", "10.0.0.0/8,::1").unwrap().check().is_ok());
+    let text = fault(|config| config.trusted_proxies = "10.0.0.1,nginx".into());
+    assert_eq!(text, "--trusted-proxies: \"nginx\" is no address and no network (write 10.0.0.7, 10.0.0.0/8 or 2001:db8::/32)");
+}
+
+#[test]
 fn the_nearest_word_is_few_edits_away_or_none() {
     let words = ["heartbeat", "retry", "listen"];
     for (typed, expected) in [("retri", Some("retry")), ("lisen", Some("listen")), ("q", None), ("", None)] {

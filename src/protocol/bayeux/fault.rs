@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 300 version    301 connection types    400 what was sent    401 no client id, no good token    402 unknown client
-//! 403 may not    404 no such channel     409 overtaken        503 no room
+//! 403 may not    404 no such channel     409 overtaken        429 too fast    503 no room
 //! ```
 
 use std::borrow::Cow;

@@ -41,6 +41,8 @@ pub(crate) const NORMAL: u16 = 1000;
 pub(crate) const GOING_AWAY: u16 = 1001;
 /// The token has ended by which it was held; of the codes that are everybody's own.
 pub(crate) const EXPIRED: u16 = 4401;
+/// Too fast, or too many: come back after a while.
+pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
 const PROTOCOL_ERROR: u16 = 1002;
 /// What it says is not what is spoken here.
 pub(crate) const UNSUPPORTED: u16 = 1003;

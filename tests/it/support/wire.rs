@@ -62,6 +62,14 @@ impl Wire {
         Wire::over(socket)
     }
 
+    /// One that comes from another address of this machine.
+    pub fn connect_from(local: &str, address: SocketAddr) -> Wire {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::new(local.parse().expect("an address"), 0).into()).expect("an address of this machine");
+        socket.connect(&address.into()).expect("a server");
+        Wire::over(socket)
+    }
+
     pub fn connect_unix(path: &Path) -> Wire {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
         socket.connect(&SockAddr::unix(path).expect("a short path")).expect("a server");
