@@ -176,7 +176,7 @@ impl Engine {
     }
 
     fn shake_hands(&mut self, now: Now, index: u32, acknowledges: bool, mut reply: Reply) -> Reply {
-        let place = match self.take_place(index) {
+        let place = match self.take_place(index, None) {
             Ok(place) => place,
             Err(reject) => {
                 reply.advice = Some(Advice::Handshake { interval_ms: FULL_INTERVAL_MS });
