@@ -41,7 +41,7 @@ impl Client {
     }
 }
 
-/// A client's place where only so many are given out; it is given up by being dropped.
+/// Places where only so many are given out; they are given up by being dropped.
 pub type Place = Box<dyn std::fmt::Debug + Send>;
 
 /// Some networks; those of an empty text hold nobody.

@@ -148,6 +148,9 @@ options! {
     /// How many connections one address may have open at `--listen`; a further one is answered with 429.
     /// An IPv6 network of 64 bits counts as one address.
     connections_per_address: Count = 0, 1..=1_000_000, zero is "off";
+    /// How many readers one user may have at once, where tokens say who it is; a further one is answered with 429.
+    /// A reader is a request that is held, a WebSocket or a Bayeux session.
+    connections_per_user: Count = 0, 1..=1_000_000, zero is "off";
     /// How many new connections a second are taken in at `--listen`; more are answered with 503.
     connection_rate: Count = 0, 1..=10_000_000, zero is "off";
     /// The same for one address; more are answered with 429.

@@ -180,7 +180,7 @@ impl Engine {
     }
 
     fn shake_hands(&mut self, now: Now, index: u32, proof: &Proof, acknowledges: bool, mut reply: Reply) -> Reply {
-        let place = match self.take_place(index) {
+        let place = match self.take_place(index, proof.grant.user.as_ref()) {
             Ok(place) => place,
             Err(reject) => {
                 reply.advice = Some(Advice::Handshake { interval_ms: FULL_INTERVAL_MS });

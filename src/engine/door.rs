@@ -61,7 +61,8 @@ impl Engine {
         };
         let reject = Reject::new(status, "too_many_connections", detail).retry_after(self.retry_after(wait_ms));
         let mut out = Vec::with_capacity(512);
-        response::refusal(&mut out, &reject, self.calendar.date(now), self.calendar.sharing(0), false, true);
+        self.calendar.date(now);
+        response::refusal(&mut out, &reject, &self.calendar.date, self.calendar.sharing(0), false, true);
         out
     }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 impl Engine {
     /// A reader wants to be held.
     pub(super) fn hold(&mut self, now: Now, index: u32, hold: &Hold) {
-        let place = match self.take_place(index) {
+        let place = match self.take_place(index, hold.proof.grant.user.as_ref()) {
             Ok(place) => place,
             Err(reject) => return self.refuse(now, index, &reject, false),
         };

@@ -16,7 +16,7 @@
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_passes`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
 //! connects of one are held), `watch` (subscriptions with a star), `door` (who is not let in), `meter` (how
-//! fast clients publish), `places` (how many readers they have behind a proxy), `moving` (who goes to another shard), `deadlines`.
+//! fast clients publish), `places` (how many readers they have), `moving` (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
@@ -60,7 +60,7 @@ pub use meter::Rates;
 pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
-pub use places::Landlord;
+pub use places::{Crowded, Landlord};
 
 use crate::access::{Access, Keyring};
 use crate::base::config::Config;
@@ -159,6 +159,8 @@ pub struct Counters {
     pub turned_away_descriptors: u64,
     /// Connections not let in because their address had as many as it may have.
     pub turned_away_address: u64,
+    /// Readers refused because their user had as many as it may have.
+    pub turned_away_user: u64,
     /// Connections not let in because too many came in a second, of all or of their address.
     pub turned_away_rate: u64,
     /// Connections that their clients ended.

@@ -17,7 +17,7 @@ use crate::base::door::Door;
 use crate::base::random::Seed;
 use crate::base::rate::{Account, Accounts, Rate};
 use crate::base::time::Tick;
-use crate::engine::{Landlord, TurnedAway};
+use crate::engine::{Crowded, Landlord, TurnedAway};
 use socket2::{SockRef, Socket};
 use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr};
@@ -49,6 +49,7 @@ pub(super) struct Porter {
     /// For the moment when there are no descriptors.
     pub(super) reserve: Reserve,
     seats: Option<Arc<Seats<Client>>>,
+    seats_of_users: Option<Arc<Seats<Arc<str>>>>,
     rate: Option<Rate>,
     account: Account,
     accounts: Option<Accounts>,
@@ -62,6 +63,7 @@ impl Porter {
         Porter {
             reserve: Reserve::new(),
             seats: Seats::new(config.connections_per_address),
+            seats_of_users: Seats::new(config.connections_per_user),
             rate: rate(config.connection_rate),
             account: Account::default(),
             accounts: rate(config.connection_rate_per_address).map(|rate| Accounts::new(rate, seed)),
@@ -69,9 +71,9 @@ impl Porter {
         }
     }
 
-    /// For the engines, if readers behind proxies are counted among the connections of their addresses.
+    /// For the engines, if readers are counted: of users, or behind proxies among the connections of their addresses.
     pub(super) fn landlord(self: &Arc<Self>) -> Option<Arc<dyn Landlord>> {
-        let counts = self.seats.is_some() && !self.trusted.is_empty();
+        let counts = self.seats_of_users.is_some() || self.seats.is_some() && !self.trusted.is_empty();
         counts.then(|| self.clone() as Arc<dyn Landlord>)
     }
 
@@ -98,11 +100,16 @@ impl Porter {
 }
 
 impl Landlord for Porter {
-    fn place(&self, client: Client) -> Option<Place> {
-        match &self.seats {
-            Some(seats) => seats.take(&client).map(|seat| Box::new(seat) as Place),
-            None => Some(Box::new(())),
-        }
+    fn places(&self, user: Option<&Arc<str>>, client: Option<Client>) -> Result<Place, Crowded> {
+        let of_user = match (&self.seats_of_users, user) {
+            (Some(seats), Some(user)) => Some(seats.take(user).ok_or(Crowded::User)?),
+            _ => None,
+        };
+        let of_client = match (&self.seats, client) {
+            (Some(seats), Some(client)) => Some(seats.take(&client).ok_or(Crowded::Client)?),
+            _ => None,
+        };
+        Ok(Box::new((of_user, of_client)))
     }
 }
 
@@ -221,6 +228,26 @@ mod tests {
         });
         let mut all: Vec<Visitor> = (0..10).map(|_| visitor(Door::Public, "10.0.0.1")).collect();
         assert!(all.iter_mut().all(|visitor| porter.admit(Tick(0), visitor).is_ok()));
+    }
+
+    #[test]
+    fn a_user_has_so_many_readers_wherever_they_are_and_one_that_is_refused_takes_no_place() {
+        let porter = Arc::new(porter(|config| {
+            (config.connections_per_user, config.connections_per_address) = (2, 1);
+            config.trusted_proxies = "10.0.0.0/8".into();
+        }));
+        let landlord = porter.landlord().expect("readers are counted");
+        let (ann, bob): (Arc<str>, Arc<str>) = ("ann".into(), "bob".into());
+        let client = |number| Some(Client::V4(number));
+        let first = landlord.places(Some(&ann), client(1)).expect("room");
+        assert_eq!(landlord.places(Some(&ann), client(1)).map(drop), Err(Crowded::Client));
+        let second = landlord.places(Some(&ann), client(2)).expect("what was refused took none of the user's");
+        assert_eq!(landlord.places(Some(&ann), client(3)).map(drop), Err(Crowded::User));
+        assert_eq!(landlord.places(Some(&bob), None).map(drop), Ok(()));
+        assert_eq!(landlord.places(None, None).map(drop), Ok(()));
+        drop(first);
+        assert_eq!(landlord.places(Some(&ann), client(1)).map(drop), Ok(()));
+        drop(second);
     }
 
     #[test]

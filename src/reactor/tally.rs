@@ -93,6 +93,8 @@ tally! {
     turned_away_descriptors: Counter = |engine| engine.counters().turned_away_descriptors;
     /// Connections not let in because their address had as many as it may have.
     turned_away_address: Counter = |engine| engine.counters().turned_away_address;
+    /// Readers refused because their user had as many as it may have.
+    turned_away_user: Counter = |engine| engine.counters().turned_away_user;
     /// Connections not let in because too many came in a second, of all or of their address.
     turned_away_rate: Counter = |engine| engine.counters().turned_away_rate;
     /// Connections that their clients ended.
