@@ -221,8 +221,8 @@ options! {
     /// The web origins whose pages may read channels: `https://example.org`, or several parted by commas.
     /// `*` is for any; off is for the server's own alone. Only pages of origins that are named may send credentials.
     origin: Text = "*".into(), 1..=4_096, zero is "off";
-    /// The name of a cookie that a token is taken from where a request shows none. By a cookie alone nobody publishes, nor opens
-    /// a WebSocket or Bayeux, but pages of this server and of origins that are named.
+    /// The name of a cookie that a token is taken from where a request shows nothing else.
+    /// By it alone only pages of this server and of origins that are named publish, open a WebSocket or speak Bayeux.
     token_cookie: Text = String::new(), 1..=64, zero is "off";
     /// How long a connection goes on when its token has ended, so that its client can bring another one.
     token_grace_ms: Duration = 30 * SECOND, 100..=HOUR, zero is "not at all";

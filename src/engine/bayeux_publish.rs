@@ -26,7 +26,7 @@ impl Engine {
         }
         // A session has shown once what it may, and its later requests need not.
         let open = self.slots[index].flags.has(Flags::MAY_PUBLISH) || proof.is_shown();
-        if !everybody && !(open && proof.grant.may_publish(message.channel())) {
+        if !(everybody || open && proof.grant.may_publish(message.channel())) {
             let fault = Fault::about(403, message.channel(), "This client may not publish here");
             return Outcome::Done(reply.failed(fault));
         }
