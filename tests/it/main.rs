@@ -23,6 +23,8 @@ mod demo;
 mod framed;
 /// Who may publish and inspect, and who may not.
 mod gate;
+/// An application elsewhere that decides who may subscribe, asked by HTTP.
+mod hook;
 /// The program around the server: it judges, is published to, and hears who comes and goes.
 mod host;
 /// What is wrong or hostile gets its status, its connection a proper end, and nobody else notices.

@@ -1,7 +1,9 @@
 //! `encke serve`: starts a server, says what it listens on and who may publish there, and stops it on a signal.
 
 use crate::arguments::Serve;
-use crate::demo;
+use crate::audience;
+use crate::demo::Workshop;
+use crate::hook::Hook;
 use crate::log::START;
 use crate::signals::Watch;
 use encke::reactor::Addresses;
@@ -33,13 +35,14 @@ pub fn run(options: Serve) -> Result<(), String> {
     Ok(())
 }
 
-/// A server, with the jobs behind its demonstrations if it has any.
+/// A server, with the jobs behind its demonstrations if it has any, and with whoever asks an application if that decides.
 fn start(config: Config) -> Result<Server, Error> {
-    if !config.shows_demos() {
+    if !config.shows_demos() && config.judge_url.is_empty() {
         return Server::start(config);
     }
-    let (server, events) = Server::start_demo(config)?;
-    demo::start(server.publisher(), events)?;
+    let (server, events) = Server::start_demo(config.clone())?;
+    let hook = Hook::start(&config, server.judge())?;
+    audience::start(Workshop::new(server.publisher()), hook, events)?;
     Ok(server)
 }
 
