@@ -34,7 +34,7 @@ const PATHS: &[(&str, &[&str], &str)] = &[
     ("std::net", &["reactor", PROGRAMS], "sockets live in the reactor"),
     ("mio", &["reactor", PROGRAMS], "sockets live in the reactor"),
     ("socket2", &["reactor", PROGRAMS], "sockets live in the reactor"),
-    ("crossbeam_channel", &["engine", "reactor"], "queues lie between shards, and at the host program's door"),
+    ("crossbeam_channel", &["engine", "reactor", PROGRAMS], "queues lie between shards, and at the host program's door"),
     ("std::thread", &["reactor", PROGRAMS], "threads live in the reactor"),
     ("std::sync::Mutex", &["reactor", "ffi", PROGRAMS], "nothing below the reactor is locked"),
     ("std::sync::RwLock", &["reactor", "ffi", PROGRAMS], "nothing below the reactor is locked"),

@@ -1,4 +1,5 @@
-//! Tokens that were found to be good, so that a client which comes back with every long poll pays no signature each time.
+//! Tokens that were found to be good, so that a client which comes back with every long poll pays no signature each time: that
+//! takes some microseconds (HS256) to most of a millisecond (RS256, ES256), and to recall it a tenth of a microsecond.
 //!
 //! A token is looked up by a keyed hash, and then compared whole. A hash alone would have to be a strong one, which costs more
 //! than to compare some hundred bytes; and since nobody knows the key, nobody can have his guess compared with the token of

@@ -236,6 +236,13 @@ options! {
     judge_timeout_ms: Duration = 5 * SECOND, 100..=HOUR;
     /// What becomes of a subscription that the host program does not answer in time: `deny` or `allow`.
     judge_default: Text = "deny".into(), 4..=5;
+    /// Where `encke serve` asks an application who may subscribe, by POST: `http://HOST:PORT/PATH`.
+    /// 2xx is yes, 401 and 403 are no, and anything else is no answer.
+    judge_url: Text = String::new(), 8..=1_024, zero is "off";
+    /// How long the application may take to answer. After five failures in a row it is tried every five seconds.
+    judge_url_timeout_ms: Duration = 2 * SECOND, 100..=HOUR;
+    /// For how long its answer holds, for the same channel and a client that shows the same.
+    judge_url_cache_ms: Duration = 10 * SECOND, 100..=DAY, zero is "off";
     /// The channels, written as for `--judge`, where clients may publish on any listener, to the host program alone.
     host_channels: Text = String::new(), 1..=4_096, zero is "off";
     /// What else the host program hears: `subscribed`, `unsubscribed`, `gone`, `log`, or several parted by commas.
@@ -434,10 +441,11 @@ impl Config {
         faults
     }
 
-    /// Whether it can be served without a host program; the error has a line for each option that speaks to one.
+    /// Whether it can be served without a host program; the error has a line for each option that speaks to one. What is judged
+    /// at a URL needs none.
     pub fn check_hostless(&self) -> Result<(), Error> {
         let options = [("judge", &self.judge), ("host-channels", &self.host_channels), ("events", &self.events)];
-        let set = options.into_iter().filter(|(_, text)| !text.is_empty());
+        let set = options.into_iter().filter(|(name, text)| !text.is_empty() && (*name != "judge" || self.judge_url.is_empty()));
         let faults: Vec<String> = set
             .map(|(name, text)| {
                 format!("--{name}: {text:?} needs a program that links Encke and answers; this server has none (off)")

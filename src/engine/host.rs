@@ -149,11 +149,11 @@ impl Engine {
         self.policy.hosted = true;
     }
 
-    /// There are demonstrations, and `port` hears what their pages ask for. Whoever listens there is no host program: it offers
-    /// no services, and does not care who asks.
-    pub fn set_demo(&mut self, port: EventPort) {
+    /// If demonstrations are `shown`, `port` hears what their pages ask for; and questions are put there. Whoever listens is no
+    /// host program: it offers no services.
+    pub fn set_demo(&mut self, port: EventPort, shown: bool) {
         self.host.port = Some(port);
-        self.policy.demo = true;
+        self.policy.demo = shown;
     }
 
     /// The shard that asked `question`.

@@ -40,7 +40,7 @@ const ASKS_MAX: u64 = 1_024;
 enum Audience {
     /// The program around the server.
     Host,
-    /// Whoever does the demonstrations' jobs.
+    /// Whoever does the demonstrations' jobs, and asks an application.
     Demo,
 }
 
@@ -70,23 +70,27 @@ impl Server {
     pub fn start(config: Config) -> Result<Server, Error> {
         config.check()?;
         config.check_hostless()?;
+        config.check_unhooked()?;
         Server::start_with(config, None, Audience::Host)
     }
 
     /// The same for a host program that takes the server's events, and answers what it is asked.
     pub fn start_hosted(config: Config) -> Result<(Server, Events), Error> {
         config.check()?;
+        config.check_unhooked()?;
         let (outbox, events) =
             outbox(config.events_max).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
         Ok((Server::start_with(config, Some(outbox), Audience::Host)?, events))
     }
 
     /// A server without a host program that has demonstrations, for a program that does their jobs: each event of
-    /// [`EventKind::Publish`](crate::EventKind::Publish) has the name of one that somebody looks at.
+    /// [`EventKind::Publish`](crate::EventKind::Publish) has the name of one that somebody looks at. With the option `judge_url`
+    /// it also asks, by events of [`EventKind::Subscribe`](crate::EventKind::Subscribe), what that program finds out there.
     pub fn start_demo(config: Config) -> Result<(Server, Events), Error> {
         config.check()?;
         config.check_hostless()?;
-        let (outbox, events) = outbox(ASKS_MAX).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
+        let asks_max = if config.judge_url.is_empty() { ASKS_MAX } else { config.events_max };
+        let (outbox, events) = outbox(asks_max).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
         Ok((Server::start_with(config, Some(outbox), Audience::Demo)?, events))
     }
 
@@ -147,7 +151,7 @@ impl Server {
                 if let Some(outbox) = &shared.outbox {
                     match audience {
                         Audience::Host => engine.set_host(outbox.port()),
-                        Audience::Demo => engine.set_demo(outbox.port()),
+                        Audience::Demo => engine.set_demo(outbox.port(), config.shows_demos()),
                     }
                 }
                 Turn::new(outfit, engine, clock, attendance).run()

@@ -32,6 +32,8 @@ mod faults;
 mod framed;
 /// Who may publish and inspect, and who may not.
 mod gate;
+/// An application elsewhere that decides who may subscribe, asked by HTTP.
+mod hook;
 /// The program around the server: it judges, is published to, and hears who comes and goes.
 mod host;
 /// How many may come, how fast, and what those are told who may not; where there are no descriptors left, too.

@@ -226,3 +226,25 @@ fn without_a_host_nothing_may_speak_to_one() {
         assert!(error.starts_with(&named), "{error}");
     }
 }
+
+#[test]
+fn what_is_judged_at_a_url_needs_no_host_and_the_command_alone_asks_there() {
+    let judged = |url: &str, timeout| Config {
+        judge: "/room/*".into(),
+        judge_url: url.into(),
+        judge_url_timeout_ms: timeout,
+        ..Config::default()
+    };
+    let good = judged("http://127.0.0.1:3000/may", 2_000);
+    good.check().and_then(|()| good.check_hostless()).unwrap();
+    assert!(good.check_unhooked().unwrap_err().to_string().starts_with("--judge-url: "));
+    Config::default().check_unhooked().unwrap();
+    for (config, expected) in [
+        (judged("https://127.0.0.1:3000/may", 2_000), "--judge-url: \"https://127.0.0.1:3000/may\" is no URL"),
+        (judged("http://a/may", 6_000), "--judge-url-timeout: 6s is longer than --judge-timeout, which is 5s"),
+        (Config { judge: String::new(), ..judged("http://a/may", 2_000) }, "--judge-url: --judge is off"),
+    ] {
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}

@@ -7,7 +7,7 @@ use crate::address::Address;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may say nothing. Streams have heartbeats well below it.
@@ -18,9 +18,9 @@ const HEADERS_MAX: usize = 64;
 const BODY_BYTES_MAX: usize = 1 << 30;
 const READ_BYTES: usize = 64 << 10;
 
-fn connect(address: &Address) -> io::Result<Stream> {
+fn connect(address: &Address, limit: Duration) -> io::Result<Stream> {
     let stream = match address {
-        Address::Tcp { host, port } => Stream::Tcp(connect_tcp(host, *port)?),
+        Address::Tcp { host, port } => Stream::Tcp(connect_tcp(host, *port, limit)?),
         Address::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
     };
     stream.set_up()?;
@@ -28,10 +28,10 @@ fn connect(address: &Address) -> io::Result<Stream> {
 }
 
 /// Tries each address that the name stands for, and tells of the last failure.
-fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+fn connect_tcp(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+        match TcpStream::connect_timeout(&address, limit) {
             Ok(stream) => return Ok(stream),
             Err(error) => failure = error,
         }
@@ -47,15 +47,22 @@ enum Stream {
 
 impl Stream {
     fn set_up(&self) -> io::Result<()> {
+        if let Stream::Tcp(stream) = self {
+            stream.set_nodelay(true)?;
+        }
+        self.wait_for(SILENCE_MAX)
+    }
+
+    /// How long the next read and the next write may take.
+    fn wait_for(&self, limit: Duration) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => {
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(SILENCE_MAX))?;
-                stream.set_write_timeout(Some(SILENCE_MAX))
+                stream.set_read_timeout(Some(limit))?;
+                stream.set_write_timeout(Some(limit))
             }
             Stream::Unix(stream) => {
-                stream.set_read_timeout(Some(SILENCE_MAX))?;
-                stream.set_write_timeout(Some(SILENCE_MAX))
+                stream.set_read_timeout(Some(limit))?;
+                stream.set_write_timeout(Some(limit))
             }
         }
     }
@@ -96,6 +103,8 @@ impl Stream {
 struct Connection {
     stream: Stream,
     received: Vec<u8>,
+    /// When the exchange under way must be over, if that was said.
+    deadline: Option<Instant>,
 }
 
 impl Connection {
@@ -114,7 +123,17 @@ impl Connection {
         }
     }
 
+    /// Whoever waits from here on does so until the deadline, if there is one.
+    fn hurry(&self) -> io::Result<()> {
+        let Some(deadline) = self.deadline else { return Ok(()) };
+        match deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(io::Error::new(ErrorKind::TimedOut, "the answer takes too long")),
+            left => self.stream.wait_for(left.min(SILENCE_MAX)),
+        }
+    }
+
     fn fill_or_end(&mut self) -> io::Result<bool> {
+        self.hurry()?;
         let taken = self.received.len();
         self.received.resize(taken + READ_BYTES, 0);
         let outcome = loop {
@@ -163,12 +182,19 @@ impl Request<'_> {
 pub struct Client {
     address: Address,
     open: Option<Connection>,
+    /// How long an exchange may take as a whole.
+    limit: Option<Duration>,
 }
 
 impl Client {
     /// A client of the server at `address`; connects with the first request.
     pub fn new(address: Address) -> Client {
-        Client { address, open: None }
+        Client { address, open: None, limit: None }
+    }
+
+    /// The same, which gives up when an exchange has taken `limit`, from its first byte to the last of the answer.
+    pub fn limited(address: Address, limit: Duration) -> Client {
+        Client { limit: Some(limit), ..Client::new(address) }
     }
 
     /// Where the server is.
@@ -178,11 +204,17 @@ impl Client {
 
     /// Sends `request` and waits for the answer's head.
     pub fn send(&mut self, request: &Request<'_>) -> io::Result<Response<'_>> {
+        let deadline = self.limit.map(|limit| Instant::now() + limit);
         let kept = self.open.take().and_then(|mut connection| connection.is_usable().then_some(connection));
         let mut connection = match kept {
             Some(connection) => connection,
-            None => Connection { stream: connect(&self.address)?, received: Vec::new() },
+            None => {
+                let limit = self.limit.map_or(CONNECT_TIMEOUT, |limit| limit.min(CONNECT_TIMEOUT));
+                Connection { stream: connect(&self.address, limit)?, received: Vec::new(), deadline: None }
+            }
         };
+        connection.deadline = deadline;
+        connection.hurry()?;
         let mut bytes = request.head(&self.address.host()).into_bytes();
         bytes.extend_from_slice(request.body);
         let written = connection.stream.write_all(&bytes);
@@ -426,7 +458,7 @@ mod tests {
     fn a_connection_that_was_closed_or_speaks_unasked_carries_no_request() {
         let pair = || {
             let (ours, theirs) = UnixStream::pair().unwrap();
-            (Connection { stream: Stream::Unix(ours), received: Vec::new() }, theirs)
+            (Connection { stream: Stream::Unix(ours), received: Vec::new(), deadline: None }, theirs)
         };
         let (mut open, _theirs) = pair();
         assert!(open.is_usable());
@@ -436,6 +468,15 @@ mod tests {
         let (mut speaking, mut theirs) = pair();
         theirs.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").unwrap();
         assert!(!speaking.is_usable());
+    }
+
+    #[test]
+    fn a_limited_client_gives_up_in_time_on_whoever_says_nothing() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let mut client = Client::limited(Address::Tcp { host: "127.0.0.1".into(), port }, Duration::from_millis(50));
+        let error = get(&mut client).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock), "{error:?}");
     }
 
     #[test]

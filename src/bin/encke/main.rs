@@ -5,11 +5,13 @@
 
 mod address;
 mod arguments;
+mod audience;
 mod backoff;
 mod demo;
 mod envelope;
 mod file;
 mod help;
+mod hook;
 mod http_client;
 mod keys;
 mod log;

@@ -1,7 +1,9 @@
 //! `encke serve`: starts a server, says what it listens on and who may publish there, and stops it on a signal.
 
 use crate::arguments::Serve;
-use crate::demo;
+use crate::audience;
+use crate::demo::Workshop;
+use crate::hook::Hook;
 use crate::log::START;
 use crate::signals::Watch;
 use encke::reactor::Addresses;
@@ -17,8 +19,9 @@ pub fn run(options: Serve) -> Result<(), String> {
         Err(error) => log::warn!(error:%; "the limit of descriptors could not be raised"),
     }
     let shows_demos = options.config.shows_demos();
+    let strangers = Strangers::of(&options.config);
     let server = start(options.config).map_err(|error| error.to_string())?;
-    let mut lines = first_lines(server.addresses());
+    let mut lines = first_lines(server.addresses(), &strangers);
     if shows_demos {
         let demos =
             server.addresses().public.iter().map(|address| format!("demonstrations at http://{}/demo", reachable(*address)));
@@ -33,24 +36,49 @@ pub fn run(options: Serve) -> Result<(), String> {
     Ok(())
 }
 
-/// A server, with the jobs behind its demonstrations if it has any.
+/// A server, with the jobs behind its demonstrations if it has any, and with whoever asks an application if that decides.
 fn start(config: Config) -> Result<Server, Error> {
-    if !config.shows_demos() {
+    if !config.shows_demos() && config.judge_url.is_empty() {
         return Server::start(config);
     }
-    let (server, events) = Server::start_demo(config)?;
-    demo::start(server.publisher(), events)?;
+    let (server, events) = Server::start_demo(config.clone())?;
+    let hook = Hook::start(&config, server.judge())?;
+    audience::start(Workshop::new(server.publisher()), hook, events)?;
     Ok(server)
 }
 
+/// Who publishes where others can connect.
+enum Strangers {
+    /// Anybody, to these channels.
+    Publish(String),
+    /// Whoever shows something that is good.
+    NeedProof,
+    /// Nobody.
+    Refused,
+}
+
+impl Strangers {
+    fn of(config: &Config) -> Strangers {
+        match (config.anonymous_publish.is_empty(), config.token_keys.is_some() || config.api_keys.is_some()) {
+            (false, _) => Strangers::Publish(config.anonymous_publish.clone()),
+            (true, true) => Strangers::NeedProof,
+            (true, false) => Strangers::Refused,
+        }
+    }
+}
+
 /// What an operator should know first: where it listens, and who may publish.
-fn first_lines(addresses: &Addresses) -> Vec<String> {
+fn first_lines(addresses: &Addresses, strangers: &Strangers) -> Vec<String> {
     let mut lines = Vec::new();
     for address in &addresses.public {
         lines.push(format!("subscribe at http://{address}, start page http://{}/", reachable(*address)));
         lines.push(match address.ip().is_loopback() {
             true => format!("anyone on this machine may publish at http://{address} too, because it is bound to loopback"),
-            false => format!("publishing is refused at http://{address}, because others can reach it"),
+            false => match strangers {
+                Strangers::Publish(channels) => format!("anyone who can reach http://{address} may publish there to {channels}"),
+                Strangers::NeedProof => format!("publishing at http://{address} needs a token or a key"),
+                Strangers::Refused => format!("publishing is refused at http://{address}, because others can reach it"),
+            },
         });
     }
     for address in &addresses.private {
@@ -77,9 +105,13 @@ mod tests {
     use super::*;
 
     fn lines(public: &str, private: &[&str]) -> Vec<String> {
+        lines_of(&Config::default(), public, private)
+    }
+
+    fn lines_of(config: &Config, public: &str, private: &[&str]) -> Vec<String> {
         let private = private.iter().map(|address| address.parse().unwrap()).collect();
         let control = Some("/run/encke.sock".into());
-        first_lines(&Addresses { public: vec![public.parse().unwrap()], private, control })
+        first_lines(&Addresses { public: vec![public.parse().unwrap()], private, control }, &Strangers::of(config))
     }
 
     #[test]
@@ -99,5 +131,14 @@ mod tests {
             "publish at unix:/run/encke.sock",
         ];
         assert_eq!(lines("0.0.0.0:80", &["10.0.0.1:8081"]), expected);
+    }
+
+    #[test]
+    fn what_strangers_may_publish_is_said_where_they_can_come_from() {
+        let open = Config { anonymous_publish: "/chat/*".into(), ..Config::default() };
+        let keyed = Config { api_keys: Some("/etc/encke/keys".into()), ..Config::default() };
+        assert_eq!(lines_of(&open, "0.0.0.0:80", &[])[1], "anyone who can reach http://0.0.0.0:80 may publish there to /chat/*");
+        assert_eq!(lines_of(&keyed, "0.0.0.0:80", &[])[1], "publishing at http://0.0.0.0:80 needs a token or a key");
+        assert_eq!(lines_of(&keyed, "127.0.0.1:80", &[]), lines("127.0.0.1:80", &[]));
     }
 }

@@ -7,29 +7,14 @@ mod comet;
 mod prices;
 
 use comet::Comet;
-use encke::{Error, EventKind, Events, Parts, Publisher};
-use mio::unix::SourceFd;
-use mio::{Interest, Poll, Token};
+use encke::{Error, Parts, Publisher};
 use prices::Prices;
-use std::os::fd::{AsFd, AsRawFd};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long prices and pictures go on after they were asked for. Pages ask three times in that time.
 const LEASE: Duration = Duration::from_secs(30);
 /// A job that is more behind than this, because the machine slept, does not make up for it.
 const BEHIND_MAX: Duration = Duration::from_millis(500);
-
-/// Starts the thread of the jobs. It ends with the server, or else with the process.
-pub fn start(publisher: Publisher, events: Events) -> Result<(), Error> {
-    let failed = |error| Error::Io("the demonstrations have no thread".into(), error);
-    let poll = Poll::new().map_err(failed)?;
-    let descriptor = events.as_fd().as_raw_fd();
-    poll.registry().register(&mut SourceFd(&descriptor), Token(0), Interest::READABLE).map_err(failed)?;
-    let work = move || Workshop::new(publisher).run(poll, &events);
-    thread::Builder::new().name("encke-demo".into()).spawn(work).map_err(failed)?;
-    Ok(())
-}
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +54,8 @@ impl Job {
     }
 }
 
-struct Workshop {
+/// All of them.
+pub struct Workshop {
     publisher: Publisher,
     jobs: [Job; 3],
     prices: Prices,
@@ -79,7 +65,8 @@ struct Workshop {
 }
 
 impl Workshop {
-    fn new(publisher: Publisher) -> Workshop {
+    /// Nobody looks at any yet.
+    pub fn new(publisher: Publisher) -> Workshop {
         let jobs = [
             Job::new(Kind::Prices, "ticker", 50),
             Job::new(Kind::Comet, "pictures", 5),
@@ -88,37 +75,20 @@ impl Workshop {
         Workshop { publisher, jobs, prices: Prices::default(), comet: Comet::default(), percent: 0 }
     }
 
-    /// Works until the server stops.
-    fn run(mut self, mut poll: Poll, events: &Events) {
-        let mut woken = mio::Events::with_capacity(1);
-        loop {
-            // All of them: the descriptor tells of the next one only after none was left.
-            while let Some(event) = events.next() {
-                if event.kind == EventKind::Publish {
-                    self.asked(event.data(), Instant::now());
-                }
-            }
-            if matches!(self.work(Instant::now()), Err(Error::Closed)) {
-                return;
-            }
-            let next = self.jobs.iter().filter_map(|job| job.next).min();
-            let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
-            if let Err(error) = poll.poll(&mut woken, wait)
-                && error.kind() != std::io::ErrorKind::Interrupted
-            {
-                return log::warn!(error:%; "the demonstrations have ended");
-            }
-        }
-    }
-
-    fn asked(&mut self, name: &[u8], now: Instant) {
+    /// A page asks for the job of this name.
+    pub fn asked(&mut self, name: &[u8], now: Instant) {
         if let Some(job) = self.jobs.iter_mut().find(|job| job.name.as_bytes() == name) {
             job.ask(now);
         }
     }
 
+    /// When a step is due; never, while nobody looks.
+    pub fn next(&self) -> Option<Instant> {
+        self.jobs.iter().filter_map(|job| job.next).min()
+    }
+
     /// Does the steps that are due. What the server has no room for at the moment is left out.
-    fn work(&mut self, now: Instant) -> Result<(), Error> {
+    pub fn work(&mut self, now: Instant) -> Result<(), Error> {
         let due: Vec<Kind> = self.jobs.iter_mut().filter_map(|job| job.is_due(now).then_some(job.kind)).collect();
         due.into_iter().try_for_each(|kind| match kind {
             Kind::Prices => {
