@@ -12,5 +12,6 @@ pub mod id;
 pub mod name;
 pub mod pattern;
 pub mod payload;
+pub(crate) mod presence;
 pub mod random;
 pub mod time;

@@ -9,6 +9,7 @@ use crate::base::door::{Address, Door};
 use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::base::pattern::Patterns;
+use crate::base::presence::Presence;
 use crate::http::{Method, Request, query};
 use crate::protocol::bayeux;
 use crate::protocol::plain::{self, Command, Manner, Preflight, Publish};
@@ -27,6 +28,8 @@ pub(crate) enum Ask {
     Publish(Publish, Speaker),
     /// To perform the messages of a Bayeux client.
     Bayeux(Box<Call>),
+    /// To be told who is here.
+    RollCall(RollCall),
     /// Anything else.
     Command(Command),
 }
@@ -42,6 +45,16 @@ pub(crate) struct Hold {
     /// For a WebSocket: what was agreed.
     pub(crate) socket: Option<Socket>,
     /// Who it is, if the host program is asked about it, or may be once it is a WebSocket.
+    pub(crate) who: Option<Arc<str>>,
+}
+
+/// Somebody who asks who is on a channel.
+#[derive(Debug)]
+pub(crate) struct RollCall {
+    pub(crate) channel: Name,
+    /// Behind whom the list begins.
+    pub(crate) after: Option<String>,
+    /// Who it is, if the host program is asked about it.
     pub(crate) who: Option<Arc<str>>,
 }
 
@@ -108,12 +121,19 @@ pub(crate) struct Policy {
     pub(crate) bayeux_publish: Patterns,
     /// Whether there is a host program.
     pub(crate) hosted: bool,
+    /// Channels of which it is told who is here.
+    pub(crate) presence: Presence,
 }
 
 impl Policy {
     /// Whether a host program may want to know who a client is.
     pub(crate) fn asks_who(&self) -> bool {
         !self.judge.is_empty() || !self.host_channels.is_empty()
+    }
+
+    /// Whether the host program decides who may read a channel.
+    pub(crate) fn judges(&self, channel: &str) -> bool {
+        self.judge.matches(self.presence.ruled_by(channel))
     }
 }
 
@@ -129,7 +149,7 @@ impl Ask {
         if let Some(ask) = Ask::of_host(request, door, address, policy)? {
             return Ok(ask);
         }
-        let ask = Ask::of_server(request, door, policy)?;
+        let ask = Ask::of_server(request, door, address, policy)?;
         Ok(match ask {
             Ask::Hold(hold) => Ask::Hold(hold.known(request, address, policy)),
             ask => ask,
@@ -157,7 +177,7 @@ impl Ask {
         Ok(Some(Ask::Publish(publish, speaker)))
     }
 
-    fn of_server(request: &Request<'_, '_>, door: Door, policy: &Policy) -> Result<Ask, Reject> {
+    fn of_server(request: &Request<'_, '_>, door: Door, address: Option<Address>, policy: &Policy) -> Result<Ask, Reject> {
         if !policy.echo.is_empty() && request.path == policy.echo {
             let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;
             return Ok(Ask::Hold(Hold::of_socket(Socket { echo: true, ..socket })));
@@ -177,6 +197,10 @@ impl Ask {
                 Ok(Ask::Hold(Hold::of_socket(socket)))
             }
             Command::Probe => Hold::of_probe(request, policy).map(Ask::Hold),
+            Command::Members(channel, after) => {
+                let who = policy.judges(&channel).then(|| who::describe(request, address, "presence"));
+                Ok(Ask::RollCall(RollCall { channel, after, who }))
+            }
             Command::Preflight(preflight) => Ok(Ask::Preflight(preflight, asking_origin(request, policy.origins.only()))),
             command => Ok(Ask::Command(command)),
         }
@@ -230,7 +254,7 @@ impl Hold {
     fn known(self, request: &Request<'_, '_>, address: Option<Address>, policy: &Policy) -> Hold {
         let asked = match &self.socket {
             Some(socket) => policy.asks_who() && !socket.echo,
-            None => self.channels.iter().any(|name| policy.judge.matches(name)),
+            None => self.channels.iter().any(|name| policy.judges(name)),
         };
         let who = asked.then(|| who::describe(request, address, self.variant.transport().name()));
         Hold { who, ..self }

@@ -26,7 +26,7 @@ mod rest;
 mod slots;
 mod who;
 
-pub(crate) use ask::{Ask, Hold, Origins, Policy, Speaker};
+pub(crate) use ask::{Ask, Hold, Origins, Policy, RollCall, Speaker};
 pub(crate) use bayeux::{Call, Cargo, Connecting, Exchange, Moving, unknown_client};
 pub(crate) use framed::Framed;
 pub(crate) use jar::Jar;

@@ -292,10 +292,11 @@ impl Engine {
     /// What the host program is to decide of a topic, if anything.
     fn judged_topic(&self, topic: &Topic) -> Option<Arc<str>> {
         match topic {
-            Topic::Channel(name) => self.policy.judge.matches(name).then(|| name.shared().clone()),
+            Topic::Channel(name) => self.policy.judges(name).then(|| self.ruled_by(name.shared())),
             Topic::Stars(stars) => {
-                let pattern = Pattern::parse(stars).ok()?;
-                self.policy.judge.overlap(&pattern).then(|| stars.clone())
+                let rule = self.ruled_by(stars);
+                let pattern = Pattern::parse(&rule).ok()?;
+                self.policy.judge.overlap(&pattern).then_some(rule)
             }
             Topic::Service => None,
         }

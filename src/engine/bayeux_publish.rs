@@ -20,6 +20,10 @@ impl Engine {
         if self.is_for_host(index, &message) {
             return Outcome::Done(self.give_message(index, session, message, reply));
         }
+        if let Some(reject) = self.is_owned(message.channel()) {
+            let fault = Fault::about(403, message.channel(), reject.detail);
+            return Outcome::Done(reply.failed(fault));
+        }
         let anywhere = self.slots[index].flags.has(Flags::MAY_PUBLISH);
         if !anywhere && !self.policy.bayeux_publish.matches(message.channel()) {
             let fault = Fault::about(403, message.channel(), "This client may not publish here");

@@ -29,6 +29,9 @@ impl Engine {
 
     /// The same for the messages of a request, which came in this `manner`.
     pub(super) fn publish_messages(&mut self, now: Now, index: u32, messages: Vec<Message>, manner: Manner) {
+        if let Some(reject) = messages.iter().find_map(|message| self.is_owned(message.channel())) {
+            return self.refuse(now, index, &reject, false);
+        }
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
             return self.refuse(now, index, &busy, false);
@@ -95,6 +98,9 @@ impl Engine {
     }
 
     fn channel_to_publish(&mut self, now: Now, message: &Message) -> Option<u32> {
+        if self.policy.presence.owns(message.channel()) {
+            return None;
+        }
         match self.hub.find_bytes(message.channel_bytes()) {
             Some(key) => Some(key),
             None if self.hub.len() >= self.limits.channels => None,
@@ -102,7 +108,7 @@ impl Engine {
         }
     }
 
-    fn append(&mut self, now: Now, key: u32, message: Message) -> u64 {
+    pub(super) fn append(&mut self, now: Now, key: u32, message: Message) -> u64 {
         let keep = self.bounds_of(key);
         let offset = self.hub.change_history(key, |history| history.append(now.tick, message, &keep));
         self.forward(key);
@@ -121,7 +127,7 @@ impl Engine {
     }
 
     /// The channel has news.
-    fn appended(&mut self, now: Now, key: u32) {
+    pub(super) fn appended(&mut self, now: Now, key: u32) {
         self.hub.touch(key, now.tick);
         self.start_wave(key);
         self.keep_to_budget();
@@ -221,7 +227,7 @@ impl Engine {
     }
 
     /// Waits for the answers that are not there yet, or replies at once.
-    fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, manner: Manner) {
+    pub(super) fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, manner: Manner) {
         let missing = answers.iter().filter(|answer| answer.is_none()).count();
         let asking = Asking { answers, missing, manner, reference: String::new() };
         if missing == 0 {

@@ -234,6 +234,7 @@ impl Engine {
         match ask {
             Ask::Hold(_) if self.draining => self.refuse(now, index, &reply::stopping(), true),
             Ask::Hold(hold) => self.admit(now, index, hold),
+            Ask::RollCall(call) => self.call_roll(now, index, call),
             Ask::Preflight(preflight, origin) => self.preflight(now, index, preflight, origin),
             Ask::Publish(publish, speaker) => self.publish_of_client(now, index, &publish, &speaker, body),
             Ask::Bayeux(call) if call.upgrade.is_some() => self.open_socket(now, index, *call),
@@ -258,7 +259,7 @@ impl Engine {
             Command::AskForJob(job) => self.ask_for_job(now, index, job),
             Command::StartOfDemos => self.reply(now, index, reply::start_of_demos),
             Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
-            Command::Subscribe(_) | Command::Socket | Command::Probe | Command::Preflight(_) => {
+            Command::Subscribe(_) | Command::Socket | Command::Probe | Command::Members(..) | Command::Preflight(_) => {
                 unreachable!("these are asked in ways of their own")
             }
         }

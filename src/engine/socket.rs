@@ -171,6 +171,9 @@ impl Engine {
                 false => self.say_refused(now, index, &reply::host_is_busy(), &reference),
             };
         }
+        if let Some(reject) = self.is_owned(message.channel()) {
+            return self.say_refused(now, index, &reject, &reference);
+        }
         if !self.slots[index].flags.has(Flags::MAY_PUBLISH) {
             let reject = Reject::new(403, "forbidden", "this connection may not publish");
             return self.say_refused(now, index, &reject, &reference);

@@ -83,6 +83,12 @@ tally! {
     gaps: Counter = |engine| engine.counters().gaps;
     /// Requests refused.
     refused: Counter = |engine| engine.counters().refused;
-    /// Messages published in this process that could not be kept, since there were too many channels.
+    /// Messages published in this process that could not be kept: too many channels, or one of the server's own.
     unkept: Counter = |engine| engine.counters().unkept;
+    /// Users present now, counted in each channel of which it is told who is here.
+    members: Gauge = |engine| engine.members() as u64;
+    /// Users who came to a channel.
+    joins: Counter = |engine| engine.counters().joins;
+    /// Users who left one.
+    leaves: Counter = |engine| engine.counters().leaves;
 }

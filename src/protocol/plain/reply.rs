@@ -3,6 +3,7 @@
 use super::command::{FRAMES_UPGRADE, Page, Preflight};
 use super::demo::{self, Demo};
 use super::file::{Asked, File};
+use super::members::Roster;
 use super::script::{self, Script};
 use crate::base::error::Reject;
 use crate::base::id::MessageId;
@@ -75,6 +76,8 @@ pub enum Answer {
     Info(ChannelInfo),
     /// The channel was dropped.
     Deleted,
+    /// These are here.
+    Roster(Box<Roster>),
     /// There is no such channel.
     Unknown,
     /// There are as many channels as there may be: nothing was kept.
@@ -86,6 +89,7 @@ pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
     match answer {
         Answer::Published { id, subscribers } => published(out, dress, *id, *subscribers),
         Answer::Info(channel) => info(out, dress, channel),
+        Answer::Roster(roster) => json(out, dress, &roster.json()),
         Answer::Deleted => json(out, dress, "{\"deleted\":true}"),
         Answer::Unknown => refused(out, dress, &Reject::new(404, "no_channel", "there is no such channel")),
         Answer::Refused => refused(out, dress, &too_many_channels()),
