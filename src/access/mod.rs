@@ -8,11 +8,13 @@
 
 mod grant;
 
-pub(crate) use grant::Grant;
+use grant::Scope;
+pub use grant::{Grant, Kind};
 
 use crate::base::config::Config;
 use crate::base::door::Door;
 use crate::base::error::Reject;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What one shard knows of it.
@@ -23,6 +25,8 @@ pub(crate) struct Access {
     /// Whoever shows nothing, on an address that others can reach, and on loopback.
     stranger: Arc<Grant>,
     neighbour: Arc<Grant>,
+    /// By what is shown for them.
+    tests: BTreeMap<String, Arc<Grant>>,
 }
 
 impl Access {
@@ -30,9 +34,35 @@ impl Access {
     pub(crate) fn new(_config: &Config) -> Access {
         Access {
             application: Arc::new(Grant::everything()),
-            stranger: Arc::new(Grant::everything()),
-            neighbour: Arc::new(Grant::everything()),
+            stranger: Arc::new(Grant::new(Kind::Stranger, None, Scope::All, Scope::none())),
+            neighbour: Arc::new(Grant::new(Kind::Stranger, None, Scope::All, Scope::All)),
+            tests: BTreeMap::new(),
         }
+    }
+
+    pub(crate) fn knows_credentials(&self) -> bool {
+        !self.tests.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, shown: &str, kind: Kind, user: &str, subscribe: &str, publish: &str, expires: Option<u64>) {
+        use crate::base::pattern::Patterns;
+        let scope = |text| Scope::Some(Patterns::parse(text).unwrap());
+        let user = (!user.is_empty()).then(|| user.into());
+        let grant = Grant::new(kind, user, scope(subscribe), scope(publish)).until(expires);
+        if shown == "stranger" {
+            self.stranger = Arc::new(grant);
+        } else {
+            self.tests.insert(shown.into(), Arc::new(grant));
+        }
+    }
+
+    fn find(&self, shown: &str, unix_ms: u64) -> Option<Result<Arc<Grant>, Reject>> {
+        let grant = self.tests.get(shown)?;
+        Some(if grant.is_over(unix_ms) {
+            Err(Reject::new(401, "token_expired", "the token has expired"))
+        } else {
+            Ok(grant.clone())
+        })
     }
 
     /// What somebody may who came in by `door` and shows nothing.
@@ -45,17 +75,26 @@ impl Access {
     }
 
     /// What a token proves at this time.
-    pub(crate) fn of_token(&mut self, _token: &str, _unix_ms: u64) -> Result<Arc<Grant>, Reject> {
+    pub(crate) fn of_token(&mut self, token: &str, unix_ms: u64) -> Result<Arc<Grant>, Reject> {
+        if let Some(found) = self.find(token, unix_ms) {
+            return found;
+        }
         Err(Reject::new(401, "bad_token", "there are no keys that tokens are signed with (token_keys)"))
     }
 
     /// What a key of an application proves.
-    pub(crate) fn of_key(&self, _key: &str) -> Result<Arc<Grant>, Reject> {
+    pub(crate) fn of_key(&self, key: &str) -> Result<Arc<Grant>, Reject> {
+        if let Some(found) = self.find(key, 0) {
+            return found;
+        }
         Err(Reject::new(401, "bad_key", "there are no keys of applications (api_keys)"))
     }
 
     /// The channel that a signed name stands for, as pages are given one by the application's templates.
-    pub(crate) fn of_signed_name(&self, _signed: &str, _unix_ms: u64) -> Result<Arc<Grant>, Reject> {
+    pub(crate) fn of_signed_name(&self, signed: &str, unix_ms: u64) -> Result<Arc<Grant>, Reject> {
+        if let Some(found) = self.find(signed, unix_ms) {
+            return found;
+        }
         Err(Reject::new(401, "bad_name", "there are no keys that names are signed with (token_keys)"))
     }
 }

@@ -176,6 +176,14 @@ options! {
     /// The web origins whose pages may read channels: `https://example.org`, or several parted by commas.
     /// `*` is for any; off is for the server's own alone. Only pages of origins that are named may send credentials.
     origin: Text = "*".into(), 1..=4_096, zero is "off";
+    /// The name of a cookie that a token is taken from where a request shows none. By a cookie alone nobody publishes, nor opens
+    /// a WebSocket or Bayeux, but pages of this server and of origins that are named.
+    token_cookie: Text = String::new(), 1..=64, zero is "off";
+    /// How long a connection goes on when its token has ended, so that its client can bring another one.
+    token_grace_ms: Duration = 30 * SECOND, 100..=HOUR, zero is "not at all";
+    /// The channels, written as for `--judge`, that scripts (`jsonp`, `callback-polling`) may show to holders of tokens.
+    /// Any page can load a script, so that all others are shown by scripts only if strangers may read them.
+    jsonp_channels: Text = String::new(), 1..=4_096, zero is "off";
     /// The channels whose subscriptions the host program decides: a name, `/a/*` (one segment more), `/a/**` (any more).
     /// Several are parted by commas.
     judge: Text = String::new(), 1..=4_096, zero is "off";
@@ -364,10 +372,16 @@ impl Config {
             ("host-channels", &self.host_channels),
             ("bayeux-publish", &self.bayeux_publish),
             ("presence", &self.presence),
+            ("jsonp-channels", &self.jsonp_channels),
         ] {
             if let Err(what) = Patterns::parse(patterns) {
                 faults.push(format!("--{name}: {what} (write /chat/rome, /chat/* or /chat/**)"));
             }
+        }
+        // RFC 6265 section 4.1.1: a token.
+        let is_separator = |byte| matches!(byte, b'=' | b';' | b',' | b'"' | b'\\');
+        if self.token_cookie.bytes().any(is_separator) {
+            faults.push(format!("--token-cookie: {:?} is no name of a cookie (write encke_token)", self.token_cookie));
         }
         if !matches!(&*self.judge_default, "deny" | "allow") {
             faults.push(format!("--judge-default: {:?} is neither deny nor allow", self.judge_default));

@@ -32,6 +32,19 @@ impl Patterns {
         text.split(',').map(|pattern| Pattern::parse(pattern.trim())).collect::<Result<_, _>>().map(Patterns)
     }
 
+    /// Those that were read one by one.
+    pub(crate) fn of(patterns: Vec<Pattern>) -> Patterns {
+        Patterns(patterns)
+    }
+
+    /// The one channel that they stand for, if they name one and no more.
+    pub(crate) fn only_name(&self) -> Option<&str> {
+        match &*self.0 {
+            [Pattern::Name(name)] => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

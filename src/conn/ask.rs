@@ -3,12 +3,14 @@
 //! Here a transport and a protocol are paired; neither knows the other.
 
 use super::bayeux::{Call, PREFLIGHT};
+use super::proof::Proof;
 use super::who;
+use crate::access::{Access, Grant, Kind};
 use crate::base::cursor::Since;
 use crate::base::door::{Address, Door};
 use crate::base::error::Reject;
 use crate::base::name::Name;
-use crate::base::pattern::Patterns;
+use crate::base::pattern::{Pattern, Patterns};
 use crate::base::presence::Presence;
 use crate::http::{Method, Request, query};
 use crate::protocol::bayeux;
@@ -22,10 +24,12 @@ use std::sync::Arc;
 pub(crate) enum Ask {
     /// To be held, or answered with what there is.
     Hold(Hold),
-    /// To be told what another site's page may do; the origin that asks, as in [`Look::origin`].
-    Preflight(Preflight, u16),
-    /// To take what a client publishes, if it is for the host program.
+    /// To be told what another site's page may do.
+    Preflight(Preflight),
+    /// To take what a client publishes, as far as it may.
     Publish(Publish, Speaker),
+    /// To go on with what is held elsewhere under this name, by what this request proves.
+    Renew(String, Proof),
     /// To perform the messages of a Bayeux client.
     Bayeux(Box<Call>),
     /// To be told who is here.
@@ -46,6 +50,8 @@ pub(crate) struct Hold {
     pub(crate) socket: Option<Socket>,
     /// Who it is, if the host program is asked about it, or may be once it is a WebSocket.
     pub(crate) who: Option<Arc<str>>,
+    /// What it may.
+    pub(crate) proof: Proof,
 }
 
 /// Somebody who asks who is on a channel.
@@ -56,23 +62,26 @@ pub(crate) struct RollCall {
     pub(crate) after: Option<String>,
     /// Who it is, if the host program is asked about it.
     pub(crate) who: Option<Arc<str>>,
+    /// What it may.
+    pub(crate) proof: Proof,
 }
 
 /// A client that publishes.
 #[derive(Debug)]
 pub(crate) struct Speaker {
-    pub(crate) who: Arc<str>,
-    /// Whether it may publish to others than the host program.
-    pub(crate) may_publish: Result<(), Reject>,
-    /// The origin whose page it is, as in [`Look::origin`].
-    pub(crate) origin: u16,
+    /// Who it is, where there are channels of the host program.
+    pub(crate) who: Option<Arc<str>>,
+    /// Whether it may publish to others than the host program,
+    pub(crate) gate: Result<(), Reject>,
+    /// and where.
+    pub(crate) proof: Proof,
 }
 
 /// A WebSocket to be.
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(crate) upgrade: Upgrade,
-    /// Whether its client may publish.
+    /// Whether its client may publish, as far as its grant goes.
     pub(crate) may_publish: bool,
     /// It gives back what it is sent, and does nothing else.
     pub(crate) echo: bool,
@@ -95,7 +104,7 @@ impl Origins {
     }
 
     /// The only ones whose pages may read; `None` if all may.
-    pub(super) fn only(&self) -> Option<&[String]> {
+    pub(crate) fn only(&self) -> Option<&[String]> {
         match self {
             Origins::Named(named) => Some(named),
             Origins::None => Some(&[]),
@@ -123,9 +132,34 @@ pub(crate) struct Policy {
     pub(crate) hosted: bool,
     /// Channels of which it is told who is here.
     pub(crate) presence: Presence,
+    /// The name of the cookie that a token is taken from; empty for none.
+    pub(crate) token_cookie: String,
+    /// Channels that scripts may show to whoever brings a token.
+    pub(crate) jsonp_channels: Patterns,
+}
+
+/// What is known where a request comes in.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) door: Door,
+    pub(crate) address: Option<Address>,
+    pub(crate) unix_ms: u64,
+    pub(crate) policy: &'a Policy,
+    pub(crate) access: &'a mut Access,
+}
+
+impl Surroundings<'_> {
+    /// Whether credentials are for this server to judge. Where it knows no key, they may be the host program's.
+    pub(super) fn reads_credentials(&self) -> bool {
+        self.access.knows_credentials() || !(self.policy.hosted || self.policy.asks_who())
+    }
 }
 
 impl Policy {
+    /// Whether what is published to a channel, or with none to those that the lines name, may be for the host program.
+    fn may_be_of_host(&self, channel: Option<&Name>) -> bool {
+        !self.host_channels.is_empty() && channel.is_none_or(|name| self.host_channels.matches(name))
+    }
+
     /// Whether a host program may want to know who a client is.
     pub(crate) fn asks_who(&self) -> bool {
         !self.judge.is_empty() || !self.host_channels.is_empty()
@@ -135,75 +169,126 @@ impl Policy {
     pub(crate) fn judges(&self, channel: &str) -> bool {
         self.judge.matches(self.presence.ruled_by(channel))
     }
+
+    /// Whether `grant` lets somebody read a channel, or the host program decides that.
+    pub(crate) fn allows(&self, grant: &Grant, channel: &str) -> bool {
+        grant.may_subscribe(self.presence.ruled_by(channel)) || self.judges(channel)
+    }
+
+    /// Whether scripts may show a channel to whoever brings a token.
+    pub(crate) fn shows_in_scripts(&self, channel: &str) -> bool {
+        self.jsonp_channels.matches(self.presence.ruled_by(channel))
+    }
+
+    /// The pattern that decides who may watch the channels of another.
+    pub(crate) fn rule_of_stars(&self, stars: &str) -> Option<Pattern> {
+        Pattern::parse(self.presence.ruled_by(stars)).ok()
+    }
 }
 
 impl Ask {
-    /// Reads a request that came in by `door` from `address`.
-    pub(crate) fn read(request: &Request<'_, '_>, door: Door, address: Option<Address>, policy: &Policy) -> Result<Ask, Reject> {
+    /// Reads a request.
+    pub(crate) fn read(request: &Request<'_, '_>, around: &mut Surroundings<'_>) -> Result<Ask, Reject> {
+        if request.method == Method::Options {
+            return Ask::of_page(request, around);
+        }
+        let proof = Proof::read(request, around)?;
         if bayeux::is_path(request.path) {
-            return match request.method {
-                Method::Options => Ok(Ask::Preflight(PREFLIGHT, asking_origin(request, policy.origins.only()))),
-                _ => Call::read(request, door, address, policy).map(|call| Ask::Bayeux(Box::new(call))),
+            return Call::read(request, around, proof).map(|call| Ask::Bayeux(Box::new(call)));
+        }
+        if let Some(session) = plain::renewed_session(request)? {
+            welcome(request, &around.policy.origins)?;
+            if proof.by_cookie {
+                own_page(request, around.policy)?;
+            }
+            return match proof.is_shown() {
+                true => Ok(Ask::Renew(session, proof)),
+                false => Err(Reject::new(401, "no_token", "bring the other token, as with any request")),
             };
         }
-        if let Some(ask) = Ask::of_host(request, door, address, policy)? {
+        if let Some(ask) = Ask::of_client(request, around, &proof)? {
             return Ok(ask);
         }
-        let ask = Ask::of_server(request, door, address, policy)?;
-        Ok(match ask {
-            Ask::Hold(hold) => Ask::Hold(hold.known(request, address, policy)),
-            ask => ask,
-        })
+        Ask::of_server(request, around, proof)
     }
 
-    /// A publish that is for the host program, or may be by what its body says; or a page's question whether it may.
-    fn of_host(request: &Request<'_, '_>, door: Door, address: Option<Address>, policy: &Policy) -> Result<Option<Ask>, Reject> {
-        if policy.host_channels.is_empty() || !door.is_public() {
+    /// A page's question what it may do here.
+    fn of_page(request: &Request<'_, '_>, around: &Surroundings<'_>) -> Result<Ask, Reject> {
+        let Surroundings { door, policy, access, .. } = around;
+        let preflight = match plain::published_channel(request)? {
+            _ if bayeux::is_path(request.path) => PREFLIGHT,
+            Some(_) if door.is_public() && access.knows_credentials() => plain::preflight_of_publish(),
+            Some(channel) if door.is_public() && policy.may_be_of_host(channel.as_ref()) => plain::preflight_of_publish(),
+            _ => plain::preflight_of(request),
+        };
+        Ok(Ask::Preflight(preflight))
+    }
+
+    /// What a client publishes, or an application that shows its key on a public listener.
+    fn of_client(request: &Request<'_, '_>, around: &Surroundings<'_>, proof: &Proof) -> Result<Option<Ask>, Reject> {
+        let Surroundings { door, address, policy, .. } = around;
+        if !door.is_public() {
             return Ok(None);
+        }
+        if proof.grant.kind == Kind::Key
+            && let Some((name, command)) = plain::inspection(request)?
+        {
+            return if proof.grant.may_manage(&name) { Ok(Some(Ask::Command(command))) } else { Err(not_granted(&name)) };
         }
         let Some(channel) = plain::published_channel(request)? else { return Ok(None) };
-        let of_host = channel.as_ref().is_none_or(|name| policy.host_channels.matches(name));
-        let origin = asking_origin(request, policy.origins.only());
-        if request.method == Method::Options {
-            return Ok(of_host.then(|| Ask::Preflight(plain::preflight_of_publish(), origin)));
+        let gate = gate(request, *door, proof);
+        let publish = plain::ungated_publish(request, channel);
+        // What nobody would take whatever its body says costs no body.
+        let may_be_taken = match &publish {
+            Ok(Publish { channel: Some(name), manner: Manner::Message | Manner::Form, .. }) => policy.host_channels.matches(name),
+            Ok(_) => !policy.host_channels.is_empty(),
+            Err(reject) => reject.status == 405,
+        };
+        if !may_be_taken {
+            gate.clone()?;
         }
-        let publish = plain::ungated_publish(request, channel)?;
-        if !of_host && publish.manner != Manner::Batch {
-            return Ok(None);
-        }
+        let publish = publish?;
         welcome(request, &policy.origins)?;
-        let who = who::describe(request, address, "post");
-        let speaker = Speaker { who, may_publish: plain::may_publish(request, door), origin };
-        Ok(Some(Ask::Publish(publish, speaker)))
+        if proof.by_cookie {
+            own_page(request, policy)?;
+        }
+        if !may_be_taken
+            && publish.manner != Manner::Batch
+            && let Some(name) = publish.channel.as_ref().filter(|name| !proof.grant.may_publish(name))
+        {
+            return Err(not_granted(name));
+        }
+        let who =
+            (!policy.host_channels.is_empty()).then(|| who::describe(request, *address, "post", proof.grant.user.as_deref()));
+        Ok(Some(Ask::Publish(publish, Speaker { who, gate, proof: proof.clone() })))
     }
 
-    fn of_server(request: &Request<'_, '_>, door: Door, address: Option<Address>, policy: &Policy) -> Result<Ask, Reject> {
+    fn of_server(request: &Request<'_, '_>, around: &Surroundings<'_>, proof: Proof) -> Result<Ask, Reject> {
+        let Surroundings { door, address, policy, .. } = around;
         if !policy.echo.is_empty() && request.path == policy.echo {
-            let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;
-            return Ok(Ask::Hold(Hold::of_socket(Socket { echo: true, ..socket })));
+            let socket = socket(request, *door, policy, &proof)?.ok_or_else(needs_upgrade)?;
+            return Ok(Ask::Hold(Hold::of_socket(Socket { echo: true, ..socket }, proof)));
         }
         if policy.demo
-            && let Some(command) = plain::demonstration(request, door)?
+            && let Some(command) = plain::demonstration(request, *door)?
         {
             return Ok(Ask::Command(command));
         }
-        match plain::parse(request, door)? {
+        let hold = match plain::parse(request, *door)? {
             Command::Subscribe(first) => {
-                let socket = socket(request, door, policy)?;
-                Hold::read(request, first, socket, policy).map(Ask::Hold)
+                let socket = socket(request, *door, policy, &proof)?;
+                Hold::read(request, first, socket, policy, proof)?
             }
-            Command::Socket => {
-                let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;
-                Ok(Ask::Hold(Hold::of_socket(socket)))
-            }
-            Command::Probe => Hold::of_probe(request, policy).map(Ask::Hold),
+            Command::Socket => Hold::of_socket(socket(request, *door, policy, &proof)?.ok_or_else(needs_upgrade)?, proof),
+            Command::Probe => Hold::of_probe(request, policy, proof)?,
             Command::Members(channel, after) => {
-                let who = policy.judges(&channel).then(|| who::describe(request, address, "presence"));
-                Ok(Ask::RollCall(RollCall { channel, after, who }))
+                let user = proof.grant.user.as_deref();
+                let who = policy.judges(&channel).then(|| who::describe(request, *address, "presence", user));
+                return Ok(Ask::RollCall(RollCall { channel, after, who, proof }));
             }
-            Command::Preflight(preflight) => Ok(Ask::Preflight(preflight, asking_origin(request, policy.origins.only()))),
-            command => Ok(Ask::Command(command)),
-        }
+            command => return Ok(Ask::Command(command)),
+        };
+        Ok(Ask::Hold(hold.known(request, *address, policy)))
     }
 }
 
@@ -212,10 +297,43 @@ pub(super) fn needs_upgrade() -> Reject {
 }
 
 /// The WebSocket that a request asks for, if it does.
-fn socket(request: &Request<'_, '_>, door: Door, policy: &Policy) -> Result<Option<Socket>, Reject> {
+fn socket(request: &Request<'_, '_>, door: Door, policy: &Policy, proof: &Proof) -> Result<Option<Socket>, Reject> {
     let Some(upgrade) = websocket::upgrade(request)? else { return Ok(None) };
     welcome(request, &policy.origins)?;
-    Ok(Some(Socket { upgrade, may_publish: plain::may_publish(request, door).is_ok(), echo: false }))
+    if proof.by_cookie {
+        own_page(request, policy)?;
+    }
+    Ok(Some(Socket { upgrade, may_publish: gate(request, door, proof).is_ok(), echo: false }))
+}
+
+/// Whether whoever proves this may publish, as far as its grant goes. Strangers may where they are let on purpose, and where they are
+/// at this machine.
+pub(super) fn gate(request: &Request<'_, '_>, door: Door, proof: &Proof) -> Result<(), Reject> {
+    match door {
+        _ if proof.is_shown() => Ok(()),
+        Door::Public if proof.grant.may_publish_some() => Ok(()),
+        _ => plain::may_publish(request, door),
+    }
+}
+
+/// The refusal of what a request's proof does not allow.
+pub(crate) fn not_granted(channel: &str) -> Reject {
+    Reject::new(403, "forbidden", format!("nothing that was shown allows that on {channel}"))
+}
+
+/// A browser adds cookies to what any page has it send. What acts must come from a page that says whose it is: of this server, or
+/// of an origin that an operator named.
+pub(super) fn own_page(request: &Request<'_, '_>, policy: &Policy) -> Result<(), Reject> {
+    let named = match &policy.origins {
+        Origins::Named(named) => {
+            request.header("Origin").is_some_and(|origin| named.iter().any(|named| named.as_bytes() == origin))
+        }
+        Origins::None | Origins::All => false,
+    };
+    if named || request.header("Origin").is_some() && plain::is_same_site(request) {
+        return Ok(());
+    }
+    Err(Reject::new(403, "forbidden", "a cookie counts for pages of this server and of origins that are named (origin)"))
 }
 
 /// Browsers let any page open a WebSocket anywhere, and post without asking first: so there it is judged whose page
@@ -232,14 +350,14 @@ pub(super) fn welcome(request: &Request<'_, '_>, origins: &Origins) -> Result<()
 
 impl Hold {
     /// A socket that is subscribed to nothing yet. One that echoes says nothing of its own: no greeting, no farewell.
-    fn of_socket(socket: Socket) -> Hold {
+    fn of_socket(socket: Socket, proof: Proof) -> Hold {
         let look = Look { deflate: socket.upgrade.deflate, ..Look::default() };
         let variant = Variant::socket().raw(socket.echo);
-        Hold { channels: Vec::new(), since: Since::Now, variant, look, socket: Some(socket), who: None }
+        Hold { channels: Vec::new(), since: Since::Now, variant, look, socket: Some(socket), who: None, proof }
     }
 
     /// A stream of nothing but its hello, with the padding that is asked for.
-    fn of_probe(request: &Request<'_, '_>, policy: &Policy) -> Result<Hold, Reject> {
+    fn of_probe(request: &Request<'_, '_>, policy: &Policy, proof: Proof) -> Result<Hold, Reject> {
         let mut look = Look::default();
         for pair in query::pairs(request.query) {
             let (name, value) = pair?;
@@ -247,7 +365,7 @@ impl Hold {
         }
         share(request, &mut look, policy.origins.only())?;
         let variant = Variant::stream().version(request.version);
-        Ok(Hold { channels: Vec::new(), since: Since::Now, variant, look, socket: None, who: None })
+        Ok(Hold { channels: Vec::new(), since: Since::Now, variant, look, socket: None, who: None, proof })
     }
 
     /// The same, with who it is where the host program is to know.
@@ -256,15 +374,25 @@ impl Hold {
             Some(socket) => policy.asks_who() && !socket.echo,
             None => self.channels.iter().any(|name| policy.judges(name)),
         };
-        let who = asked.then(|| who::describe(request, address, self.variant.transport().name()));
+        let (transport, user) = (self.variant.transport().name(), self.proof.grant.user.as_deref());
+        let who = asked.then(|| who::describe(request, address, transport, user));
         Hold { who, ..self }
     }
 
-    fn read(request: &Request<'_, '_>, first: Option<Name>, socket: Option<Socket>, policy: &Policy) -> Result<Hold, Reject> {
+    fn read(
+        request: &Request<'_, '_>,
+        first: Option<Name>,
+        socket: Option<Socket>,
+        policy: &Policy,
+        proof: Proof,
+    ) -> Result<Hold, Reject> {
         let pairs = query::pairs(request.query).collect::<Result<Vec<_>, Reject>>()?;
         let mut channels: Vec<Name> = first.into_iter().collect();
+        if let Some(signed) = proof.grant.signed_channel() {
+            channels.push(Name::parse(signed)?);
+        }
         let (mut named, mut since, mut last_event_id) = (None, None, None);
-        let (mut raw, mut envelope, mut mixed) = (false, false, false);
+        let (mut raw, mut envelope, mut mixed, mut session) = (false, false, false, false);
         let mut look = Look::default();
         for (name, value) in &pairs {
             match &**name {
@@ -277,6 +405,7 @@ impl Hold {
                     last_event_id = Some(Since::from_header(value.as_bytes()))
                 }
                 "raw" => raw = flag("raw", value)?,
+                "session" => session = flag("session", value)?,
                 "mixed" => mixed = flag("mixed", value)?,
                 "envelope" => envelope = json(value)?,
                 // Unknown names are left to the page: many add one to get around a cache.
@@ -299,8 +428,13 @@ impl Hold {
             return Err(Reject::new(400, "bad_callback", "jsonp needs the name of a function: callback="));
         }
         share(request, &mut look, policy.origins.only())?;
+        let by_cookie = proof.by_cookie;
         if transport == Transport::Jsonp {
-            may_read_scripts(request, policy.origins.only())?;
+            let only = policy.origins.only();
+            may_read_scripts(request, if by_cookie { Some(only.unwrap_or_default()) } else { only })?;
+        }
+        if by_cookie && transport == Transport::Iframe {
+            stays_at_home(&look, policy)?;
         }
         let channels = distinct(channels, transport, policy.subscriptions_max)?;
         let returned = returned(request, transport, raw);
@@ -308,10 +442,17 @@ impl Hold {
         Ok(Hold {
             channels,
             since: returned.or(last_event_id).or(since).unwrap_or(default_since(transport)),
-            variant: variant.version(request.version).raw(raw).envelope(envelope).conditional(conditional).mixed(mixed),
+            variant: variant
+                .version(request.version)
+                .raw(raw)
+                .envelope(envelope)
+                .conditional(conditional)
+                .mixed(mixed)
+                .session(session),
             look,
             socket,
             who: None,
+            proof,
         })
     }
 }
@@ -336,6 +477,19 @@ pub(super) fn share(request: &Request<'_, '_>, look: &mut Look, origins: Option<
     Err(Reject::new(403, "forbidden", "target is none of the origins that may read here (origin)"))
 }
 
+/// A frame shows what it was sent to the page that it names, whoever put it there.
+fn stays_at_home(look: &Look, policy: &Policy) -> Result<(), Reject> {
+    let named = matches!(&policy.origins, Origins::Named(named) if named.contains(&look.target));
+    if look.domain.is_empty() && (look.target.is_empty() || named) {
+        return Ok(());
+    }
+    Err(Reject::new(
+        403,
+        "forbidden",
+        "by a cookie a frame posts to this server's own pages and to origins that are named (origin)",
+    ))
+}
+
 /// A script tag names no `Origin`, and no field of the answer keeps its page from reading what comes: only its
 /// `Referer` can say whose page that is. Whoever sends none is let in where all are.
 pub(super) fn may_read_scripts(request: &Request<'_, '_>, origins: Option<&[String]>) -> Result<(), Reject> {
@@ -351,7 +505,7 @@ pub(super) fn may_read_scripts(request: &Request<'_, '_>, origins: Option<&[Stri
 }
 
 /// Which of the named origins asks, counted from 1; 0 for none of them.
-pub(super) fn asking_origin(request: &Request<'_, '_>, origins: Option<&[String]>) -> u16 {
+pub(crate) fn asking_origin(request: &Request<'_, '_>, origins: Option<&[String]>) -> u16 {
     let origin = request.header("Origin").unwrap_or_default();
     let place = origins.unwrap_or_default().iter().position(|named| named.as_bytes() == origin);
     place.map_or(0, |place| place as u16 + 1)

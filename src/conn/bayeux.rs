@@ -1,14 +1,14 @@
 //! A Bayeux request: what its head tells, how far its messages have been performed, and where it goes.
 
 use super::Jar;
-use super::ask::{Policy, asking_origin, may_read_scripts, needs_upgrade, share, welcome};
+use super::ask::{Surroundings, asking_origin, gate, may_read_scripts, needs_upgrade, own_page, share, welcome};
+use super::proof::Proof;
 use super::who;
-use crate::base::door::{Address, Door};
 use crate::base::error::Reject;
 use crate::base::id::Token;
 use crate::http::{Method, Request, query};
 use crate::protocol::bayeux::{self, ClientId, ConnectionType, Incoming, Reply, What};
-use crate::protocol::plain::{self, Preflight};
+use crate::protocol::plain::Preflight;
 use crate::transport::websocket::{self, Upgrade};
 use crate::transport::{Look, Transport, Variant};
 use std::collections::VecDeque;
@@ -36,16 +36,19 @@ pub(crate) struct Call {
     /// How it is answered, if its messages say nothing else.
     variant: Variant,
     pub(crate) look: Look,
-    /// Whether it may publish wherever it likes.
+    /// Whether it may publish, as far as its grant goes.
     pub(crate) may_publish: bool,
     /// Who asks, for a host program that may be asked or told.
     pub(crate) who: Option<Arc<str>>,
     pub(crate) jar: Jar,
+    /// What its head proves.
+    pub(crate) proof: Proof,
 }
 
 impl Call {
-    /// Reads the head of a request that came in by `door` from `address`.
-    pub(super) fn read(request: &Request<'_, '_>, door: Door, address: Option<Address>, policy: &Policy) -> Result<Call, Reject> {
+    /// Reads the head of a request that proves this much.
+    pub(super) fn read(request: &Request<'_, '_>, around: &Surroundings<'_>, proof: Proof) -> Result<Call, Reject> {
+        let Surroundings { door, address, policy, .. } = around;
         let only = policy.origins.only();
         let mut call = Call {
             queried: Vec::new(),
@@ -54,10 +57,15 @@ impl Call {
             upgrade: None,
             variant: Variant::default(),
             look: Look { origin: asking_origin(request, only), ..Look::default() },
-            may_publish: plain::may_publish(request, door).is_ok(),
+            may_publish: gate(request, *door, &proof).is_ok(),
             who: None,
             jar: Jar::read(request),
+            proof,
         };
+        // An event stream says nothing, and no page of another site can read it.
+        if call.proof.by_cookie && !(request.method == Method::Get && is_event_stream(request)) {
+            own_page(request, policy)?;
+        }
         match request.method {
             Method::Post => {
                 welcome(request, &policy.origins)?;
@@ -86,7 +94,7 @@ impl Call {
         }
         call.variant = call.variant.version(request.version);
         let transport = call.variant.transport().name();
-        call.who = (policy.asks_who() || policy.hosted).then(|| who::describe(request, address, transport));
+        call.who = (policy.asks_who() || policy.hosted).then(|| who::describe(request, *address, transport, None));
         Ok(call)
     }
 
@@ -204,6 +212,8 @@ pub(crate) struct Exchange {
     pub(crate) speaks_for: Option<Token>,
     /// The host program is asked about one of them; those behind wait.
     pub(crate) judged: bool,
+    /// What the request's head proves; `None` on a WebSocket, whose own head did.
+    pub(crate) proof: Option<Proof>,
 }
 
 /// A reply, and how many answers of home shards it waits for.
@@ -233,11 +243,12 @@ pub(crate) enum Cargo {
         text: String,
         look: Look,
         who: Option<Arc<str>>,
+        proof: Option<Proof>,
     },
 }
 
 impl Exchange {
-    pub(crate) fn new(messages: Vec<Incoming>, who: Option<Arc<str>>, jar: Option<Jar>) -> Exchange {
+    pub(crate) fn new(messages: Vec<Incoming>, who: Option<Arc<str>>, jar: Option<Jar>, proof: Option<Proof>) -> Exchange {
         Exchange {
             messages: bayeux::heard(messages).into(),
             replies: Vec::new(),
@@ -248,6 +259,7 @@ impl Exchange {
             cookie: None,
             speaks_for: None,
             judged: false,
+            proof,
         }
     }
 

@@ -21,17 +21,24 @@
 mod ask;
 mod bayeux;
 mod framed;
+mod held;
 mod jar;
+mod pass;
+mod proof;
 mod rest;
 mod slots;
 mod who;
 
-pub(crate) use ask::{Ask, Hold, Origins, Policy, RollCall, Speaker};
+pub(crate) use ask::{Ask, Hold, Origins, Policy, RollCall, Speaker, Surroundings, asking_origin, not_granted};
 pub(crate) use bayeux::{Call, Cargo, Connecting, Exchange, Moving, unknown_client};
 pub(crate) use framed::Framed;
+pub(crate) use held::HeldId;
 pub(crate) use jar::Jar;
+pub(crate) use pass::Pass;
+pub(crate) use proof::Proof;
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;
+pub(crate) use who::is_user;
 
 use crate::base::door::Door;
 use crate::base::id::Token;
@@ -89,12 +96,14 @@ impl Flags {
     /// The peer has sent all it will.
     pub(crate) const ENDED: Flags = Flags(0x80);
 
-    /// Who holds it may publish: a WebSocket's client was judged when it came.
+    /// Who holds it may publish, as far as its grant goes: a WebSocket's client was judged when it came.
     pub(crate) const MAY_PUBLISH: Flags = Flags(0x100);
     /// A WebSocket that gives back what it is sent.
     pub(crate) const ECHO: Flags = Flags(0x200);
     /// The host program has heard of it, or could have: it is told of the end.
     pub(crate) const NOTED: Flags = Flags(0x400);
+    /// Pages of other origins may read the answer under way.
+    pub(crate) const SHARED: Flags = Flags(0x800);
 
     pub(crate) fn has(self, flag: Flags) -> bool {
         self.0 & flag.0 != 0

@@ -1,6 +1,6 @@
 //! What a connection needs only for a moment, or only if it is of a rare kind.
 
-use super::{Ask, Exchange, Framed, Hold, Moving, RollCall, Subscription};
+use super::{Ask, Exchange, Framed, Hold, Moving, Pass, RollCall, Subscription};
 use crate::base::cursor::Since;
 use crate::base::id::Token;
 use crate::base::name::Name;
@@ -38,6 +38,10 @@ pub(crate) struct Rest {
     pub(crate) judged: Option<Box<Judged>>,
     /// `websocket`: who its client is, for a host program that may be asked or told.
     pub(crate) who: Option<Arc<str>>,
+    /// What it holds by a token, a key or a signed name; without one, what its door allows is all that it may.
+    pub(crate) pass: Option<Box<Pass>>,
+    /// The origin that the request under way comes from, as in [`Look::origin`](crate::transport::Look::origin).
+    pub(crate) origin: u16,
     /// A framed stream: what its publisher is owed.
     pub(crate) framed: Option<Box<Framed>>,
     /// A Bayeux request that is being answered.
@@ -143,6 +147,7 @@ impl Rest {
             && self.wished.is_none()
             && self.judged.is_none()
             && self.who.is_none()
+            && self.pass.is_none()
             && self.framed.is_none()
             && self.exchange.is_none()
             && self.moving.is_none()

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! {"address":"127.0.0.1:5123","transport":"sse","query":"user=ann","headers":{"cookie":"…","user-agent":"…"}}
+//! {"user":"ann","address":…                                                      if a token or a key says who it is
 //! ```
 //! The address is empty where a connection came through the file system. A header stands there if it was sent; one
 //! that was sent several times stands there with all its values, so that nobody is judged by one and served by another.
@@ -18,6 +19,8 @@ const HEADERS: [(&str, &str); 5] =
 
 #[derive(Serialize)]
 struct Who<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
     address: String,
     transport: &'a str,
     query: &'a str,
@@ -25,15 +28,25 @@ struct Who<'a> {
 }
 
 /// Describes who sent `request` from `address`, to be held by `transport`.
-pub(super) fn describe(request: &Request<'_, '_>, address: Option<Address>, transport: &str) -> Arc<str> {
+pub(super) fn describe(request: &Request<'_, '_>, address: Option<Address>, transport: &str, user: Option<&str>) -> Arc<str> {
     let value = |name: &str, separator: &str| {
         let values: Vec<_> = request.headers(name).map(String::from_utf8_lossy).collect();
         (!values.is_empty()).then(|| values.join(separator))
     };
     let headers = HEADERS.iter().filter_map(|(name, separator)| Some((*name, value(name, separator)?))).collect();
     let address = address.map_or(String::new(), |address| address.to_string());
-    let who = Who { address, transport, query: request.query, headers };
+    let who = Who { user, address, transport, query: request.query, headers };
     serde_json::to_string(&who).expect("texts make JSON").into()
+}
+
+/// The same, of a client that has shown since who it is.
+pub(crate) fn is_user(who: &Arc<str>, user: Option<&str>) -> Arc<str> {
+    match (user, who.strip_prefix('{')) {
+        (Some(user), Some(rest)) if !rest.starts_with("\"user\"") => {
+            format!("{{\"user\":{},{rest}", serde_json::Value::from(user)).into()
+        }
+        _ => who.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -45,7 +58,12 @@ mod tests {
         let limits = Limits { line_bytes: 1024, head_bytes: 1024, headers: 16, body_bytes: 0 };
         let mut headers = [httparse::EMPTY_HEADER; 16];
         let request = request::parse(head.as_bytes(), &limits, &mut headers).expect("a head");
-        describe(&request, "[::1]:80".parse().ok(), "sse").to_string()
+        let known = describe(&request, "[::1]:80".parse().ok(), "sse", Some("\"ann"));
+        let stranger = describe(&request, "[::1]:80".parse().ok(), "sse", None);
+        assert_eq!(is_user(&stranger, Some("\"ann")), known);
+        assert_eq!(is_user(&known, Some("ben")), known);
+        assert!(known.starts_with("{\"user\":\"\\\"ann\",\"address\""), "{known}");
+        stranger.to_string()
     }
 
     #[test]

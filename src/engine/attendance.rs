@@ -11,7 +11,7 @@
 
 use super::{Engine, PeerMessage};
 use crate::base::time::Now;
-use crate::channel::Subscriber;
+use crate::channel::{Holder, Subscriber};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -79,8 +79,12 @@ impl Engine {
     }
 
     /// As whom a reader is here.
-    fn user_of(&self, _subscriber: Subscriber) -> User {
-        None
+    fn user_of(&self, subscriber: Subscriber) -> User {
+        let pass = match subscriber.holder() {
+            Holder::Connection(index) => self.pass(index),
+            Holder::Session(slot) => self.sessions[slot].pass(),
+        };
+        pass?.proof.grant.user.clone()
     }
 
     /// A reader leaves a channel.

@@ -6,9 +6,8 @@
 
 use super::{Engine, PeerMessage};
 use crate::base::id::Token;
-use crate::base::pattern::Pattern;
 use crate::base::time::{Now, Tick};
-use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
+use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, Proof, State, Then};
 use crate::protocol::bayeux::{Ack, Advice, Browser, Client, ConnectionType, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ impl Engine {
         self.take_look(index, &call, &messages);
         let connection = &mut self.slots[index];
         connection.flags.set(Flags::MAY_PUBLISH, call.may_publish);
-        connection.rest().exchange = Some(Box::new(Exchange::new(messages, call.who, Some(call.jar))));
+        connection.rest().exchange = Some(Box::new(Exchange::new(messages, call.who, Some(call.jar), Some(call.proof))));
         self.perform_messages(now, index);
     }
 
@@ -110,7 +109,7 @@ impl Engine {
     }
 
     fn perform_message(&mut self, now: Now, index: u32, message: Incoming) -> Outcome {
-        let Incoming { client, what, mut reply } = message;
+        let Incoming { client, token, what, mut reply } = message;
         let session = match (&what, &client) {
             // Whoever wants nothing of a session need not have one.
             (What::Nothing | What::Handshake { .. }, _) | (What::Publish(_) | What::Serve(_), Client::Nobody) => None,
@@ -122,6 +121,10 @@ impl Engine {
                 }
             },
         };
+        let proof = match self.show_papers(now, index, session, token.as_deref()) {
+            Ok(proof) => proof,
+            Err(fault) => return Outcome::Done(self.turn_out(now, session, fault, reply)),
+        };
         if let Some(slot) = session.filter(|_| !matches!(what, What::Connect { .. })) {
             self.sessions[slot].heard_at = now.tick.low();
         }
@@ -130,8 +133,8 @@ impl Engine {
             exchange.speaks_for = exchange.speaks_for.or(token);
         }
         match (what, session) {
-            (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, index, acknowledges, reply)),
-            (What::Publish(message), session) => self.publish_message(now, index, session, message, reply),
+            (What::Handshake { acknowledges }, _) => Outcome::Done(self.shake_hands(now, index, &proof, acknowledges, reply)),
+            (What::Publish(message), session) => self.publish_message(now, index, session, &proof, message, reply),
             (What::Serve(message), session) => Outcome::Done(self.serve(index, session, message, reply)),
             (What::Nothing, _) | (_, None) => Outcome::Done(reply),
             (what, Some(slot)) => {
@@ -175,7 +178,7 @@ impl Engine {
         Advice::Retry { interval_ms, timeout_ms: self.durations.bayeux, multiple_clients }
     }
 
-    fn shake_hands(&mut self, now: Now, index: u32, acknowledges: bool, mut reply: Reply) -> Reply {
+    fn shake_hands(&mut self, now: Now, index: u32, proof: &Proof, acknowledges: bool, mut reply: Reply) -> Reply {
         let jar = self.exchange(index).and_then(|exchange| exchange.jar);
         let (browser, cookie) = self.meet_browser(jar);
         match self.open_session(now, browser.map(|browser| browser.secret)) {
@@ -188,6 +191,7 @@ impl Engine {
                     reply.ack = Some(Ack::Agreed);
                 }
                 self.sessions[slot].stamps = reply.stamped;
+                self.give_session_pass(now, slot, proof);
                 reply.client_id = Some(self.client_id(slot));
                 reply.advice = Some(self.retry());
                 reply
@@ -243,8 +247,11 @@ impl Engine {
             let detail = format!("A client has at most {} channels (subscriptions_max)", self.limits.subscriptions);
             return Outcome::Done(reply.failed(Fault::new(403, detail)));
         }
+        if let Some(fault) = new.iter().find_map(|topic| self.objection(now, index, slot, topic)) {
+            return Outcome::Done(reply.failed(fault));
+        }
         let judged: Vec<Arc<str>> = new.iter().filter_map(|topic| self.judged_topic(topic)).collect();
-        let who = self.exchange(index).and_then(|exchange| exchange.who.clone());
+        let who = self.known_as(index, Some(slot));
         if !judged.is_empty() {
             self.sessions[slot].noted = true;
         }
@@ -294,9 +301,8 @@ impl Engine {
         match topic {
             Topic::Channel(name) => self.policy.judges(name).then(|| self.ruled_by(name.shared())),
             Topic::Stars(stars) => {
-                let rule = self.ruled_by(stars);
-                let pattern = Pattern::parse(&rule).ok()?;
-                self.policy.judge.overlap(&pattern).then_some(rule)
+                let pattern = self.policy.rule_of_stars(stars)?;
+                self.policy.judge.overlap(&pattern).then(|| self.ruled_by(stars))
             }
             Topic::Service => None,
         }

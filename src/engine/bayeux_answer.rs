@@ -13,6 +13,7 @@ use super::session::Session;
 use crate::base::time::Now;
 use crate::conn::{Exchange, Flags, State};
 use crate::protocol::bayeux::{Ack, Advice, ConnectionType, Fault, Reply};
+use crate::transport::websocket::GOING_AWAY;
 use crate::transport::{self, Setting};
 
 impl Engine {
@@ -141,7 +142,7 @@ impl Engine {
         self.slots[index].flags.set(Flags::LAST, true);
         self.answer_connect(now, index);
         if self.is_socket(index) {
-            self.close_socket(now, index, "stopping");
+            self.close_socket(now, index, GOING_AWAY, "stopping");
         }
     }
 

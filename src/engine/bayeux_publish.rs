@@ -1,10 +1,11 @@
 //! What Bayeux clients publish: to channels, as far as they may, and to the host program's services.
 
 use super::bayeux::{Outcome, too_many_channels};
+use super::bayeux_passes::expired_fault;
 use super::{Engine, PeerMessage};
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::conn::Flags;
+use crate::conn::{Flags, Proof};
 use crate::protocol::bayeux::{Fault, Reply};
 use crate::protocol::plain::reply;
 
@@ -14,6 +15,7 @@ impl Engine {
         now: Now,
         index: u32,
         session: Option<u32>,
+        proof: &Proof,
         message: Message,
         reply: Reply,
     ) -> Outcome {
@@ -24,8 +26,13 @@ impl Engine {
             let fault = Fault::about(403, message.channel(), reject.detail);
             return Outcome::Done(reply.failed(fault));
         }
-        let anywhere = self.slots[index].flags.has(Flags::MAY_PUBLISH);
-        if !anywhere && !self.policy.bayeux_publish.matches(message.channel()) {
+        let everybody = self.policy.bayeux_publish.matches(message.channel());
+        if !everybody && proof.grant.is_over(now.unix_ms) {
+            return Outcome::Done(reply.failed(expired_fault()));
+        }
+        // A session has shown once what it may, and its later requests need not.
+        let open = self.slots[index].flags.has(Flags::MAY_PUBLISH) || proof.is_shown();
+        if !everybody && !(open && proof.grant.may_publish(message.channel())) {
             let fault = Fault::about(403, message.channel(), "This client may not publish here");
             return Outcome::Done(reply.failed(fault));
         }
@@ -55,7 +62,7 @@ impl Engine {
     }
 
     fn give_message(&mut self, index: u32, session: Option<u32>, message: Message, reply: Reply) -> Reply {
-        let who = self.exchange(index).and_then(|exchange| exchange.who.clone());
+        let who = self.known_as(index, session);
         let client = match session {
             Some(slot) => {
                 self.sessions[slot].noted = true;

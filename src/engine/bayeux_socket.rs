@@ -23,6 +23,7 @@ impl Engine {
         connection.flags.set(Flags::MAY_PUBLISH, call.may_publish);
         websocket::accept(connection.out(), upgrade, self.calendar.date(now));
         connection.rest().who = call.who;
+        self.keep_pass(now, index, &call.proof);
         self.rest_socket(now, index);
         self.enqueue(index);
     }
@@ -45,9 +46,10 @@ impl Engine {
         let who = self.slots[index].rest.as_ref().and_then(|rest| rest.who.clone());
         if let Some(shard) = self.elsewhere(&messages, None) {
             let look = self.looks.get(self.slots[index].look).clone();
-            return self.move_to(now, index, shard, Cargo::Text { text: text.to_owned(), look, who });
+            let proof = self.pass(index).map(|pass| pass.proof.clone());
+            return self.move_to(now, index, shard, Cargo::Text { text: text.to_owned(), look, who, proof });
         }
-        self.slots[index].rest().exchange = Some(Box::new(Exchange::new(messages, who, None)));
+        self.slots[index].rest().exchange = Some(Box::new(Exchange::new(messages, who, None, None)));
         self.perform_messages(now, index);
     }
 
@@ -56,19 +58,20 @@ impl Engine {
         let ends_at = now.tick.nearest(self.slots[index].ends_at);
         if now.tick < ends_at {
             // What was kept back may be told.
-            self.wake_by(now.tick, index, ends_at);
+            let until = self.pass_until(index);
+            self.wake_by(now.tick, index, until.map_or(ends_at, |until| until.min(ends_at)));
             return self.enqueue(index);
         }
         let held = self.slots[index].session().is_some_and(|slot| self.sessions[slot].connect.is_some());
         match held {
             true => self.answer_connect(now, index),
-            false => self.close_socket(now, index, "life_span"),
+            false => self.close_socket(now, index, GOING_AWAY, "life_span"),
         }
     }
 
     /// A socket is closed, and its client comes back.
-    pub(super) fn close_socket(&mut self, now: Now, index: u32, reason: &str) {
-        websocket::close(self.slots[index].out(), Some(GOING_AWAY), reason);
+    pub(super) fn close_socket(&mut self, now: Now, index: u32, code: u16, reason: &str) {
+        websocket::close(self.slots[index].out(), Some(code), reason);
         self.leave(now, index);
         self.hold_answered(now, index);
     }

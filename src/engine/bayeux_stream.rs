@@ -7,6 +7,7 @@
 //! A stream never says that a session is over, nor keeps it alive: connects do both.
 
 use super::Engine;
+use super::passes::expired;
 use crate::base::id::Token;
 use crate::base::time::Now;
 use crate::conn::{Call, Cargo, State, unknown_client};
@@ -27,6 +28,14 @@ impl Engine {
         }
         let known = self.sessions.find(client).filter(|_| client.shard == self.shard);
         let Some(slot) = known else { return self.refuse(now, index, &unknown_client(), false) };
+        let shown = match self.sessions[slot].pass() {
+            Some(pass) if pass.is_over(now.tick) => Err(expired()),
+            _ if call.proof.is_shown() => self.show_session(now, slot, &call.proof, false),
+            _ => Ok(()),
+        };
+        if let Err(reject) = shown {
+            return self.refuse(now, index, &reject, false);
+        }
         self.end_stream(now, slot);
         self.take_look(index, &call, &[]);
         self.slots[index].state = State::Bayeux;

@@ -45,6 +45,8 @@ pub(super) struct Durations {
     pub(super) browser_interval: u64,
     /// How long a session lives that nobody carries.
     pub(super) session: u64,
+    /// How long whatever is held by a token goes on when that has ended.
+    pub(super) grace: u64,
     /// How long a client may send nothing but connects; 0 for as long as it likes.
     pub(super) inactivity: u64,
     /// How long a user may be away before it has left.
@@ -69,6 +71,7 @@ impl Durations {
             bayeux_interval: config.bayeux_interval_ms,
             browser_interval: config.bayeux_browser_interval_ms,
             session: config.bayeux_max_interval_ms.saturating_add(config.bayeux_interval_ms),
+            grace: config.token_grace_ms,
             inactivity: config.bayeux_inactivity_ms,
             presence_grace: config.presence_grace_ms,
         }
@@ -90,7 +93,7 @@ impl Engine {
     pub(super) fn end_state_after(&mut self, now: Tick, index: u32, ms: u64) {
         let at = now + ms;
         self.slots[index].ends_at = at.low();
-        self.wake_by(now, index, at);
+        self.wake_by(now, index, self.pass_until(index).map_or(at, |until| until.min(at)));
     }
 
     /// The connection is held: a stream for its life span, a long-poll until its timeout, both with jitter.
@@ -104,7 +107,7 @@ impl Engine {
         };
         self.slots[index].ends_at = (now + ms).low();
         let first = if heartbeat > 0 { heartbeat.min(ms) } else { ms };
-        self.wake_by(now, index, now + first);
+        self.wake_by(now, index, self.pass_until(index).map_or(now + first, |until| until.min(now + first)));
     }
 
     /// The socket is full: it has until the stall limit to take something.
@@ -152,11 +155,13 @@ impl Engine {
         let connection = &self.slots[index];
         let wrote_at = now.nearest(connection.wrote_at);
         let ends_at = now.nearest(connection.ends_at);
+        let until = self.pass_until(index);
         if connection.flags.has(Flags::BLOCKED) {
-            return wrote_at + self.durations.stall;
+            let stalled = wrote_at + self.durations.stall;
+            return until.map_or(stalled, |until| until.min(stalled));
         }
         let beat = self.beats(index).then(|| wrote_at + self.durations.heartbeat);
-        let reasons = [beat, self.kept_back_until(index)];
+        let reasons = [beat, self.kept_back_until(index), until];
         reasons.into_iter().flatten().fold(ends_at, Tick::min)
     }
 
@@ -178,6 +183,11 @@ impl Engine {
         if connection.flags.has(Flags::BLOCKED) {
             return self.close(now, index);
         }
+        let held = matches!(connection.state, State::Parked | State::Bayeux);
+        if held && self.pass_until(index).is_some_and(|until| until <= now.tick) {
+            return self.pass_over(now, index);
+        }
+        let connection = &mut self.slots[index];
         let timeout = |what: &'static str| Reject::new(408, "timeout", what);
         let half_read = connection.rest.as_ref().is_some_and(|rest| !rest.inbox.is_empty());
         match connection.state {

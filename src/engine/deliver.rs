@@ -16,7 +16,7 @@ use crate::base::payload::Message;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Channel, Subscriber, Waving};
 use crate::conn::{ENDED, Flags, LOST, State, UNKNOWN};
-use crate::transport::{self, Batch, Farewell, Item, News, Opening, Setting, Tools, Variant};
+use crate::transport::{self, Batch, Farewell, Held, Item, News, Opening, Setting, Tools, Variant};
 use std::sync::Arc;
 
 /// Steps a wave takes before the next one has its go.
@@ -263,8 +263,13 @@ impl Engine {
         let somewhere = !lost && !connection.subscriptions().is_empty();
         let opening = Opening { cursor: somewhere.then_some(&cursor), earlier: &earlier };
         let retry = self.random.jitter(self.durations.retry, self.durations.jitter_percent);
+        let held = self.held_name(now, index);
         let setting = self.calendar.setting(now, self.looks.get(look), retry);
+        let held = held.as_ref().map(|(session, expires_in_ms)| Held { session, expires_in_ms: *expires_in_ms });
+        let setting = Setting { held, ..setting };
+        let connection = &mut self.slots[index];
         transport::open(connection.out(), variant, &opening, &setting);
+        connection.variant = variant.session(false);
     }
 
     /// A silent stream's heart beats.
@@ -286,7 +291,12 @@ impl Engine {
     pub(super) fn write_farewell(&mut self, now: Now, index: u32) {
         let connection = &mut self.slots[index];
         let (variant, look) = (connection.variant, connection.look);
-        let farewell = if self.draining { Farewell::Stopping } else { Farewell::LifeSpan };
+        let expired = connection.rest.as_ref().and_then(|rest| rest.pass.as_ref()).is_some_and(|pass| pass.is_over(now.tick));
+        let farewell = match () {
+            () if self.draining => Farewell::Stopping,
+            () if expired => Farewell::Expired,
+            () => Farewell::LifeSpan,
+        };
         let retry = self.random.jitter(self.durations.retry, self.durations.jitter_percent);
         let setting = self.calendar.setting(now, self.looks.get(look), retry);
         transport::close(connection.out(), variant, farewell, &setting);

@@ -35,6 +35,7 @@ impl Engine {
             self.leave(now, index);
             return self.refuse(now, index, &reply::too_many_channels(), false);
         }
+        self.keep_pass(now, index, &hold.proof);
         self.slots[index].state = State::Joining;
         let waiting = hold.channels.iter().map(|name| self.join(now, index, name, &hold.since)).sum();
         // Not before: what cannot be held is refused by HTTP.
@@ -224,6 +225,7 @@ impl Engine {
         self.forget_questions(index);
         if let Some(rest) = &mut self.slots[index].rest {
             (rest.joining, rest.wished, rest.asking, rest.who) = (None, None, None, None);
+            rest.pass = None;
             rest.exchange = None;
         }
     }

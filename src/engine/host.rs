@@ -26,9 +26,8 @@ use crate::base::payload::{Message, Parts};
 use crate::base::random::{Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Subscriber};
-use crate::conn::{Flags, Hold, Judged, More, Speaker, State, Subscription, Then, UNKNOWN};
+use crate::conn::{Flags, Hold, Judged, More, Speaker, State, Subscription, Then, UNKNOWN, not_granted};
 use crate::protocol::plain::{self, Publish, reply};
-use crate::transport;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -197,6 +196,9 @@ impl Engine {
 impl Engine {
     /// A reader wants to be held, which the host may have to allow.
     pub(super) fn admit(&mut self, now: Now, index: u32, hold: Hold) {
+        if let Err(reject) = self.may_be_held(index, &hold) {
+            return self.refuse(now, index, &reject, false);
+        }
         let judged = self.judged(&hold.channels);
         let client = self.note_if(index, !judged.is_empty());
         match self.put_questions(now.tick, index, client, &judged, hold.who.as_ref()) {
@@ -213,6 +215,9 @@ impl Engine {
 
     /// A WebSocket's client wishes for more channels, some of them `new` to it, which the host may have to allow.
     pub(super) fn admit_more(&mut self, now: Now, index: u32, new: &[Name], more: More) {
+        if let Err(reject) = self.may_have_more(now, index, new) {
+            return self.say_refused(now, index, &reject, &more.reference);
+        }
         let judged = self.judged(new);
         let who = self.slots[index].rest.as_ref().and_then(|rest| rest.who.clone());
         let client = self.note_if(index, !judged.is_empty());
@@ -332,23 +337,28 @@ impl Engine {
             Ok(messages) => messages,
             Err(reject) => return self.refuse(now, index, &reject, false),
         };
+        self.slots[index].flags.set(Flags::SHARED, self.access.knows_credentials());
         let of_host = messages.iter().filter(|message| self.is_for_host(index, message)).count();
         if of_host == 0 {
-            return match &speaker.may_publish {
-                Ok(()) => self.publish_messages(now, index, messages, publish.manner),
-                Err(reject) => self.refuse(now, index, reject, false),
+            let grant = &speaker.proof.grant;
+            let refused = messages.iter().find(|message| !grant.may_publish(message.channel()));
+            return match (&speaker.gate, refused) {
+                (Ok(()), None) => self.publish_messages(now, index, messages, publish.manner),
+                (Err(reject), _) => self.refuse(now, index, reject, false),
+                (Ok(()), Some(message)) => {
+                    let reject = not_granted(message.channel());
+                    self.refuse(now, index, &reject, false);
+                }
             };
         }
         if of_host < messages.len() {
             let detail = "a batch is for the application or for subscribers, and its lines name channels of both (host_channels)";
             return self.refuse(now, index, &Reject::new(400, "bad_batch", detail), false);
         }
-        if !self.give_to_host(index, messages, Some(&speaker.who)) {
+        if !self.give_to_host(index, messages, speaker.who.as_ref()) {
             return self.refuse(now, index, &reply::host_is_busy(), false);
         }
-        let mut sharing = Vec::new();
-        transport::sharing_fields(&mut sharing, self.calendar.sharing(speaker.origin));
-        self.reply(now, index, |out, dress| reply::taken(out, dress, &sharing));
+        self.reply(now, index, reply::taken);
     }
 
     /// Whether what a connection publishes there goes to the host.

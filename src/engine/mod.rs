@@ -9,10 +9,11 @@
 //! **The ring is the queue.** Nothing is queued for a reader: it has a position, and gets what lies between
 //! that and the end of its channel's history when its socket can take it.
 //!
-//! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
+//! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `passes` (what they
+//! may, and until when), `publish` (a home keeps a
 //! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
+//! outlives a Bayeux client's connections), `bayeux`, `bayeux_passes`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
 //! connects of one are held), `watch` (subscriptions with a star), `attendance` and `presence` (who is here), `moving` (who goes to
 //! another shard), `deadlines`.
@@ -21,6 +22,7 @@ mod acks;
 mod attendance;
 mod bayeux;
 mod bayeux_answer;
+mod bayeux_passes;
 mod bayeux_publish;
 mod bayeux_socket;
 mod bayeux_stream;
@@ -37,6 +39,7 @@ mod looks;
 mod metrics;
 mod moving;
 mod output;
+mod passes;
 mod peer;
 mod peers;
 mod presence;
@@ -55,6 +58,7 @@ pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage, Present, Roster};
 
+use crate::access::Access;
 use crate::base::config::Config;
 use crate::base::error::Reject;
 use crate::base::id::Token;
@@ -64,12 +68,12 @@ use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Hub, Keep, Role, Rolls, Subscriber};
 use crate::conn::{self, Flags, Origins, Policy, Slots, State};
-use crate::http;
+use crate::http::{self, Sharing};
 use crate::protocol::plain::Preflight;
 use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
 use crate::transport::websocket::Workspace;
-use crate::transport::{self, Look, Setting, Sharing, Tools};
+use crate::transport::{Look, Setting, Tools};
 use attendance::Attendance;
 use browsers::Browsers;
 use deadlines::Durations;
@@ -123,6 +127,7 @@ pub struct Engine {
     tools: Tools,
     workspace: Workspace,
     policy: Policy,
+    access: Access,
     calendar: Calendar,
     host: Host,
     draining: bool,
@@ -230,6 +235,7 @@ impl Engine {
             tools: Tools::default(),
             workspace: Workspace::default(),
             policy: policy(config),
+            access: Access::new(config),
             calendar: Calendar::new(config, seed),
             host: Host::new(config, shard, seed),
             draining: false,
@@ -422,24 +428,24 @@ impl Engine {
 
     /// Writes a whole response, after which the connection waits for the next request or closes.
     fn reply(&mut self, now: Now, index: u32, write: impl FnOnce(&mut Vec<u8>, &Dress<'_>)) {
+        self.calendar.date(now);
         let connection = &mut self.slots[index];
+        let origin = connection.rest().origin;
         let dress = Dress {
-            date: self.calendar.date(now),
+            date: &self.calendar.date,
             head_only: connection.flags.has(Flags::HEAD_ONLY),
             last: connection.flags.has(Flags::LAST),
             http10: connection.flags.has(Flags::HTTP10),
+            sharing: self.calendar.sharing(origin),
+            shared: connection.flags.has(Flags::SHARED),
         };
         write(connection.out(), &dress);
         self.answered(now, index);
     }
 
     /// Answers what another site's page asks before it asks anything else.
-    fn preflight(&mut self, now: Now, index: u32, preflight: Preflight, origin: u16) {
-        let mut sharing = Vec::new();
-        if preflight.open {
-            transport::sharing_fields(&mut sharing, self.calendar.sharing(origin));
-        }
-        self.reply(now, index, |out, dress| reply::preflight(out, dress, preflight, &sharing));
+    fn preflight(&mut self, now: Now, index: u32, preflight: Preflight) {
+        self.reply(now, index, |out, dress| reply::preflight(out, dress, preflight));
     }
 
     /// The response under way is complete, though perhaps not yet written.
@@ -498,6 +504,8 @@ fn policy(config: &Config) -> Policy {
         bayeux_publish: patterns(&config.bayeux_publish),
         hosted: false,
         presence: Presence::new(patterns(&config.presence)),
+        token_cookie: config.token_cookie.clone(),
+        jsonp_channels: patterns(&config.jsonp_channels),
     }
 }
 
@@ -531,7 +539,7 @@ impl Calendar {
     fn setting<'a>(&'a mut self, now: Now, look: &'a Look, retry_ms: u64) -> Setting<'a> {
         self.date(now);
         let sharing = self.sharing(look.origin);
-        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look, cookie: None }
+        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look, cookie: None, held: None }
     }
 }
 

@@ -71,12 +71,15 @@ impl Engine {
                 self.called(now, index, call, &body);
                 self.hear(index);
             }
-            Cargo::Text { text, look, who } => {
+            Cargo::Text { text, look, who, proof } => {
                 self.slots[index].look = self.looks.take(&look).expect("only pictures are refused");
                 self.slots[index].variant = Variant::socket();
                 self.slots[index].state = State::Bayeux;
                 if who.is_some() {
                     self.slots[index].rest().who = who;
+                }
+                if let Some(proof) = proof {
+                    self.keep_pass(now, index, &proof);
                 }
                 self.rest_socket(now, index);
                 self.heard_messages(now, index, &text);

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)]
 
+use super::passes::Renewal;
 use crate::base::id::{Epoch, MessageId, Token};
 use crate::base::payload::Message;
 pub use crate::protocol::plain::{Answer, ChannelInfo, Present, Roster};
@@ -42,6 +43,8 @@ pub enum PeerMessage {
     Passed { asker: Asker, refused: u32 },
     /// Describe this channel.
     Inspect { name: Arc<str>, asker: Asker },
+    /// Take another token for a connection of this shard.
+    Renew { renewal: Renewal, asker: Asker },
     /// Drop this channel.
     Delete { name: Arc<str>, asker: Asker },
     /// The asking shard has sessions that watch this pattern, and wants mirrors of all that it stands for.

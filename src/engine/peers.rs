@@ -225,6 +225,10 @@ impl Engine {
                 let answer = self.describe(&name);
                 self.answer(asker, answer);
             }
+            PeerMessage::Renew { renewal, asker } => {
+                let answer = self.renewed(now, renewal.token, &renewal.proof);
+                self.answer(asker, answer);
+            }
             PeerMessage::Delete { name, asker } => {
                 let answer = self.drop_channel(now, &name);
                 self.answer(asker, answer);

@@ -19,7 +19,7 @@ use crate::base::id::MessageId;
 use crate::base::payload::{Message, Parts};
 use crate::base::presence::sibling;
 use crate::base::time::{Now, Tick};
-use crate::conn::{Judged, RollCall, State, Then};
+use crate::conn::{Flags, Judged, RollCall, State, Then};
 use crate::protocol::plain::members::{Present, Roster, notice};
 use crate::protocol::plain::{Manner, reply};
 use crate::timer::Link;
@@ -129,7 +129,12 @@ impl Engine {
             let detail = "it is not told who is on this channel (presence)";
             return self.refuse(now, index, &Reject::new(404, "no_presence", detail), false);
         }
-        let judged = self.judged(std::slice::from_ref(&call.channel));
+        self.slots[index].flags.set(Flags::SHARED, true);
+        let channels = std::slice::from_ref(&call.channel);
+        if let Err(reject) = self.may_read(&call.proof.grant, channels) {
+            return self.refuse(now, index, &reject, false);
+        }
+        let judged = self.judged(channels);
         let client = self.note_if(index, !judged.is_empty());
         match self.put_questions(now.tick, index, client, &judged, call.who.as_ref()) {
             None => self.refuse(now, index, &reply::not_allowed(), false),

@@ -6,7 +6,7 @@
 
 use super::Engine;
 use crate::base::time::Now;
-use crate::conn::{Ask, BodyUnderWay, Decoder, Flags, State};
+use crate::conn::{Ask, BodyUnderWay, Decoder, Flags, State, Surroundings, asking_origin};
 use crate::http::{self, Body, Chunked, Request, Version, request, response};
 use crate::protocol::plain::{Command, reply};
 
@@ -150,8 +150,15 @@ impl Engine {
         };
         let last = !request.keep_alive || self.draining;
         self.begin_answer(index, request.version, request.method == http::Method::Head, last);
-        let address = self.host.address(index);
-        let ask = match Ask::read(&request, self.slots[index].door, address, &self.policy) {
+        self.slots[index].rest().origin = asking_origin(&request, self.policy.origins.only());
+        let mut around = Surroundings {
+            door: self.slots[index].door,
+            address: self.host.address(index),
+            unix_ms: now.unix_ms,
+            policy: &self.policy,
+            access: &mut self.access,
+        };
+        let ask = match Ask::read(&request, &mut around) {
             Ok(ask) => ask,
             Err(reject) => {
                 // Its body, if it has one, is not worth reading just to be able to go on behind it.
@@ -224,6 +231,10 @@ impl Engine {
         flags.set(Flags::HTTP10, version == Version::Http10);
         flags.set(Flags::HEAD_ONLY, head_only);
         flags.set(Flags::LAST, last);
+        flags.set(Flags::SHARED, false);
+        if let Some(rest) = &mut self.slots[index].rest {
+            rest.origin = 0;
+        }
     }
 
     fn perform(&mut self, now: Now, index: u32, ask: Ask, body: &[u8]) {
@@ -235,8 +246,9 @@ impl Engine {
             Ask::Hold(_) if self.draining => self.refuse(now, index, &reply::stopping(), true),
             Ask::Hold(hold) => self.admit(now, index, hold),
             Ask::RollCall(call) => self.call_roll(now, index, call),
-            Ask::Preflight(preflight, origin) => self.preflight(now, index, preflight, origin),
+            Ask::Preflight(preflight) => self.preflight(now, index, preflight),
             Ask::Publish(publish, speaker) => self.publish_of_client(now, index, &publish, &speaker, body),
+            Ask::Renew(session, proof) => self.renew_held(now, index, &session, &proof),
             Ask::Bayeux(call) if call.upgrade.is_some() => self.open_socket(now, index, *call),
             Ask::Bayeux(call) => self.called(now, index, *call, body),
             Ask::Command(command) => self.command(now, index, &command, body),
@@ -259,7 +271,7 @@ impl Engine {
             Command::AskForJob(job) => self.ask_for_job(now, index, job),
             Command::StartOfDemos => self.reply(now, index, reply::start_of_demos),
             Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
-            Command::Subscribe(_) | Command::Socket | Command::Probe | Command::Members(..) | Command::Preflight(_) => {
+            Command::Subscribe(_) | Command::Socket | Command::Probe | Command::Members(..) => {
                 unreachable!("these are asked in ways of their own")
             }
         }

@@ -16,7 +16,7 @@ use super::watch::Watching;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Role, Subscriber};
-use crate::conn::{ENDED, LOST, State, Subscription, UNKNOWN};
+use crate::conn::{ENDED, LOST, Pass, State, Subscription, UNKNOWN};
 use crate::protocol::bayeux::{ClientId, Reply, Timesync};
 use crate::timer::{Link, Links};
 use slab::Slab;
@@ -63,11 +63,18 @@ pub(super) struct Extras {
     pub(super) stream: Option<Token>,
     /// What the reply to the held connect says of time.
     pub(super) timesync: Option<Timesync>,
+    /// What its client has shown.
+    pub(super) pass: Option<Pass>,
 }
 
 impl Session {
     pub(super) fn extras(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
+    }
+
+    /// What its client has shown, if it has.
+    pub(super) fn pass(&self) -> Option<&Pass> {
+        self.extras.as_ref()?.pass.as_ref()
     }
 
     /// The event stream that it is told by.

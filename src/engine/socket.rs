@@ -10,7 +10,7 @@ use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::channel::Subscriber;
-use crate::conn::{Asking, Flags, More, State};
+use crate::conn::{Asking, Flags, More, Proof, State};
 use crate::protocol::plain::feed::{self, What, Wish};
 use crate::protocol::plain::{Manner, reply};
 use crate::transport::Transport;
@@ -124,6 +124,14 @@ impl Engine {
                 }
                 self.say_json(now, index, &feed::unsubscribed(&channels, &reference));
             }
+            What::Renew(token) => {
+                let renewed =
+                    Proof::of_token(&mut self.access, &token, now.unix_ms).and_then(|proof| self.renew(now, index, &proof));
+                match renewed {
+                    Ok(expires_in_ms) => self.say_json(now, index, &feed::renewed(expires_in_ms, &reference)),
+                    Err(reject) => self.say_refused(now, index, &reject, &reference),
+                }
+            }
             What::Ping => self.say_json(now, index, &feed::pong(&reference)),
             What::Publish(message) => self.publish_said(now, index, message, reference),
         }
@@ -174,8 +182,7 @@ impl Engine {
         if let Some(reject) = self.is_owned(message.channel()) {
             return self.say_refused(now, index, &reject, &reference);
         }
-        if !self.slots[index].flags.has(Flags::MAY_PUBLISH) {
-            let reject = Reject::new(403, "forbidden", "this connection may not publish");
+        if let Err(reject) = self.may_say(now, index, message.channel()) {
             return self.say_refused(now, index, &reject, &reference);
         }
         let home = Engine::home_of(self.seed, self.shards, message.channel());

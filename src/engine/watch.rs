@@ -69,6 +69,11 @@ impl Engine {
         watching.is_some_and(|watching| watching.patterns.iter().any(|known| **known == *pattern))
     }
 
+    /// What a session watches.
+    pub(super) fn patterns_of(&self, slot: u32) -> &[Arc<str>] {
+        self.sessions[slot].watching.as_ref().map_or(&[], |watching| &watching.patterns)
+    }
+
     /// A session watches a pattern from here on. Returns how many homes have yet to know; `asker` waits for them.
     pub(super) fn watch(&mut self, now: Tick, slot: u32, pattern: &Arc<str>, asker: Asker) -> u32 {
         let session = &mut self.sessions[slot];

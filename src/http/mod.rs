@@ -12,9 +12,11 @@ pub mod body;
 pub mod query;
 pub mod request;
 pub mod response;
+mod sharing;
 
 pub use body::Chunked;
 pub use request::{Body, Request};
+pub use sharing::Sharing;
 
 #[cfg(test)]
 mod tests;

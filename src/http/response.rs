@@ -4,6 +4,7 @@
 //!
 //! Invariant: no value that came from elsewhere can end its line and so begin another field or another answer.
 
+use super::Sharing;
 use crate::base::error::Reject;
 use memchr::memchr3;
 
@@ -111,8 +112,8 @@ fn write_chunk_size(out: &mut Vec<u8>, mark: usize, length: usize) {
 }
 
 /// Writes the whole answer to what is refused. `head_only` leaves the body out, as HEAD wants it; `close` announces
-/// that no further request will be read. Any origin may read it, so that a page learns why it was refused.
-pub fn refusal(out: &mut Vec<u8>, reject: &Reject, date: &str, head_only: bool, close: bool) {
+/// that no further request will be read. `sharing` says which pages may read it, and so learn why.
+pub fn refusal(out: &mut Vec<u8>, reject: &Reject, date: &str, sharing: Sharing<'_>, head_only: bool, close: bool) {
     let body = reject.json();
     start(out, reject.status);
     field(out, "Date", date);
@@ -120,7 +121,11 @@ pub fn refusal(out: &mut Vec<u8>, reject: &Reject, date: &str, head_only: bool, 
     field(out, "Content-Length", &body.len().to_string());
     field(out, "Cache-Control", "no-store");
     field(out, "X-Content-Type-Options", "nosniff");
-    field(out, "Access-Control-Allow-Origin", "*");
+    sharing.write_origin(out);
+    if reject.status == 401 {
+        // RFC 9110 section 15.5.2, RFC 6750 section 3.1.
+        field(out, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
+    }
     if let Some(methods) = reject.allow {
         field(out, "Allow", methods);
     }
@@ -237,21 +242,30 @@ mod tests {
              Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nAccess-Control-Allow-Origin: *\r\n",
             body.len()
         );
-        assert_eq!(written(|out| refusal(out, &reject, DATE, false, false)), format!("{head}\r\n{body}"));
-        assert_eq!(written(|out| refusal(out, &reject, DATE, true, true)), format!("{head}Connection: close\r\n\r\n"));
+        assert_eq!(written(|out| refusal(out, &reject, DATE, Sharing::All, false, false)), format!("{head}\r\n{body}"));
+        assert_eq!(
+            written(|out| refusal(out, &reject, DATE, Sharing::All, true, true)),
+            format!("{head}Connection: close\r\n\r\n")
+        );
     }
 
     #[test]
     fn a_refusal_says_what_would_have_been_taken_and_when() {
-        let answer = written(|out| refusal(out, &Reject::method("GET, HEAD"), DATE, false, false));
+        let answer = written(|out| refusal(out, &Reject::method("GET, HEAD"), DATE, Sharing::All, false, false));
         assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
         assert!(answer.contains("\r\nAllow: GET, HEAD\r\n"), "{answer}");
         assert!(!answer.contains("Retry-After"), "{answer}");
 
-        let answer = written(|out| refusal(out, &Reject::new(503, "draining", "the server is stopping"), DATE, false, true));
+        let answer =
+            written(|out| refusal(out, &Reject::new(503, "draining", "the server is stopping"), DATE, Sharing::All, false, true));
         assert!(answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
 
-        let answer = written(|out| refusal(out, &Reject::upgrade("websocket", "unknown_version", "only 13"), DATE, false, false));
+        let answer = written(|out| refusal(out, &Reject::new(401, "bad_token", "who?"), DATE, Sharing::All, false, false));
+        assert!(answer.contains("\r\nWWW-Authenticate: Bearer error=\"invalid_token\"\r\n"), "{answer}");
+
+        let answer = written(|out| {
+            refusal(out, &Reject::upgrade("websocket", "unknown_version", "only 13"), DATE, Sharing::All, false, false)
+        });
         let fields = "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
         assert!(answer.contains(fields), "{answer}");
     }

@@ -3,7 +3,7 @@
 //! `data` is the JSON that was published as JSON, else a string, else base64 with `"encoding":"base64"`.
 //! Always one line.
 
-use super::{Farewell, News, text};
+use super::{Farewell, Held, News, text};
 use crate::base::cursor::Cursor;
 use crate::base::id::MessageId;
 use crate::base::payload::{Kind, Message};
@@ -48,10 +48,11 @@ pub(super) fn end(out: &mut Vec<u8>, channel: &str) {
 /// What a transport of envelopes says of itself, beside the messages: an object with one of these names.
 ///
 /// ```text
-/// {"cursor": cursor or null}                            the greeting: where the reader stands
+/// {"cursor": cursor or null, "session", "expires_in"}   the greeting: where the reader stands; and by a token, what its
+///                                                       connection is called, and for how many ms the token holds
 /// {"gap": {"channel", "missed": number or null}, "id"}  it has missed something; the id is a place behind that
 /// {"end": {"channel"}, "id"}                            the channel was dropped and begins anew
-/// {"close": "life_span" or "stopping", "retry": ms}     the response ends; come back then
+/// {"close": "life_span", "stopping" or "token_expired", "retry": ms}  the response ends; come back then
 /// ```
 pub(super) fn news(out: &mut Vec<u8>, id: MessageId, news: &News<'_>) {
     match *news {
@@ -69,19 +70,26 @@ pub(super) fn news(out: &mut Vec<u8>, id: MessageId, news: &News<'_>) {
 }
 
 /// Appends the greeting.
-pub(super) fn hello(out: &mut Vec<u8>, cursor: Option<&Cursor>) {
+pub(super) fn hello(out: &mut Vec<u8>, cursor: Option<&Cursor>, held: Option<Held<'_>>) {
     match cursor {
-        Some(cursor) => text(out, format_args!("{{\"cursor\":\"{cursor}\"}}")),
-        None => out.extend_from_slice(b"{\"cursor\":null}"),
+        Some(cursor) => text(out, format_args!("{{\"cursor\":\"{cursor}\"")),
+        None => out.extend_from_slice(b"{\"cursor\":null"),
     }
+    if let Some(Held { session, expires_in_ms }) = held {
+        text(out, format_args!(",\"session\":\"{session}\",\"expires_in\":{expires_in_ms}"));
+    }
+    out.push(b'}');
+}
+
+/// Appends what a client is told that is held by a token.
+pub(super) fn session(out: &mut Vec<u8>, held: Held<'_>) {
+    let Held { session, expires_in_ms } = held;
+    text(out, format_args!("{{\"session\":\"{session}\",\"expires_in\":{expires_in_ms}}}"));
 }
 
 /// Appends the farewell.
 pub(super) fn farewell(out: &mut Vec<u8>, farewell: Farewell, retry_ms: u64) {
-    let why = match farewell {
-        Farewell::LifeSpan => "life_span",
-        Farewell::Stopping => "stopping",
-    };
+    let why = farewell.word();
     text(out, format_args!("{{\"close\":\"{why}\",\"retry\":{retry_ms}}}"));
 }
 

@@ -29,7 +29,7 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
         let fill = setting.look.preamble.unwrap_or(PREAMBLE) as usize;
         out.resize(out.len().max(start + fill), b' ');
         out.push(b'\n');
-        event(out, setting, |out| envelope::hello(out, opening.cursor));
+        event(out, setting, |out| envelope::hello(out, opening.cursor, setting.held));
     });
 }
 

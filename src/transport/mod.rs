@@ -26,8 +26,8 @@ pub(crate) use variant::{Transport, Variant};
 use crate::base::cursor::Cursor;
 use crate::base::id::MessageId;
 use crate::base::payload::Message;
-use crate::http::response;
-use variant::{AHEAD, CONDITIONAL, ENVELOPE, HTTP10, MIXED, OPERA, RAW};
+use crate::http::{Sharing, response};
+use variant::{AHEAD, CONDITIONAL, ENVELOPE, HTTP10, MIXED, OPERA, RAW, SESSION};
 
 /// What a batch tells of.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +82,27 @@ pub(crate) enum Farewell {
     LifeSpan,
     /// The server stops.
     Stopping,
+    /// The token that it was held by has ended.
+    Expired,
+}
+
+impl Farewell {
+    /// The word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Farewell::LifeSpan => "life_span",
+            Farewell::Stopping => "stopping",
+            Farewell::Expired => "token_expired",
+        }
+    }
+}
+
+/// What a client is told that is held by a token: how to bring another one before this one ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held<'a> {
+    /// What its connection is called.
+    pub(crate) session: &'a str,
+    pub(crate) expires_in_ms: u64,
 }
 
 /// What responses say beside the news.
@@ -98,17 +119,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) look: &'a Look,
     /// The value of a `Set-Cookie` field.
     pub(crate) cookie: Option<&'a str>,
-}
-
-/// Which pages of other sites may read a response (CORS).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sharing<'a> {
-    /// None.
-    None,
-    /// All; but without credentials.
-    All,
-    /// Those of the origins that an operator named, of which this is the one that asked, if it is one.
-    Named(Option<&'a str>),
+    /// For a stream that begins by a token which ends.
+    pub(crate) held: Option<Held<'a>>,
 }
 
 /// What framing needs to do its work, and keeps for the next time; one a shard.
@@ -235,7 +247,11 @@ const SANDBOX: (&str, &str) = ("Content-Security-Policy", "sandbox");
 fn common_fields(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     response::field(out, "Date", setting.date);
     response::field(out, "X-Content-Type-Options", "nosniff");
-    sharing_fields(out, setting.sharing);
+    setting.sharing.write(out);
+    if let Some(held) = setting.held {
+        response::field(out, "Encke-Session", held.session);
+        response::field(out, "Access-Control-Expose-Headers", "Encke-Session");
+    }
     if let Some(cookie) = setting.cookie {
         response::field(out, "Set-Cookie", cookie);
     }
@@ -244,23 +260,6 @@ fn common_fields(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     } else if variant.has(HTTP10) {
         response::field(out, "Connection", "keep-alive");
     }
-}
-
-/// Says which pages may read a response, and what of it.
-pub(crate) fn sharing_fields(out: &mut Vec<u8>, sharing: Sharing<'_>) {
-    let allowed = match sharing {
-        Sharing::None => return,
-        Sharing::All => "*",
-        Sharing::Named(origin) => {
-            response::field(out, "Vary", "Origin");
-            let Some(origin) = origin else { return };
-            response::field(out, "Access-Control-Allow-Credentials", "true");
-            origin
-        }
-    };
-    response::field(out, "Access-Control-Allow-Origin", allowed);
-    let exposed = "ETag, Last-Modified, Date, Encke-Channel, Encke-Event, Encke-Gap";
-    response::field(out, "Access-Control-Expose-Headers", exposed);
 }
 
 /// Writes text, which memory takes without fail.

@@ -129,7 +129,8 @@ mod tests {
     use crate::base::cursor::Cursor;
     use crate::base::id::{Epoch, MessageId};
     use crate::base::payload::Parts;
-    use crate::transport::{Item, Look, Sharing};
+    use crate::http::Sharing;
+    use crate::transport::{Item, Look};
 
     fn message(media_type: &str, data: &str) -> Message {
         let parts = Parts { channel: "/a", content_type: media_type, event: "", data: data.as_bytes(), unix_ms: 0 };
@@ -139,7 +140,8 @@ mod tests {
     /// What a reader gets that was there before `messages`, each as a type and its bytes.
     fn parts(before: Option<&Message>, messages: &[Message]) -> Vec<(String, String)> {
         let look = Look::default();
-        let setting = Setting { date: "", sharing: Sharing::None, retry_ms: 0, boundary: "B", look: &look, cookie: None };
+        let setting =
+            Setting { date: "", sharing: Sharing::None, retry_ms: 0, boundary: "B", look: &look, cookie: None, held: None };
         let id = MessageId { epoch: Epoch::new("/a", 0), offset: 1 };
         let items: Vec<_> = messages.iter().map(|message| Item { place: 0, id, news: News::Message(message) }).collect();
         let mut cursor = Cursor::default();

@@ -12,7 +12,7 @@
 //! `application/x-dom-event-stream` is what the browser that had it first called it: the same fields, with a
 //! capital `Event` that is always there.
 
-use super::{Batch, ENVELOPE, Farewell, News, OPERA, Opening, Setting, Variant, envelope, piece, stream_head, text};
+use super::{Batch, ENVELOPE, Farewell, News, OPERA, Opening, SESSION, Setting, Variant, envelope, piece, stream_head, text};
 use crate::base::id::MessageId;
 use crate::base::payload::{Kind, Message};
 
@@ -32,6 +32,9 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
             text(out, format_args!("id: {cursor}\n"));
         }
         out.push(b'\n');
+        if let Some(held) = setting.held.filter(|_| variant.has(SESSION)) {
+            notice(out, variant, "session", |out| envelope::session(out, held));
+        }
         pad(out, start, setting);
     });
 }
@@ -64,10 +67,13 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant) {
     piece(out, variant, |out| out.extend_from_slice(b":\n\n"));
 }
 
-/// Whoever stops wants its clients back spread over some time; one that has lived for long enough, at once.
+/// Whoever stops wants its clients back spread over some time; one that has lived for long enough, at once. That a token has ended
+/// is a comment: scripts that read events see the refusal that follows.
 pub(super) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
-    if farewell == Farewell::Stopping {
-        piece(out, variant, |out| text(out, format_args!("retry: {}\n\n", setting.retry_ms)));
+    match farewell {
+        Farewell::LifeSpan => {}
+        Farewell::Stopping => piece(out, variant, |out| text(out, format_args!("retry: {}\n\n", setting.retry_ms))),
+        Farewell::Expired => piece(out, variant, |out| text(out, format_args!(": {}\n\n", farewell.word()))),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
             out.push(b'\n');
         }
         if !variant.has(RAW) {
-            event(out, variant, setting, |out| envelope::hello(out, opening.cursor));
+            event(out, variant, setting, |out| envelope::hello(out, opening.cursor, setting.held));
         }
     });
 }

@@ -106,6 +106,8 @@ pub(super) const OPERA: u16 = 0x0400;
 pub(super) const AHEAD: u16 = 0x0800;
 /// The script comes at once, whatever there is.
 pub(super) const AT_ONCE: u16 = 0x1000;
+/// The greeting says what the connection is called, where it is held by a token.
+pub(super) const SESSION: u16 = 0x2000;
 
 impl Variant {
     /// The transport called `name`; `None` if there is none.
@@ -194,6 +196,11 @@ impl Variant {
     /// Whether it is still such a reader's.
     pub(crate) fn is_ahead(self) -> bool {
         self.has(AHEAD)
+    }
+
+    /// For a client that asks what its connection is called, until it was told.
+    pub(crate) fn session(self, told: bool) -> Variant {
+        self.with(SESSION, told)
     }
 
     pub(crate) fn transport(self) -> Transport {

@@ -1,7 +1,7 @@
 //! What is wrong with one message, as the `error` of its reply: `NNN:args:text`.
 //!
 //! ```text
-//! 300 version    301 connection types    400 what was sent    401 no client id    402 unknown client
+//! 300 version    301 connection types    400 what was sent    401 no client id, no good token    402 unknown client
 //! 403 may not    404 no such channel     409 overtaken        503 no room
 //! ```
 

@@ -41,6 +41,8 @@ pub(crate) enum Client {
 #[derive(Clone, Debug)]
 pub(crate) struct Incoming {
     pub(crate) client: Client,
+    /// A token that shows who it is.
+    pub(crate) token: Option<Box<str>>,
     pub(crate) what: What,
     /// The reply as far as it follows from the message alone.
     pub(crate) reply: Reply,
@@ -131,6 +133,8 @@ struct Ext {
     ack: Value,
     #[serde(default)]
     timesync: Value,
+    #[serde(default)]
+    token: Value,
 }
 
 fn ext(ext: Option<&RawValue>) -> Ext {
@@ -218,10 +222,16 @@ fn understood(fields: Fields<'_>, unix_ms: u64) -> Incoming {
     };
     let channel = channel(fields.channel.as_deref());
     let mut reply = Reply { channel, stamped: fields.timestamp.is_some(), ..Reply::default() };
-    let what = identify(&mut reply, fields.id).and_then(|()| what(&mut reply, &fields, unix_ms));
+    let ext = ext(fields.ext);
+    let what = identify(&mut reply, fields.id).and_then(|()| what(&mut reply, &fields, &ext, unix_ms));
+    let (token, what) = match (ext.token, what) {
+        (Value::Null, what) => (None, what),
+        (Value::String(token), what) => (Some(token.into()), what),
+        (_, what) => (None, what.and(Err(Fault::new(400, "a token is a text")))),
+    };
     match what {
-        Ok(what) => Incoming { client, what, reply },
-        Err(fault) => Incoming { client, what: What::Nothing, reply: reply.failed(fault) },
+        Ok(what) => Incoming { client, token, what, reply },
+        Err(fault) => Incoming { client, token, what: What::Nothing, reply: reply.failed(fault) },
     }
 }
 
@@ -233,7 +243,7 @@ fn misshapen(json: &str, error: &serde_json::Error) -> Incoming {
         reply.id = id.into();
     }
     let fault = Fault::new(400, format!("a field is not what it should be: {error}"));
-    Incoming { client: Client::Nobody, what: What::Nothing, reply: reply.failed(fault) }
+    Incoming { client: Client::Nobody, token: None, what: What::Nothing, reply: reply.failed(fault) }
 }
 
 /// The channel for the reply; one that could be none is not given back.
@@ -256,12 +266,11 @@ fn is_id(json: &str) -> bool {
     json.len() <= ID_BYTES_MAX && json.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
 }
 
-fn what(reply: &mut Reply, fields: &Fields<'_>, unix_ms: u64) -> Result<What, Fault> {
+fn what(reply: &mut Reply, fields: &Fields<'_>, ext: &Ext, unix_ms: u64) -> Result<What, Fault> {
     let channel = fields.channel.as_deref().unwrap_or_default();
     if is_below(channel, "/meta") {
-        let ext = ext(fields.ext);
         reply.timesync = Timesync::read(&ext.timesync, unix_ms);
-        return what_of_protocol(reply, channel, fields, &ext);
+        return what_of_protocol(reply, channel, fields, ext);
     }
     if channel.is_empty() {
         return Err(Fault::new(400, "a message has a channel"));

@@ -7,6 +7,7 @@
 //! GET  /encke.js /encke.classic.js  the client  GET  /metrics            numbers, for Prometheus
 //! GET  /presence/<channel>  who is here, in part: ?after=<user>
 //! GET  /probe             say hello as a stream does, or take a verdict that a client came to
+//! POST /token?session=    bring another token for a connection that is held
 //! GET  /frames, Upgrade: encke1  a framed stream of messages, as on the control socket
 //! ```
 
@@ -52,8 +53,6 @@ pub(crate) enum Command {
     Members(Name, Option<String>),
     /// Show a page.
     Page(Page),
-    /// Say which methods are taken here, and what a web page of another site may do.
-    Preflight(Preflight),
 }
 
 /// What is needed beside the body to make messages of it.
@@ -120,17 +119,45 @@ pub(crate) fn ungated_publish(request: &Request<'_, '_>, channel: Option<Name>) 
     publish(request, channel)
 }
 
+/// Reads an inspection without asking whether it may be; `None` if it is something else.
+pub(crate) fn inspection(request: &Request<'_, '_>) -> Result<Option<(Name, Command)>, Reject> {
+    match split(request.path) {
+        ("channels", rest) => {
+            allow(request, &[Method::Get, Method::Head, Method::Delete], INSPECT)?;
+            inspect(request, rest).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The connection that another token is brought for, as its client was told; `None` if a request is about something else.
+pub(crate) fn renewed_session(request: &Request<'_, '_>) -> Result<Option<String>, Reject> {
+    if split(request.path) != ("token", "") {
+        return Ok(None);
+    }
+    allow(request, &[Method::Post], PUBLISH)?;
+    for pair in query::pairs(request.query) {
+        let (name, value) = pair?;
+        if name == "session" {
+            return Ok(Some(value.into_owned()));
+        }
+    }
+    Err(Reject::new(400, "bad_query", "say what it is for: /token?session=, as Encke-Session said"))
+}
+
+/// What a page may do that is of another site than this server.
+pub(crate) fn preflight_of(request: &Request<'_, '_>) -> Preflight {
+    preflight(split(request.path).0)
+}
+
 /// What is answered to a page of another site that may publish.
 pub(crate) fn preflight_of_publish() -> Preflight {
     Preflight { open: true, ..preflight("pub") }
 }
 
-/// Reads a request that came in by `door`.
+/// Reads a request that came in by `door`, and is no page's question what it may do.
 pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Reject> {
     let (room, rest) = split(request.path);
-    if request.method == Method::Options {
-        return Ok(Command::Preflight(preflight(room)));
-    }
     match room {
         "sub" => {
             allow(request, &[Method::Get, Method::Head], READ)?;
@@ -144,8 +171,7 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
         "channels" => {
             allow(request, &[Method::Get, Method::Head, Method::Delete], INSPECT)?;
             gate::inspect(request, door)?;
-            let name = channel(rest)?.ok_or_else(|| Reject::new(404, "not_found", "name a channel: /channels/<channel>"))?;
-            Ok(if request.method == Method::Delete { Command::Delete(name) } else { Command::Inspect(name) })
+            inspect(request, rest).map(|(_, command)| command)
         }
         "presence" => {
             allow(request, &[Method::Get, Method::Head], READ)?;
@@ -182,6 +208,13 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
              /encke.js, /metrics, /healthz and /",
         )),
     }
+}
+
+/// A channel, and what is to be done with it.
+fn inspect(request: &Request<'_, '_>, rest: &str) -> Result<(Name, Command), Reject> {
+    let name = channel(rest)?.ok_or_else(|| Reject::new(404, "not_found", "name a channel: /channels/<channel>"))?;
+    let command = if request.method == Method::Delete { Command::Delete(name.clone()) } else { Command::Inspect(name.clone()) };
+    Ok((name, command))
 }
 
 /// Only whoever may use the private listener publishes without being answered.
@@ -226,6 +259,7 @@ fn preflight(room: &str) -> Preflight {
         "metrics" => Preflight { allow: READ, open: false },
         "frames" => Preflight { allow: FRAMES, open: false },
         "pub" => Preflight { allow: PUBLISH, open: false },
+        "token" => Preflight { allow: PUBLISH, open: true },
         "channels" => Preflight { allow: INSPECT, open: false },
         _ => Preflight { allow: READ, open: true },
     }

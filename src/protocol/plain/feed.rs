@@ -5,6 +5,7 @@
 //! {"unsubscribe": "/a" or ["/a", "/b"]}                                         -> {"unsubscribed": ["/a"]}
 //! {"publish": "/a", "data": …, "event"?, "type"?, "encoding"?}                 -> {"published": {"id", "subscribers"}}
 //!                                              to a channel of the host program -> {"taken": true}
+//! {"token": "…"}                                                                -> {"renewed": {"expires_in": ms or null}}
 //! {"ping": true}                                                                -> {"pong": true}
 //!                                                                   anything else -> {"error": "code", "detail": "…"}
 //! ```
@@ -35,10 +36,17 @@ pub(crate) struct Wish {
 /// What a client wants.
 #[derive(Debug)]
 pub(crate) enum What {
-    Subscribe { channels: Vec<Name>, since: Since },
-    Unsubscribe { channels: Vec<Name> },
+    Subscribe {
+        channels: Vec<Name>,
+        since: Since,
+    },
+    Unsubscribe {
+        channels: Vec<Name>,
+    },
     Publish(Message),
     Ping,
+    /// To go on by this token.
+    Renew(String),
 }
 
 #[derive(Deserialize)]
@@ -54,6 +62,8 @@ struct Object<'a> {
     since: Option<Cow<'a, str>>,
     #[serde(default)]
     ping: bool,
+    #[serde(default)]
+    token: Option<String>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -82,9 +92,13 @@ pub(crate) fn parse(text: &str, unix_ms: u64) -> Result<Wish, (String, Reject)> 
 }
 
 fn what(object: Object<'_>, unix_ms: u64) -> Result<What, Reject> {
-    let Object { subscribe, unsubscribe, publish, since, ping, data, event, content_type, encoding, .. } = object;
+    let Object { subscribe, unsubscribe, publish, since, ping, data, event, content_type, encoding, token, .. } = object;
     let carries = data.is_some() || event.is_some() || content_type.is_some() || encoding.is_some();
     match (subscribe, unsubscribe, publish) {
+        (None, None, None) if !ping && since.is_none() && !carries && token.is_some() => {
+            token.map(What::Renew).ok_or_else(none_of_them)
+        }
+        _ if token.is_some() => Err(none_of_them()),
         (None, None, None) if ping && since.is_none() && !carries => Ok(What::Ping),
         _ if ping => Err(none_of_them()),
         (Some(channels), None, None) if !carries => {
@@ -102,7 +116,7 @@ fn what(object: Object<'_>, unix_ms: u64) -> Result<What, Reject> {
 }
 
 fn none_of_them() -> Reject {
-    let detail = "say one of subscribe (with since), unsubscribe, publish (with data, event, type, encoding), and ping";
+    let detail = "say one of subscribe (with since), unsubscribe, publish (with data, event, type, encoding), token, and ping";
     Reject::new(400, "bad_command", detail)
 }
 
@@ -139,6 +153,11 @@ pub(crate) fn answered(answer: &Answer, reference: &str) -> String {
         }
         _ => refused(&super::reply::too_many_channels(), reference),
     }
+}
+
+/// The token was taken.
+pub(crate) fn renewed(expires_in_ms: Option<u64>, reference: &str) -> String {
+    tagged(format!("{{\"renewed\":{}", super::reply::renewed(expires_in_ms)), reference)
 }
 
 /// Somebody is there.
@@ -197,6 +216,10 @@ mod tests {
             r#"{"publish":"/a","data":1,"since":"now"}"#,
             r#"{"publish":"/a","data":1,"event":"gap"}"#,
             r#"{"shout":"/a"}"#,
+            r#"{"token":7}"#,
+            r#"{"token":"x","ping":true}"#,
+            r#"{"token":"x","subscribe":"/a"}"#,
+            r#"{"token":"x","data":1}"#,
             r#"{"ping":false}"#,
             r#"{"ping":true,"subscribe":"/a"}"#,
             r#"{"subscribe":"/a","ref":{}}"#,

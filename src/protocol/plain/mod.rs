@@ -12,7 +12,10 @@ mod script;
 mod verdict;
 
 pub(crate) use batch::{message, messages};
-pub(crate) use command::{Command, Manner, Preflight, Publish, parse, preflight_of_publish, published_channel, ungated_publish};
+pub(crate) use command::{
+    Command, Manner, Preflight, Publish, inspection, parse, preflight_of, preflight_of_publish, published_channel,
+    renewed_session, ungated_publish,
+};
 pub(crate) use demo::demonstration;
 pub(crate) use gate::{is_same_site, publish as may_publish};
 pub use members::{Present, Roster};

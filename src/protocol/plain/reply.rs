@@ -7,7 +7,7 @@ use super::members::Roster;
 use super::script::{self, Script};
 use crate::base::error::Reject;
 use crate::base::id::MessageId;
-use crate::http::response;
+use crate::http::{Sharing, response};
 use std::sync::LazyLock;
 
 /// The start page, whole.
@@ -47,6 +47,10 @@ pub(crate) struct Dress<'a> {
     pub(crate) last: bool,
     /// An HTTP/1.0 client must be told that the connection goes on.
     pub(crate) http10: bool,
+    /// Which pages may read it, if it is a refusal or shared.
+    pub(crate) sharing: Sharing<'a>,
+    /// It is for pages of other origins too.
+    pub(crate) shared: bool,
 }
 
 /// What an inspected channel looks like.
@@ -78,6 +82,13 @@ pub enum Answer {
     Deleted,
     /// These are here.
     Roster(Box<Roster>),
+    /// Another token was taken, which holds for so long; for ever, if that is not said.
+    Renewed {
+        /// In milliseconds.
+        expires_in_ms: Option<u64>,
+    },
+    /// Another token was not taken, and nothing has changed.
+    NotRenewed(Box<Reject>),
     /// There is no such channel.
     Unknown,
     /// There are as many channels as there may be: nothing was kept.
@@ -91,9 +102,16 @@ pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
         Answer::Info(channel) => info(out, dress, channel),
         Answer::Roster(roster) => json(out, dress, &roster.json()),
         Answer::Deleted => json(out, dress, "{\"deleted\":true}"),
+        Answer::Renewed { expires_in_ms } => json(out, dress, &renewed(*expires_in_ms)),
+        Answer::NotRenewed(reject) => refused(out, dress, reject),
         Answer::Unknown => refused(out, dress, &Reject::new(404, "no_channel", "there is no such channel")),
         Answer::Refused => refused(out, dress, &too_many_channels()),
     }
+}
+
+/// For how long the token holds that was taken.
+pub(super) fn renewed(expires_in_ms: Option<u64>) -> String {
+    format!("{{\"expires_in\":{}}}", expires_in_ms.map_or("null".into(), |ms| ms.to_string()))
 }
 
 /// The refusal of one more channel.
@@ -116,10 +134,10 @@ pub(crate) fn batch_answer(out: &mut Vec<u8>, dress: &Dress<'_>, answers: &[Opti
     json_with_status(out, dress, if whole { 200 } else { 503 }, &body);
 }
 
-/// What was published is the host program's now. `sharing` are the fields that say which pages may read this.
-pub(crate) fn taken(out: &mut Vec<u8>, dress: &Dress<'_>, sharing: &[u8]) {
+/// What was published is the host program's now.
+pub(crate) fn taken(out: &mut Vec<u8>, dress: &Dress<'_>) {
     response::start(out, 202);
-    out.extend_from_slice(sharing);
+    dress.sharing.write(out);
     response::field(out, "Content-Type", "application/json");
     response::field(out, "Cache-Control", "no-store");
     finish(out, dress, b"{\"taken\":true}");
@@ -151,7 +169,7 @@ fn info(out: &mut Vec<u8>, dress: &Dress<'_>, info: &ChannelInfo) {
 
 /// A request was refused.
 pub(crate) fn refused(out: &mut Vec<u8>, dress: &Dress<'_>, reject: &Reject) {
-    response::refusal(out, reject, dress.date, dress.head_only, dress.last);
+    response::refusal(out, reject, dress.date, dress.sharing, dress.head_only, dress.last);
 }
 
 /// One of the pages.
@@ -234,12 +252,12 @@ fn html(out: &mut Vec<u8>, dress: &Dress<'_>, text: &str, policy: &str) {
     finish(out, dress, text.as_bytes());
 }
 
-/// What a web page of another site may do here: read and subscribe, or nothing. `sharing` are the fields that
-/// say which pages may.
-pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, preflight: Preflight, sharing: &[u8]) {
+/// What a web page of another site may do here: read and subscribe, or nothing.
+pub(crate) fn preflight(out: &mut Vec<u8>, dress: &Dress<'_>, preflight: Preflight) {
     response::start(out, 204);
-    if !sharing.is_empty() {
-        out.extend_from_slice(sharing);
+    let sharing = if preflight.open { dress.sharing } else { Sharing::None };
+    sharing.write(out);
+    if sharing != Sharing::None {
         response::field(out, "Access-Control-Allow-Methods", preflight.allow);
         let headers = "Accept, Authorization, Cache-Control, Content-Type, Encke-Event, If-Modified-Since, If-None-Match, Last-Event-ID, Pragma";
         response::field(out, "Access-Control-Allow-Headers", headers);
@@ -256,6 +274,9 @@ fn json(out: &mut Vec<u8>, dress: &Dress<'_>, body: &str) {
 
 fn json_with_status(out: &mut Vec<u8>, dress: &Dress<'_>, status: u16, body: &str) {
     response::start(out, status);
+    if dress.shared {
+        dress.sharing.write_origin(out);
+    }
     response::field(out, "Content-Type", "application/json");
     response::field(out, "Cache-Control", "no-store");
     finish(out, dress, body.as_bytes());

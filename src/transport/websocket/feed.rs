@@ -5,7 +5,7 @@
 
 use super::super::envelope;
 use super::super::{Batch, Farewell, News, Opening, RAW, Setting, Tools, Variant};
-use super::{GOING_AWAY, Opcode, close as close_frame, ping, write};
+use super::{EXPIRED, GOING_AWAY, Opcode, close as close_frame, ping, write};
 use crate::base::payload::Kind;
 
 /// Shorter messages gain nothing by compression.
@@ -14,7 +14,7 @@ const DEFLATE_BYTES_MIN: usize = 64;
 pub(in crate::transport) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, setting: &Setting<'_>) {
     if !variant.has(RAW) {
         let mut hello = Vec::new();
-        envelope::hello(&mut hello, opening.cursor);
+        envelope::hello(&mut hello, opening.cursor, setting.held);
         say(out, Opcode::Text, &hello, setting, &mut Tools::default());
     }
 }
@@ -52,11 +52,8 @@ pub(in crate::transport) fn close(out: &mut Vec<u8>, variant: Variant, farewell:
         envelope::farewell(&mut json, farewell, setting.retry_ms);
         say(out, Opcode::Text, &json, setting, &mut Tools::default());
     }
-    let reason = match farewell {
-        Farewell::LifeSpan => "life_span",
-        Farewell::Stopping => "stopping",
-    };
-    close_frame(out, Some(GOING_AWAY), reason);
+    let code = if farewell == Farewell::Expired { EXPIRED } else { GOING_AWAY };
+    close_frame(out, Some(code), farewell.word());
 }
 
 /// Writes one message, compressed if that was agreed and pays.

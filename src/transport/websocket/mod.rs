@@ -39,6 +39,8 @@ use std::borrow::Cow;
 pub(crate) const NORMAL: u16 = 1000;
 /// The server stops, or the connection's life span is over: come back.
 pub(crate) const GOING_AWAY: u16 = 1001;
+/// The token has ended by which it was held; of the codes that are everybody's own.
+pub(crate) const EXPIRED: u16 = 4401;
 const PROTOCOL_ERROR: u16 = 1002;
 /// What it says is not what is spoken here.
 pub(crate) const UNSUPPORTED: u16 = 1003;
