@@ -14,7 +14,7 @@
 //!
 #![doc = include_str!("ARCHITECTURE.md")]
 
-mod access;
+pub mod access;
 pub mod base;
 mod channel;
 mod conn;

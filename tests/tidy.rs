@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["http", "base"]),
     ("conn", &["transport", "protocol", "access", "http", "timer", "base"]),
     ("engine", &["conn", "channel", "transport", "protocol", "access", "http", "timer", "base"]),
-    ("reactor", &["engine", "base"]),
+    ("reactor", &["engine", "access", "base"]),
     ("ffi", &["reactor", "base"]),
 ];
 

@@ -1,72 +1,79 @@
-//! Who may do what: what an operator allows everybody, and what keys and tokens prove.
+//! Who may do what: what an operator allows everybody, and what keys, tokens and signed names prove.
 //!
 //! It judges texts and names. It never meets a connection, opens no file and reads no clock: whoever has a request brings
 //! what stands in it, and the time.
 //!
 //! Whoever asks for something is given a [`Grant`] first, so that all who come later look at one thing alone. A token or a
 //! key that is not good is refused, and never counted as none.
+//!
+//! Read in this order: `grant`; `key_set` and `api_key`, the two files, which make a [`Keyring`]; `signature`, where the
+//! mathematics is; `token` and `claims`; `signed_name`; `memory`, which remembers good tokens.
 
+mod api_key;
+mod claims;
 mod grant;
+mod key_set;
+mod keyring;
+mod memory;
+mod signature;
+mod signed_name;
+#[cfg(test)]
+mod tests;
+mod token;
 
-use grant::Scope;
+pub use api_key::line as api_key_line;
 pub use grant::{Grant, Kind};
+pub use keyring::Keyring;
 
 use crate::base::config::Config;
 use crate::base::door::Door;
 use crate::base::error::Reject;
-use std::collections::BTreeMap;
+use crate::base::pattern::Patterns;
+use claims::Rules;
+use grant::Scope;
+use memory::Memory;
 use std::sync::Arc;
+
+/// How far the clock of whoever signs may be off: so much later does a token expire, and so much earlier may it be used.
+pub(crate) const LEEWAY_MS: u64 = 5_000;
 
 /// What one shard knows of it.
 #[derive(Debug)]
-pub(crate) struct Access {
+pub struct Access {
     /// Whoever comes by a private listener or the control socket is the application itself.
     application: Arc<Grant>,
     /// Whoever shows nothing, on an address that others can reach, and on loopback.
     stranger: Arc<Grant>,
     neighbour: Arc<Grant>,
-    /// By what is shown for them.
-    tests: BTreeMap<String, Arc<Grant>>,
+    keyring: Arc<Keyring>,
+    rules: Rules,
+    /// What this keyring has found to be good.
+    memory: Memory,
 }
 
 impl Access {
-    /// What `config`, which was checked, says.
-    pub(crate) fn new(_config: &Config) -> Access {
+    /// What `config`, which was checked, and the keys say.
+    pub fn new(config: &Config, keyring: Arc<Keyring>) -> Access {
+        let patterns = |text: &str| Patterns::parse(text).expect("the options were checked");
+        let (stranger, neighbour) = match (config.strangers_read(), config.shows_demos()) {
+            (Some(named), _) => (Scope::Some(patterns(named)), Scope::Some(patterns(named))),
+            (None, false) => (Scope::Some(patterns("/public/**")), Scope::All),
+            (None, true) => (Scope::Some(patterns("/public/**,/demo/**")), Scope::All),
+        };
+        // On loopback, the protocol decides which requests come from somebody who is at this machine.
+        let publish = Scope::Some(patterns(&config.anonymous_publish));
         Access {
             application: Arc::new(Grant::everything()),
-            stranger: Arc::new(Grant::new(Kind::Stranger, None, Scope::All, Scope::none())),
-            neighbour: Arc::new(Grant::new(Kind::Stranger, None, Scope::All, Scope::All)),
-            tests: BTreeMap::new(),
+            stranger: Arc::new(Grant::new(Kind::Stranger, None, stranger, publish)),
+            neighbour: Arc::new(Grant::new(Kind::Stranger, None, neighbour, Scope::All)),
+            rules: Rules::new(config),
+            memory: Memory::new(keyring.seed),
+            keyring,
         }
-    }
-
-    pub(crate) fn knows_credentials(&self) -> bool {
-        !self.tests.is_empty()
-    }
-
-    pub(crate) fn add(&mut self, shown: &str, kind: Kind, user: &str, subscribe: &str, publish: &str, expires: Option<u64>) {
-        use crate::base::pattern::Patterns;
-        let scope = |text| Scope::Some(Patterns::parse(text).unwrap());
-        let user = (!user.is_empty()).then(|| user.into());
-        let grant = Grant::new(kind, user, scope(subscribe), scope(publish)).until(expires);
-        if shown == "stranger" {
-            self.stranger = Arc::new(grant);
-        } else {
-            self.tests.insert(shown.into(), Arc::new(grant));
-        }
-    }
-
-    fn find(&self, shown: &str, unix_ms: u64) -> Option<Result<Arc<Grant>, Reject>> {
-        let grant = self.tests.get(shown)?;
-        Some(if grant.is_over(unix_ms) {
-            Err(Reject::new(401, "token_expired", "the token has expired"))
-        } else {
-            Ok(grant.clone())
-        })
     }
 
     /// What somebody may who came in by `door` and shows nothing.
-    pub(crate) fn of_door(&self, door: Door) -> &Arc<Grant> {
+    pub fn of_door(&self, door: Door) -> &Arc<Grant> {
         match door {
             Door::Public => &self.stranger,
             Door::PublicLoopback => &self.neighbour,
@@ -74,27 +81,33 @@ impl Access {
         }
     }
 
-    /// What a token proves at this time.
-    pub(crate) fn of_token(&mut self, token: &str, unix_ms: u64) -> Result<Arc<Grant>, Reject> {
-        if let Some(found) = self.find(token, unix_ms) {
-            return found;
-        }
-        Err(Reject::new(401, "bad_token", "there are no keys that tokens are signed with (token_keys)"))
+    /// Whether anything that is shown could be good.
+    pub(crate) fn knows_credentials(&self) -> bool {
+        !self.keyring.tokens.is_empty() || !self.keyring.applications.is_empty()
     }
 
-    /// What a key of an application proves.
-    pub(crate) fn of_key(&self, key: &str) -> Result<Arc<Grant>, Reject> {
-        if let Some(found) = self.find(key, 0) {
-            return found;
+    /// What a token proves at this time: 401 `token_expired` if it was good, 401 `bad_token` if it is not.
+    pub fn of_token(&mut self, token: &str, unix_ms: u64) -> Result<Arc<Grant>, Reject> {
+        if let Some(grant) = self.memory.recall(token, unix_ms) {
+            return Ok(grant);
         }
-        Err(Reject::new(401, "bad_key", "there are no keys of applications (api_keys)"))
+        let grant = Arc::new(token::read(token, &self.keyring.tokens, &self.rules, unix_ms)?);
+        self.memory.keep(token, grant.clone());
+        Ok(grant)
     }
 
-    /// The channel that a signed name stands for, as pages are given one by the application's templates.
-    pub(crate) fn of_signed_name(&self, signed: &str, unix_ms: u64) -> Result<Arc<Grant>, Reject> {
-        if let Some(found) = self.find(signed, unix_ms) {
-            return found;
+    /// What a key of an application proves: 401 `bad_key` if it is none.
+    pub fn of_key(&self, key: &str) -> Result<Arc<Grant>, Reject> {
+        if self.keyring.applications.is_empty() {
+            return Err(Reject::new(401, "bad_key", "there are no keys of applications (api_keys)"));
         }
-        Err(Reject::new(401, "bad_name", "there are no keys that names are signed with (token_keys)"))
+        let grant = api_key::find(&self.keyring.applications, key).cloned();
+        grant.ok_or_else(|| Reject::new(401, "bad_key", "there is no such key of an application"))
+    }
+
+    /// What a signed name proves at this time, as pages are given one by the application's templates: 401 `token_expired` if it
+    /// was good, 401 `bad_name` if it is not.
+    pub fn of_signed_name(&self, signed: &str, unix_ms: u64) -> Result<Arc<Grant>, Reject> {
+        signed_name::read(signed, &self.keyring.tokens, &self.rules, unix_ms).map(Arc::new)
     }
 }

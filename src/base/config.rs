@@ -6,6 +6,7 @@
 //!
 //! Invariant: a `Config` that passed [`Config::check`] holds no value that the rest of the crate must check again.
 
+mod access;
 mod value;
 
 use super::error::Error;
@@ -113,7 +114,7 @@ macro_rules! options {
 
 options! {
     /// Where the public may connect: IP address and port, several parted by commas. Port 0 takes a free one.
-    /// Publishing is allowed here only on a loopback address.
+    /// Strangers publish here only on a loopback address, or where `--anonymous-publish` lets them.
     listen: Addresses = vec!["127.0.0.1:8080".into()], 1..=16;
     /// Where applications publish and inspect. Whoever can connect here may do both.
     private: Addresses = vec!["127.0.0.1:8081".into()], 1..=16, zero is "off";
@@ -121,6 +122,23 @@ options! {
     control: Path = None, 1..=103, zero is "off";
     /// The rights of the control socket's file, as an octal number: `660` lets its group connect too.
     control_mode: Text = "600".into(), 3..=3;
+    /// The channels, written as for `--judge`, that strangers may subscribe to, who show no token.
+    /// `auto`: all on loopback; `/public/**` where others can connect, and `/demo/**` if demonstrations are shown.
+    anonymous_subscribe: Text = "auto".into(), 1..=4_096, zero is "off";
+    /// The channels, written as for `--judge`, where strangers may publish on any public listener.
+    anonymous_publish: Text = String::new(), 1..=4_096, zero is "off";
+    /// A file of keys that tokens (JWT) and channel names are signed with: a JSON Web Key Set, without private keys.
+    /// Each key names its `alg`, which is HS256, RS256, ES256 or EdDSA.
+    token_keys: Path = None, 1..=4_095, zero is "off";
+    /// Whether a token must say when it expires: `required` or `optional`.
+    token_expiry: Text = "required".into(), 8..=8;
+    /// Whom tokens must be made for, as their claim `aud` says. While this is off, tokens that name somebody are refused.
+    token_audience: Text = String::new(), 1..=255, zero is "off";
+    /// Who must have made tokens, as their claim `iss` says.
+    token_issuer: Text = String::new(), 1..=255, zero is "off";
+    /// A file of keys that applications show on public listeners to publish, inspect and drop channels.
+    /// A line is `NAME sha256:DIGEST PATTERN,…`, and `encke key` makes it.
+    api_keys: Path = None, 1..=4_095, zero is "off";
     /// How many threads serve connections.
     reactors: Count = 0, 1..=256, zero is "one a core";
     /// How many connections may be open at once; further ones are closed at once.
@@ -361,6 +379,7 @@ impl Config {
             faults.push(format!("--origin: {bad:?} is not an origin (write https://example.org, or * for any)"));
         }
         faults.extend(self.misread_host_options());
+        faults.extend(self.misread_access_options());
         faults
     }
 
@@ -484,6 +503,11 @@ impl Kind {
             Kind::Addresses => "ADDRESS,…",
             Kind::Path => "PATH",
         }
+    }
+
+    /// The amount of this kind that people write so: `25s`, `64KiB`.
+    pub fn read(self, text: &str) -> Option<u64> {
+        value::amount(self, text)
     }
 
     /// An amount of this kind as people write it, in the largest unit that divides it.

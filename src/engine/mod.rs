@@ -58,7 +58,7 @@ pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage, Present, Roster};
 
-use crate::access::Access;
+use crate::access::{Access, Keyring};
 use crate::base::config::Config;
 use crate::base::error::Reject;
 use crate::base::id::Token;
@@ -85,6 +85,7 @@ use looks::Looks;
 use peers::Peers;
 use session::Sessions;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use watch::Watches;
 
 /// One shard's whole state.
@@ -235,7 +236,7 @@ impl Engine {
             tools: Tools::default(),
             workspace: Workspace::default(),
             policy: policy(config),
-            access: Access::new(config),
+            access: Access::new(config, Arc::new(Keyring::new(seed))),
             calendar: Calendar::new(config, seed),
             host: Host::new(config, shard, seed),
             draining: false,
@@ -243,6 +244,11 @@ impl Engine {
             limits,
             durations,
         }
+    }
+
+    /// From now on, keys and tokens are good by `keyring`, and strangers may what `config` says. Without this there is no key.
+    pub fn set_access(&mut self, config: &Config, keyring: Arc<Keyring>) {
+        self.access = Access::new(config, keyring);
     }
 
     /// The home shard of a channel.

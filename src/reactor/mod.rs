@@ -6,11 +6,12 @@
 //!
 //! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
 //! does it with, `mailbox` is how others reach it, `publisher` how the host program does, `events` is how that
-//! hears of it, `clock` tells it the time, and `server` starts and stops them all. `remote` is the other side: a
+//! hears of it, `clock` tells it the time, `keyring` reads its files, and `server` starts and stops them all. `remote` is the other side: a
 //! publisher to a server in another process.
 
 mod clock;
 mod events;
+mod keyring;
 mod listener;
 mod mailbox;
 mod metrics;

@@ -6,11 +6,13 @@
 
 use super::clock::Clock;
 use super::events::{Events, Outbox, outbox};
+use super::keyring;
 use super::listener::{Bound, ControlFile, bind};
 use super::mailbox::{Mail, Mailbox, Rare};
 use super::publisher::Publisher;
 use super::tally::Tally;
 use super::turn::{Outfit, Turn};
+use crate::access::Keyring;
 use crate::base::config::{Config, DURATION_MS_MAX};
 use crate::base::error::Error;
 use crate::base::random::Seed;
@@ -90,6 +92,7 @@ impl Server {
     fn start_with(config: Config, outbox: Option<Outbox>, audience: Audience) -> Result<Server, Error> {
         let reactors = reactors(&config);
         let capacity = config.mailbox_messages as usize;
+        let keyring = keyring::read(&config)?;
         let Bound { listeners, addresses, control } = bind(&config, reactors)?;
         let mut outfits = Vec::with_capacity(reactors);
         let mut mailboxes = Vec::with_capacity(reactors);
@@ -113,18 +116,26 @@ impl Server {
         let config = Arc::new(config);
         let clock = Clock::start();
         for outfit in outfits {
-            server.spawn(outfit, config.clone(), clock, audience)?;
+            server.spawn(outfit, config.clone(), keyring.clone(), clock, audience)?;
         }
         Ok(server)
     }
 
-    fn spawn(&mut self, outfit: Outfit, config: Arc<Config>, clock: Clock, audience: Audience) -> Result<(), Error> {
+    fn spawn(
+        &mut self,
+        outfit: Outfit,
+        config: Arc<Config>,
+        keyring: Arc<Keyring>,
+        clock: Clock,
+        audience: Audience,
+    ) -> Result<(), Error> {
         let shard = self.threads.len();
         let shared = self.shared.clone();
         let attendance = Attendance::new(self.shared.clone());
         let body = move || {
             fenced(&shared, shard, || {
                 let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
+                engine.set_access(&config, keyring);
                 if let Some(outbox) = &shared.outbox {
                     match audience {
                         Audience::Host => engine.set_host(outbox.port()),

@@ -5,6 +5,8 @@
 //! shards 2                                     home /chat 1                  which shard is the channel's home
 //! open a public on 1                           = 1.5s                        lets time pass until then
 //! a > GET / HTTP/1.1                           a client sends; lines that follow each other are one send
+//! a posts /bayeux [{…}]                        a request with this JSON,  a says {…}  a message on its WebSocket
+//! token ann sub=/a                             what clients can show, see `papers`
 //! a eof                                        a reset
 //! a takes 10                                   its socket is full after 10 more bytes,  a ready  until then
 //! publish /chat type=text/plain event=e | hi   the program around the server publishes,  64 times publish …  so often
@@ -20,14 +22,21 @@
 //! `@ whole: why` says that what clients get may depend on how what they send is cut.
 
 use super::notation::{self, Epochs};
+use super::papers::Papers;
 use super::world::{Client, Manner, SEED, World};
 use encke::Config;
 use encke::base::event::{Event, EventKind};
 use encke::base::payload::Parts;
 use encke::engine::{Door, Engine};
 
-/// What a transcript does not set: few connections, since room for all is made at once; no jitter, and no cookies.
-const OPTIONS: [(&str, &str); 3] = [("connections_max", "100"), ("jitter", "off"), ("bayeux_browser_connects", "off")];
+/// What a transcript does not set: few connections, since room for all is made at once; no jitter, and no cookies; and that strangers
+/// may read everything.
+const OPTIONS: [(&str, &str); 4] = [
+    ("connections_max", "100"),
+    ("jitter", "off"),
+    ("bayeux_browser_connects", "off"),
+    ("anonymous_subscribe", "/**"),
+];
 
 /// A transcript, as it was read.
 pub struct Transcript {
@@ -36,6 +45,7 @@ pub struct Transcript {
     shards: u16,
     /// Cutting what is sent must not change what is received.
     pub may_be_cut: bool,
+    papers: Papers,
     lines: Vec<Line>,
 }
 
@@ -50,6 +60,8 @@ struct Line {
 enum Act {
     Open { client: String, door: Door, shard: usize },
     Send { client: String, lines: Vec<String> },
+    Post { client: String, path: String, json: String },
+    Say { client: String, text: String },
     Eof { client: String },
     Reset { client: String },
     Take { client: String, room: Option<usize> },
@@ -107,7 +119,7 @@ impl Transcript {
         for (name, value) in OPTIONS {
             config.set(name, value).expect("our own options are right");
         }
-        let mut transcript = Transcript { name: name.to_string(), config, shards: 1, may_be_cut: true, lines: Vec::new() };
+        let mut transcript = Transcript { name: name.to_string(), config, shards: 1, may_be_cut: true, papers: Papers::default(), lines: Vec::new() };
         let mut told = false;
         for (at, line) in text.lines().enumerate() {
             let number = at + 1;
@@ -124,6 +136,10 @@ impl Transcript {
                     None
                 }
                 Some(("home", words)) => transcript.check_home(words),
+                Some(("token" | "key" | "name", _)) => {
+                    transcript.papers.add(line).unwrap_or_else(|| panic!("{line:?} is nothing to be shown"));
+                    None
+                }
                 _ => Some(act(line).unwrap_or_else(|| panic!("{line:?} is no act"))),
             };
             transcript.push(Line { number, text: line.to_string(), act }, told);
@@ -207,13 +223,16 @@ impl Transcript {
     /// Acts it out; `watch` is shown the world after each line.
     fn play(&self, manner: Manner, sends: &mut Vec<usize>, mut watch: impl FnMut(&Line, &World, &Epochs)) {
         let mut world = World::new(&self.config, self.shards, manner);
+        if !self.papers.is_empty() {
+            world.take_keys(&self.config, self.papers.keyring());
+        }
         let mut epochs = Epochs::default();
         let mut noted = Vec::new();
         let mut place = Place { name: &self.name, line: 0 };
         for line in &self.lines {
             place.line = line.number;
             if let Some(act) = &line.act {
-                perform(act, &mut world, &epochs, sends);
+                perform(act, &mut world, &self.papers, &epochs, sends);
                 note_epochs(&mut epochs, &mut noted, &world);
             }
             watch(line, &world, &epochs);
@@ -232,14 +251,24 @@ fn note_epochs(epochs: &mut Epochs, noted: &mut Vec<usize>, world: &World) {
     }
 }
 
-fn perform(act: &Act, world: &mut World, epochs: &Epochs, sends: &mut Vec<usize>) {
+fn perform(act: &Act, world: &mut World, papers: &Papers, epochs: &Epochs, sends: &mut Vec<usize>) {
+    let mut send = |world: &mut World, client: &str, bytes: Vec<u8>| {
+        sends.push(bytes.len());
+        world.send(world.client(client), &bytes);
+    };
     match act {
         Act::Open { client, door, shard } => world.open(client, *door, *shard),
         Act::Send { client, lines } => {
-            let bytes = lines.iter().flat_map(|line| notation::read(line, epochs)).collect::<Vec<u8>>();
-            sends.push(bytes.len());
-            world.send(world.client(client), &bytes);
+            let bytes = lines.iter().flat_map(|line| notation::read(&papers.show(line), epochs)).collect::<Vec<u8>>();
+            send(world, client, bytes);
         }
+        Act::Post { client, path, json } => {
+            let (path, json) = (papers.show(path), notation::unescape(&papers.show(json), epochs));
+            let fields = "Host: example.org\r\nContent-Type: application/json";
+            let head = format!("POST {path} HTTP/1.1\r\n{fields}\r\nContent-Length: {}\r\n\r\n", json.len());
+            send(world, client, [head.into_bytes(), json].concat());
+        }
+        Act::Say { client, text } => send(world, client, text_frame(&notation::unescape(&papers.show(text), epochs))),
         Act::Eof { client } => world.eof(world.client(client)),
         Act::Reset { client } => world.reset(world.client(client)),
         Act::Take { client, room } => world.take(world.client(client), *room),
@@ -258,6 +287,15 @@ fn perform(act: &Act, world: &mut World, epochs: &Epochs, sends: &mut Vec<usize>
     }
 }
 
+/// A message as a client sends it on its WebSocket, under a mask that changes nothing.
+fn text_frame(text: &[u8]) -> Vec<u8> {
+    let length = match text.len() {
+        short @ ..126 => vec![0x80 | short as u8],
+        long => [&[0xfe][..], &u16::try_from(long).expect("a short text").to_be_bytes()].concat(),
+    };
+    [&[0x81][..], &length, &[0; 4], text].concat()
+}
+
 /// Whether a line tells what a client gets.
 fn tells(line: &str) -> bool {
     let said = line.split_once(' ').map_or("", |(_, said)| said);
@@ -265,6 +303,14 @@ fn tells(line: &str) -> bool {
 }
 
 fn act(line: &str) -> Option<Act> {
+    if let Some((client, rest)) = line.split_once(" posts ")
+        && let Some((path, json)) = rest.split_once(' ')
+    {
+        return Some(Act::Post { client: client.to_string(), path: path.to_string(), json: json.to_string() });
+    }
+    if let Some((client, text)) = line.split_once(" says ").filter(|(client, _)| !client.contains(' ')) {
+        return Some(Act::Say { client: client.to_string(), text: text.to_string() });
+    }
     if let Some((client, "") | (client, " ")) = line.split_once(" >").filter(|(client, _)| !client.contains(' ')) {
         return Some(Act::Send { client: client.to_string(), lines: vec![String::new()] });
     }
@@ -320,6 +366,11 @@ fn named_door(name: &str) -> Option<Door> {
         "control" => Some(Door::Control),
         _ => None,
     }
+}
+
+/// The same in whole seconds.
+pub fn seconds(text: &str) -> Option<u64> {
+    milliseconds(text).map(|ms| ms / 1000)
 }
 
 /// `1.5s`, `250ms`, `2m`, `1h`.

@@ -7,6 +7,7 @@
 //! Invariant: `check_invariants` holds for every engine after each thing it was told and each thing it did.
 
 use encke::Config;
+use encke::access::Keyring;
 use encke::base::event::{Event, EventKind};
 use encke::base::id::Token;
 use encke::base::payload::{Message, Parts};
@@ -14,6 +15,7 @@ use encke::base::random::Seed;
 use encke::base::time::{Now, Tick};
 use encke::engine::{Door, Engine, EventFeed, Input, Output, PeerMessage, events};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Every world's seed: epochs, home shards and jitter follow from it.
 pub const SEED: Seed = Seed(1994, 16);
@@ -124,6 +126,12 @@ impl World {
         }
         let host = Host { heard: Vec::new(), feed, sleeps: false, rung: false };
         World { engines, clients: Vec::new(), host, tick: Tick(manner.start), manner, sends: 0, mail_held: false }
+    }
+
+    /// Tokens and keys are good by `keyring`.
+    pub fn take_keys(&mut self, config: &Config, keyring: Keyring) {
+        let keyring = Arc::new(keyring);
+        self.engines.iter_mut().for_each(|engine| engine.set_access(config, keyring.clone()));
     }
 
     /// What both clocks show.

@@ -26,7 +26,7 @@ pub(super) fn show(kind: Kind, amount: u64) -> Cow<'static, str> {
 }
 
 /// `25s`, `64KiB`, `1_000`: digits, then a unit of the kind. A bare `0` needs no unit.
-fn amount(kind: Kind, text: &str) -> Option<u64> {
+pub(super) fn amount(kind: Kind, text: &str) -> Option<u64> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '_').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.replace('_', "").parse().ok()?;
