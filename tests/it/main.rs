@@ -25,6 +25,8 @@ mod framed;
 mod gate;
 /// The program around the server: it judges, is published to, and hears who comes and goes.
 mod host;
+/// Who is here, whatever holds them and however they go.
+mod presence;
 /// What is wrong or hostile gets its status, its connection a proper end, and nobody else notices.
 mod refusals;
 /// Whoever is cut off goes on where it was, by any transport.
