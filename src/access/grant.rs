@@ -70,7 +70,7 @@ impl Grant {
     }
 
     /// Whether there is any channel where messages may be published.
-    pub fn may_publish_some(&self) -> bool {
+    pub(crate) fn may_publish_some(&self) -> bool {
         !matches!(&self.publish, Scope::Some(patterns) if patterns.is_empty())
     }
 
