@@ -3,7 +3,7 @@
 //! ```text
 //! {"channel":"/chat/rome","cursor":"…","members":[{"user":"ann","connections":2,"since":784111777000}],
 //!  "more":false,"unlisted":0,"anonymous":3}
-//! {"join":"ann"}   {"leave":"ann"}
+//! {"join":"ann"}   {"leave":"ann"}     on the sibling
 //! ```
 //! `since` is when the user came, in milliseconds since 1970. The cursor is of the channel's sibling: what is said there since
 //! is said behind this list. With `more`, others follow behind the last member's name (`?after=`); over several such
