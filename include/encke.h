@@ -146,6 +146,7 @@ typedef struct {
     /**
      * ENCKE_EVENT_SUBSCRIBE and PUBLISH: who asks, as JSON:
      * {"address":"127.0.0.1:5123","transport":"sse","query":"user=ann","headers":{"cookie":"a=1"}}
+     * and "user" before that, if a token or a key says who it is.
      */
     const char *request;
     /** Its length. */

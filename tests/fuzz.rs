@@ -18,6 +18,7 @@ mod fuzz {
     pub mod head;
     pub mod query;
     pub mod stage;
+    pub mod token;
 }
 #[path = "sim/dice.rs"]
 #[allow(dead_code, reason = "the simulation rolls in more ways")]
@@ -27,7 +28,7 @@ mod dice;
 mod notation;
 
 use dice::Dice;
-use fuzz::{bayeux, chunked, corpus, cursor, damage, engine, frame, head, query};
+use fuzz::{bayeux, chunked, corpus, cursor, damage, engine, frame, head, query, token};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -87,4 +88,14 @@ fn cursors() {
 #[test]
 fn frames() {
     campaign("frames", 20_000, &corpus::frames(), frame::run);
+}
+
+#[test]
+fn tokens() {
+    campaign("tokens", 10_000, &corpus::claims(), token::run);
+}
+
+#[test]
+fn key_files() {
+    campaign("key_files", 5_000, &corpus::key_files(), token::run_files);
 }

@@ -54,7 +54,12 @@ pub struct Share {
 }
 
 fn measure(channel: impl Fn(usize) -> String, subscribers_of_first: usize) -> Outcome<Share> {
-    let config = Config { connections_max: CONNECTIONS as u64, channels_max: CONNECTIONS as u64, ..Config::default() };
+    let config = Config {
+        connections_max: CONNECTIONS as u64,
+        channels_max: CONNECTIONS as u64,
+        anonymous_subscribe: "/**".into(),
+        ..Config::default()
+    };
     let before = live();
     let mut engine = Engine::new(&config, 0, 1, Seed(1, 2));
     let now = Now::default();

@@ -35,7 +35,12 @@ pub fn sessions(_: &Setting) -> Outcome<Row> {
 }
 
 fn measure() -> Outcome<Share> {
-    let config = Config { connections_max: SESSIONS as u64, bayeux_sessions_max: SESSIONS as u64, ..Config::default() };
+    let config = Config {
+        connections_max: SESSIONS as u64,
+        bayeux_sessions_max: SESSIONS as u64,
+        anonymous_subscribe: "/**".into(),
+        ..Config::default()
+    };
     let before = live();
     let mut engine = Engine::new(&config, 0, 1, Seed(1, 2));
     let now = Now::default();

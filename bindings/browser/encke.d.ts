@@ -55,6 +55,13 @@ export interface Options {
   credentials?: RequestCredentials;
   /** Sent with each request, as a token's `Authorization`. WebSockets can send none, so they are not used then. */
   headers?: Readonly<Record<string, string>>;
+  /**
+   * Gives the token that is shown with each request, WebSockets included; `refused` if the last one was. It is asked again before
+   * a token ends, so that what it gives should be kept until then.
+   */
+  token?: (refused: boolean) => string | null | undefined | Promise<string | null | undefined>;
+  /** Who the token is of: tabs of one user share a connection. Without this each tab has its own. */
+  user?: string;
   onstate?: Feed["onstate"];
   ongap?: Feed["ongap"];
   onerror?: Feed["onerror"];

@@ -306,8 +306,8 @@ fn socket(request: &Request<'_, '_>, door: Door, policy: &Policy, proof: &Proof)
     Ok(Some(Socket { upgrade, may_publish: gate(request, door, proof).is_ok(), echo: false }))
 }
 
-/// Whether whoever proves this may publish, as far as its grant goes. Strangers may where they are let on purpose, and where they are
-/// at this machine.
+/// Whether whoever proves this may publish, as far as its grant goes. Strangers may where they are let on purpose, and
+/// where they are at this machine.
 pub(super) fn gate(request: &Request<'_, '_>, door: Door, proof: &Proof) -> Result<(), Reject> {
     match door {
         _ if proof.is_shown() => Ok(()),

@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// The function that is called where none is named.
 const CALLBACK: &str = "jsonpcallback";
 
+/// The most tokens that the messages of one request bring.
+const TOKENS_MAX: usize = 8;
+
 /// The methods taken, as `Allow` lists them.
 const METHODS: &str = "GET, POST, OPTIONS";
 
@@ -214,6 +217,8 @@ pub(crate) struct Exchange {
     pub(crate) judged: bool,
     /// What the request's head proves; `None` on a WebSocket, whose own head did.
     pub(crate) proof: Option<Proof>,
+    /// How many tokens its messages have brought.
+    tokens: usize,
 }
 
 /// A reply, and how many answers of home shards it waits for.
@@ -260,7 +265,14 @@ impl Exchange {
             speaks_for: None,
             judged: false,
             proof,
+            tokens: 0,
         }
+    }
+
+    /// Whether a message may bring one more token: to look at each costs time.
+    pub(crate) fn takes_token(&mut self) -> bool {
+        self.tokens += 1;
+        self.tokens <= TOKENS_MAX
     }
 
     /// Adds the next reply, which waits for so many answers.

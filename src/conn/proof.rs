@@ -5,8 +5,9 @@
 //! Authorization: Encke-Key <key>       ?stream=<signed name>       the key of an application; a channel from a template
 //! Cookie: <token_cookie>=<token>                                   if nothing of the above is shown
 //! ```
-//! What is shown must be good: nobody is a stranger who showed something. Two things that contradict each other are none. A browser
-//! adds a cookie to whatever any page has it send, so that by a cookie alone only some may be done ([`Proof::by_cookie`]).
+//! What is shown must be good: nobody is a stranger who showed something. Of two things none is taken, but of a cookie and
+//! something else the latter. A browser adds a cookie to whatever any page has it send, so that by a cookie alone only some
+//! may be done ([`Proof::by_cookie`]).
 //!
 //! Whoever comes by a private listener is the application itself, whatever it shows.
 

@@ -123,7 +123,7 @@ impl Engine {
         };
         let proof = match self.show_papers(now, index, session, token.as_deref()) {
             Ok(proof) => proof,
-            Err(fault) => return Outcome::Done(self.turn_out(now, session, fault, reply)),
+            Err((fault, advice)) => return Outcome::Done(Reply { advice, ..reply.failed(fault) }),
         };
         if let Some(slot) = session.filter(|_| !matches!(what, What::Connect { .. })) {
             self.sessions[slot].heard_at = now.tick.low();

@@ -1,8 +1,8 @@
 //! What Bayeux clients may, and until when.
 //!
 //! A session has the pass that its client shook hands with: by the request's head, or by a token in `ext` of the message. Its
-//! client id is a secret, so that requests need show nothing more. What they show all the same must be the same user's; a token in
-//! `ext` takes the place of the session's, as does one in a head that ends later.
+//! client id is a secret, so that requests need show nothing more. What they show all the same must be the same user's; a
+//! token in `ext` takes the place of the session's, as does one in a head that ends later.
 //!
 //! A session whose token has ended, and the grace after that, is over: the connect that is held, or the next message, is told
 //! `401::token_expired` and to shake hands again. Until then nothing goes out for it.
@@ -17,25 +17,35 @@ use std::sync::Arc;
 
 impl Engine {
     /// What a message may that speaks for `session`, or for nobody. A token that it brings is the session's from here on.
+    /// `Err` says why it is refused, and what its client is to do if going on would be of no use.
     pub(super) fn show_papers(
         &mut self,
         now: Now,
         index: u32,
         session: Option<u32>,
         token: Option<&str>,
-    ) -> Result<Proof, Fault> {
+    ) -> Result<Proof, (Fault, Option<Advice>)> {
+        let goes_on = |reject: Reject| (fault(&reject), None);
+        let begins_anew = Some(Advice::Handshake { interval_ms: 0 });
         let brought = match token.filter(|_| self.slots[index].door.is_public()) {
-            Some(token) => Some(Proof::of_token(&mut self.access, token, now.unix_ms).map_err(|reject| fault(&reject))?),
+            Some(_) if self.exchange(index).is_some_and(|exchange| !exchange.takes_token()) => {
+                return Err((Fault::new(400, "a request brings at most 8 tokens"), None));
+            }
+            Some(token) => Some(Proof::of_token(&mut self.access, token, now.unix_ms).map_err(goes_on)?),
             None => None,
         };
         let is_brought = brought.is_some();
         let shown = brought.or_else(|| self.exchange(index)?.proof.clone().filter(Proof::is_shown));
         if let Some(slot) = session {
             if self.sessions[slot].pass().is_some_and(|pass| pass.is_over(now.tick)) {
-                return Err(expired_fault());
+                self.expire_session(now, slot);
+                self.end_session(now, slot);
+                return Err((expired_fault(), begins_anew));
             }
             if let Some(proof) = &shown {
-                self.show_session(now, slot, proof, is_brought).map_err(|reject| fault(&reject))?;
+                // What comes with each request would come with the next one too.
+                let refused = |reject: Reject| (fault(&reject), begins_anew.filter(|_| !is_brought));
+                self.show_session(now, slot, proof, is_brought).map_err(refused)?;
             }
             if is_brought
                 && self.is_socket(index)
@@ -44,7 +54,7 @@ impl Engine {
                 self.keep_pass(now, index, proof);
             }
             if !self.may_be_told_by_script(index, slot) {
-                return Err(Fault::new(403, "Scripts show only what strangers may read (jsonp_channels)"));
+                return Err((Fault::new(403, "Scripts show only what strangers may read (jsonp_channels)"), None));
             }
         }
         let of_session = session.and_then(|slot| self.sessions[slot].pass()).map(|pass| &pass.proof);
@@ -53,18 +63,6 @@ impl Engine {
             Some(_) => of_session.cloned().unwrap_or_else(|| Proof::of(self.access.of_door(self.slots[index].door))),
             None => shown.unwrap_or_else(own),
         })
-    }
-
-    /// A message is refused for what it shows. A client whose session is over, or somebody else's, shakes hands again.
-    pub(super) fn turn_out(&mut self, now: Now, session: Option<u32>, fault: Fault, reply: Reply) -> Reply {
-        if let Some(slot) = session {
-            if self.sessions[slot].pass().is_some_and(|pass| pass.is_over(now.tick)) {
-                self.expire_session(now, slot);
-                self.end_session(now, slot);
-            }
-            return Reply { advice: Some(Advice::Handshake { interval_ms: 0 }), ..reply.failed(fault) };
-        }
-        reply.failed(fault)
     }
 
     /// A session begins by what was shown, if something was.
@@ -154,16 +152,12 @@ impl Engine {
         Some(is_user(&who, proof.and_then(|proof| proof.grant.user.as_deref())))
     }
 
-    /// The token of a session has ended: nothing goes out for it from here on. A connect that is held is told so, and the session
-    /// is gone; or else its client learns it from the reply to its next message.
+    /// The token of a session has ended: nothing goes out for it from here on. A connect that is held is told so, or else the
+    /// next message is; the session itself goes when its client does not come.
     pub(super) fn expire_session(&mut self, now: Now, slot: u32) {
         self.end_stream(now, slot);
-        let held = self.sessions[slot].connect.is_some();
         let told = |reply: Reply| Reply { advice: Some(Advice::Handshake { interval_ms: 0 }), ..reply.failed(expired_fault()) };
         self.answer_held(now, slot, told);
-        if held {
-            self.end_session(now, slot);
-        }
     }
 }
 

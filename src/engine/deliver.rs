@@ -289,9 +289,9 @@ impl Engine {
 
     /// A stream ends.
     pub(super) fn write_farewell(&mut self, now: Now, index: u32) {
+        let expired = self.pass_until(index).is_some_and(|until| until <= now.tick);
         let connection = &mut self.slots[index];
         let (variant, look) = (connection.variant, connection.look);
-        let expired = connection.rest.as_ref().and_then(|rest| rest.pass.as_ref()).is_some_and(|pass| pass.is_over(now.tick));
         let farewell = match () {
             () if self.draining => Farewell::Stopping,
             () if expired => Farewell::Expired,

@@ -565,6 +565,7 @@ impl Engine {
             }
         }
         self.check_questions();
+        self.check_passes();
         let check = |subscription: &conn::Subscription, subscriber| {
             let channel = &self.hub[subscription.channel];
             assert_eq!(channel.subscribers[subscription.place as usize], subscriber);

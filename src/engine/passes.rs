@@ -1,7 +1,8 @@
 //! What clients may, and until when.
 //!
-//! Whoever shows nothing may what its door allows, and nothing is kept for it. Whoever shows something has a **pass** as long as it is
-//! held, or its Bayeux session lives. Each subscription and each publish is looked at when it is asked for, and no delivery is.
+//! Whoever shows nothing may what its door allows, and nothing is kept for it. Whoever shows something has a **pass** as long
+//! as it is held, or its Bayeux session lives. Each subscription and each publish is looked at when it is asked for, and no
+//! delivery is. A pass can be replaced by one of the same user that allows all that is held.
 
 use super::{Answer, Engine, PeerMessage};
 use crate::access::Grant;
@@ -84,6 +85,16 @@ impl Engine {
         let own = self.pass(index).and_then(|pass| pass.until);
         let of_session = self.slots[index].session().and_then(|slot| self.sessions[slot].pass()).and_then(|pass| pass.until);
         own.into_iter().chain(of_session).min()
+    }
+
+    /// Panics unless whoever has a pass is held, or will be.
+    pub(super) fn check_passes(&self) {
+        for index in self.slots.indices().filter(|&index| self.pass(index).is_some()) {
+            let state = self.slots[index].state;
+            let socket = self.slots[index].variant.transport() == Transport::WebSocket;
+            let held = matches!(state, State::Joining | State::Parked) || state == State::Bayeux && socket;
+            assert!(held, "slot {index} has a pass and is {state:?}");
+        }
     }
 
     /// A token has ended by which a connection is held, and the grace after that.

@@ -90,6 +90,7 @@ pub struct encke_event {
     pub content_type_len: usize,
     /// ENCKE_EVENT_SUBSCRIBE and PUBLISH: who asks, as JSON:
     /// {"address":"127.0.0.1:5123","transport":"sse","query":"user=ann","headers":{"cookie":"a=1"}}
+    /// and "user" before that, if a token or a key says who it is.
     pub request: *const c_char,
     /// Its length.
     pub request_len: usize,

@@ -67,8 +67,8 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant) {
     piece(out, variant, |out| out.extend_from_slice(b":\n\n"));
 }
 
-/// Whoever stops wants its clients back spread over some time; one that has lived for long enough, at once. That a token has ended
-/// is a comment: scripts that read events see the refusal that follows.
+/// Whoever stops wants its clients back spread over some time; one that has lived for long enough, at once. That a token
+/// has ended is a comment: scripts that read events see the refusal that follows.
 pub(super) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
     match farewell {
         Farewell::LifeSpan => {}

@@ -29,14 +29,10 @@ use encke::base::event::{Event, EventKind};
 use encke::base::payload::Parts;
 use encke::engine::{Door, Engine};
 
-/// What a transcript does not set: few connections, since room for all is made at once; no jitter, and no cookies; and that strangers
-/// may read everything.
-const OPTIONS: [(&str, &str); 4] = [
-    ("connections_max", "100"),
-    ("jitter", "off"),
-    ("bayeux_browser_connects", "off"),
-    ("anonymous_subscribe", "/**"),
-];
+/// What a transcript does not set: few connections, since room for all is made at once; no jitter, and no cookies; and that
+/// strangers may read everything.
+const OPTIONS: [(&str, &str); 4] =
+    [("connections_max", "100"), ("jitter", "off"), ("bayeux_browser_connects", "off"), ("anonymous_subscribe", "/**")];
 
 /// A transcript, as it was read.
 pub struct Transcript {
@@ -119,7 +115,14 @@ impl Transcript {
         for (name, value) in OPTIONS {
             config.set(name, value).expect("our own options are right");
         }
-        let mut transcript = Transcript { name: name.to_string(), config, shards: 1, may_be_cut: true, papers: Papers::default(), lines: Vec::new() };
+        let mut transcript = Transcript {
+            name: name.to_string(),
+            config,
+            shards: 1,
+            may_be_cut: true,
+            papers: Papers::default(),
+            lines: Vec::new(),
+        };
         let mut told = false;
         for (at, line) in text.lines().enumerate() {
             let number = at + 1;

@@ -11,6 +11,9 @@ pub const CLIENT: &str = "00000000000000000000000000000000000000000000";
 /// What stands for an epoch.
 const EPOCH: &str = "AAAAAAAAAAAA";
 
+/// Keys that have signed the tokens.
+pub const KEY_SET: &str = include_str!("../tokens/keys.json");
+
 /// All that each client of each transcript sends, and each request that is refused.
 pub fn streams() -> Vec<Vec<u8>> {
     let mut streams: Vec<Vec<u8>> = Vec::new();
@@ -70,6 +73,30 @@ pub fn frames() -> Vec<Vec<u8>> {
         frame::write_flush(&mut frames, *b"whatever");
     }
     vec![frames]
+}
+
+/// Tokens and a signed name, each of which is good until 2027.
+pub fn tokens() -> Vec<Vec<u8>> {
+    let lines = include_str!("../tokens/tokens.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| Some(line.split_once(' ')?.1.as_bytes().to_vec())).collect()
+}
+
+/// The same, with what tokens say and names stand for before they are signed.
+pub fn claims() -> Vec<Vec<u8>> {
+    let plain = [
+        r#"{"sub":"ann","exp":1800000000,"encke":{"subscribe":["/a/*","/b"],"publish":["/c/**"]}}"#,
+        r#"{"exp":1800000000.5,"nbf":1700000000,"iss":"x","aud":["y"],"sub":null}"#,
+        r#"{"exp":1e9,"encke":{}}"#,
+        "/a/b",
+        "/a/**",
+    ];
+    plain.map(|text| text.as_bytes().to_vec()).into_iter().chain(tokens()).collect()
+}
+
+/// Files of keys.
+pub fn key_files() -> Vec<Vec<u8>> {
+    let keys = "# keys\nshop sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed /shop/**,/news\n";
+    [KEY_SET, keys].map(|text| text.as_bytes().to_vec()).into()
 }
 
 fn tests() -> PathBuf {

@@ -43,6 +43,8 @@ impl Stage {
             // The bystander is held for as long as anything takes.
             bayeux_timeout_ms: 3_600_000,
             life_span_ms: 0,
+            // Strangers may read everything.
+            anonymous_subscribe: "/**".into(),
             ..Config::default()
         };
         let engine = Engine::new(&config, 0, 1, Seed(7, 8));

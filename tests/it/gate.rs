@@ -65,7 +65,9 @@ fn where_others_can_reach_it_only_the_private_listener_takes_messages() {
         assert_eq!(inspect(private, host, more), 200, "{host} {more}");
     }
     assert_eq!(publish(private, "push.example", "Origin: https://evil.example\r\n"), 403);
-    assert_eq!(Wire::connect(public).ask("/sub/a?transport=poll").status(), 200, "reading is for all");
+    let mut stranger = Wire::connect(public);
+    assert_eq!(stranger.ask("/sub/a?transport=poll").status(), 403);
+    assert_eq!(stranger.ask("/sub/public/a?transport=poll").status(), 200, "what is public is for all to read");
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 mod support;
 
+/// Tokens, keys and signed names over sockets: what they open, and when that ends.
+mod access;
 /// Bayeux sessions, whatever reactor their requests land on and whatever breaks.
 mod bayeux;
 /// The start page in a real browser.

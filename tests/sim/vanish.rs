@@ -25,6 +25,8 @@ pub fn run() {
         bayeux_sessions_max: CLIENTS as u64 * 2,
         bayeux_max_interval_ms: MAX_INTERVAL_MS,
         channel_linger_ms: 1_000,
+        // Strangers may read everything.
+        anonymous_subscribe: "/**".into(),
         ..Config::default()
     };
     let engines = (0..SHARDS).map(|shard| Engine::new(&config, shard, SHARDS, Seed(3, 4))).collect();

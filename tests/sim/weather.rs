@@ -200,6 +200,8 @@ fn config(dice: &mut Dice) -> Config {
         mailbox_messages: dice.pick(&[8, 64, 65_536]),
         connections_max: 1_024,
         events: "subscribed,unsubscribed,gone".into(),
+        // Strangers may read everything.
+        anonymous_subscribe: "/**".into(),
         ..Config::default()
     }
 }

@@ -207,7 +207,8 @@ impl World {
         let (taken, perhaps) = self.model.taken();
         // Each join is said, and each leave for which there is room.
         let counters = self.house.engines.iter().map(Engine::counters);
-        let (joins, leaves) = counters.fold((0, 0), |(joins, leaves), counters| (joins + counters.joins, leaves + counters.leaves));
+        let (joins, leaves) =
+            counters.fold((0, 0), |(joins, leaves), counters| (joins + counters.joins, leaves + counters.leaves));
         let expected = taken + joins..=taken + perhaps + joins + leaves;
         assert!(expected.contains(&published), "{published} published of {taken} and perhaps {perhaps}, {joins} and {leaves}");
     }

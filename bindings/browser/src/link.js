@@ -29,6 +29,9 @@ const POLLS_MS = 60_000;
 const POLL_MS = 3_000;
 // Whoever is cut off sooner than this after a hello waits longer each time.
 const SETTLED_MS = 1_000;
+// Between two tokens that are brought for one connection.
+const RENEW_MS_MIN = 1_000;
+const RENEW_MS_MAX = 86_400_000;
 // Probes that the network broke off are tried again so often.
 const PROBES_MAX = 3;
 
@@ -57,6 +60,9 @@ export class Link {
   #cutPolls = 0;
   #pollsUntil = 0;
   #resume = () => {};
+  // What the connection is called; what keeps another token from being brought for it.
+  #held;
+  #renewed = () => {};
 
   constructor(net, paddings, tell) {
     [this.#net, this.#paddings, this.#tell] = [net, paddings, tell];
@@ -174,6 +180,7 @@ export class Link {
         if (signal.aborted) return;
         if ("close" in event) farewell = event;
         else this.#hear(event);
+        this.#renewIn(event.renewed ?? event, signal);
         if (greeted || event.cursor === undefined) return;
         greeted = world.now();
         this.#unproved = 0;
@@ -186,18 +193,37 @@ export class Link {
     };
     let say;
     try {
-      if (transport === "websocket") await socket(this.#net, this.#net.address("ws"), sink, signal);
+      const shown = transport === "websocket" && this.#net.token ? await this.#net.shown() : {};
+      if (transport === "websocket") await socket(this.#net, this.#net.address("ws", "", shown), sink, signal);
       else await stream(this.#net, this.#net.reading(transport, this.#channels, this.#cursor, { padding }), sink, signal);
     } catch (error) {
       if (!farewell || signal.aborted) throw error;
     } finally {
       silent();
+      this.#renewed();
       if (greeted && world.now() - greeted > SETTLED_MS) this.#failures = 0;
       if (!greeted && !(signal.aborted && signal.reason !== "dead") && ++this.#unproved > 1) this.#doubt();
     }
     // A server that says goodbye says when to come back, too.
     if (farewell) return farewell.retry;
     throw new TypeError("the connection was cut");
+  }
+
+  // Who is held by a token brings another one in time. What is refused then is told when the connection ends by it.
+  #renewIn({ session, expires_in: left }, signal) {
+    if (left === undefined || left === null || !this.#net.token) return;
+    this.#held = session ?? this.#held;
+    this.#renewed();
+    const wait = Math.min(Math.max((left * 3) / 4, RENEW_MS_MIN), RENEW_MS_MAX);
+    this.#renewed = this.#net.world.later(wait, async () => {
+      try {
+        if (this.#say) this.#say(await this.#net.shown());
+        else this.#renewIn(await this.#net.renew(this.#held), signal);
+      } catch (error) {
+        if (!signal.aborted && !error.final) this.#renewIn({ expires_in: left / 4 }, signal);
+      }
+      if (signal.aborted) this.#renewed();
+    });
   }
 
   // What worked once does so no more.

@@ -25,14 +25,17 @@ export class Refused extends Error {
 
 export class Net {
   #base;
+  #user;
   #fetched = false;
   // A round trip as last measured.
   rtt = 0;
   // Batches come by script tags.
   scripts = false;
 
-  constructor(world, url, { headers = {}, credentials = "same-origin", transports, patience = 900 }) {
-    Object.assign(this, { world, headers, credentials, transports, least: patience });
+  constructor(world, url, { headers = {}, credentials = "same-origin", transports, patience = 900, token, user }) {
+    Object.assign(this, { world, headers, credentials, transports, least: patience, token });
+    // Tabs share what one user may read, and only if they say that they are of one.
+    this.#user = token && (user ?? world.random());
     this.#base = new URL(url, world.base);
     if (!this.#base.pathname.endsWith("/")) this.#base.pathname += "/";
     // Who names JSONP and no long-poll wants nothing else.
@@ -41,7 +44,8 @@ export class Net {
 
   // What tells one server and way of asking from another.
   get key() {
-    return `encke ${JSON.stringify([this.#base.href, this.headers, this.credentials, this.transports])}`;
+    const user = this.token ? [this.#user] : [];
+    return `encke ${JSON.stringify([this.#base.href, this.headers, this.credentials, this.transports, ...user])}`;
   }
 
   get origin() {
@@ -65,10 +69,22 @@ export class Net {
     return this.address("sub", first, { transport, channel: others, since, ...more });
   }
 
-  // Asks, and gives the response if it is a good one.
+  // What shows who it is, in a query, where no header can be sent.
+  async shown() {
+    const token = await this.token?.(false);
+    return token ? { token } : {};
+  }
+
+  // Asks, and gives the response if it is a good one. A token that is good no more is replaced once.
   async get(address, more) {
     const { headers, credentials } = this;
-    const response = await this.world.fetch(address, { headers, credentials, cache: "no-store", ...more });
+    const ask = async (refused) => {
+      const token = this.token && (await this.token(refused));
+      const all = { ...headers, ...more?.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+      return this.world.fetch(address, { credentials, cache: "no-store", ...more, headers: all });
+    };
+    let response = await ask(false);
+    if (response.status === 401 && this.token) response = await ask(true);
     if (response.ok) return response;
     const told = await response.json().catch(() => ({}));
     throw new Refused(response.status, told, 1000 * (Number(response.headers.get("Retry-After")) || 0));
@@ -92,9 +108,17 @@ export class Net {
     }
   }
 
+  // Brings another token for what is held under this name; gives for how long it holds.
+  async renew(session) {
+    return (await this.get(this.address("token", "", { session }), { method: "POST" })).json();
+  }
+
   async #batch(transport, channels, since, signal) {
     const scripted = transport === "poll" ? "jsonp-poll" : "jsonp";
-    const script = () => byScript(this.world, (callback) => this.reading(scripted, channels, since, { callback }), signal);
+    const script = async () => {
+      const shown = this.token && (await this.shown());
+      return byScript(this.world, (callback) => this.reading(scripted, channels, since, { callback, ...shown }), signal);
+    };
     if (this.scripts) return script();
     try {
       const batch = await (await this.get(this.reading(transport, channels, since), { signal })).json();
@@ -112,7 +136,7 @@ export class Net {
   async publish(channel, data, { event, type } = {}) {
     const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data) || data instanceof Blob;
     const raw = bytes || typeof data === "string";
-    const headers = { ...this.headers };
+    const headers = {};
     headers["Content-Type"] = type ?? (bytes ? "application/octet-stream" : raw ? "text/plain; charset=utf-8" : "application/json");
     if (event) headers["Encke-Event"] = encodeURIComponent(event);
     const body = raw ? data : JSON.stringify(data);

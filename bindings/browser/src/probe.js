@@ -40,7 +40,8 @@ export async function probe(net, paddings, signal) {
   // Both at once.
   const first = steps.length && streams(steps[0]);
   try {
-    if (sockets && (await shows(net, socket, net.address("ws"), rest.signal))) return { transport: "websocket", padding: 0 };
+    const shown = sockets && net.token ? await net.shown().catch(() => ({})) : {};
+    if (sockets && (await shows(net, socket, net.address("ws", "", shown), rest.signal))) return { transport: "websocket", padding: 0 };
     for (const padding of steps) {
       if (await (padding === steps[0] ? first : streams(padding))) return { transport: "stream", padding };
     }

@@ -60,6 +60,71 @@ for (const [buffer, transport, padding] of [[0, "stream", 0], [4_000, "stream", 
   });
 }
 
+// Tokens that hold for a minute each; `mint.count` says how many were asked for.
+function mint(server, clock) {
+  server.tokens = new Map();
+  let token;
+  const give = (refused) => {
+    if (!token || refused || server.tokens.get(token) - clock.now < 30_000) {
+      token = `token${++give.count}`;
+      server.tokens.set(token, clock.now + 60_000);
+    }
+    return token;
+  };
+  give.count = 0;
+  return give;
+}
+
+for (const [sockets, buffer, transport] of [[true, 0, "websocket"], [false, 0, "stream"], [false, Infinity, "long-poll"]]) {
+  test(`a token is shown with each request and renewed in time on ${transport}`, async () => {
+    const { clock, server, open } = scene();
+    Object.assign(server.network, { sockets, buffer });
+    const { feed, data, errors } = open({ token: mint(server, clock) });
+    await clock.pass(3_000);
+    assert.equal(feed.transport, transport);
+    const connections = () => server.requests.filter((one) => /SOCKET|transport=stream/.test(one)).length;
+    const before = connections();
+    for (let number = 1; number <= 300; number++) {
+      server.publish("/a", number);
+      await clock.pass(1_000);
+    }
+    assert.deepEqual([data, errors], [numbers(1, 300), []]);
+    assert.equal(feed.state, "open");
+    assert.equal(connections(), before, "it is the same connection all the while");
+    assert.equal(server.requests.some((one) => one.startsWith("POST /token")), transport === "stream");
+  });
+}
+
+test("a token that is refused is replaced once, and what is refused again is told", async () => {
+  const { clock, server, open } = scene();
+  const give = mint(server, clock);
+  const asked = [];
+  const { feed, data } = open({ token: async (refused) => (asked.push(refused), refused ? give(true) : "old") });
+  server.publish("/a", 1);
+  await clock.pass(1_000);
+  server.publish("/a", 2);
+  await clock.pass(1_000);
+  assert.deepEqual(data.at(-1), 2);
+  assert.deepEqual(asked.slice(0, 2), [false, true]);
+  feed.publish("/a", "by the new one");
+  await clock.pass(1_000);
+  assert.deepEqual(data.at(-1), "by the new one");
+  feed.close();
+  const { errors } = open({ token: () => "never good" });
+  await clock.pass(5_000);
+  assert.deepEqual(errors.map(({ status, code }) => [status, code]), [[401, "bad_token"]]);
+});
+
+test("tabs share a connection if they say that they are of one user", async () => {
+  for (const [users, held] of [[["ann", "ann"], 1], [["ann", "ben"], 2], [[undefined, undefined], 2]]) {
+    const { clock, server, browser, open } = scene();
+    const token = mint(server, clock);
+    users.forEach((user) => open({ token, user }, browser.tab()));
+    await clock.pass(3_000);
+    assert.equal(server.held.size, held, users.join());
+  }
+});
+
 test("padding beyond 8 KiB is tried if it is asked for", async () => {
   const { clock, server, open } = scene();
   Object.assign(server.network, { sockets: false, buffer: 32_768 });

@@ -13,6 +13,8 @@ export class Server {
   forbidden = new Set();
   // Channels that one connection may have.
   most = 64;
+  // When each token ends, if tokens are needed.
+  tokens;
   requests = [];
   held = new Set();
   #channels = new Map();
@@ -111,12 +113,36 @@ export class Server {
     });
   }
 
-  fetch = async (address, { signal, method = "GET", body, mode } = {}) => {
+  // What is wrong with a token now.
+  #wrong(token) {
+    const ends = this.tokens?.get(token);
+    if (!this.tokens || ends > this.clock.now) return undefined;
+    return json({ error: ends === undefined ? "bad_token" : "token_expired", detail: "no" }, 401);
+  }
+
+  // Whoever is held by a token is told for how long, and ends with it.
+  #hello(hello, reader, token) {
+    const ends = this.tokens?.get(token);
+    if (ends === undefined) return hello;
+    const session = `session${this.sessions.length}`;
+    const hold = (ends) => {
+      reader.over?.();
+      reader.over = this.clock.later(ends - this.clock.now, () => reader.farewell(2_000, "token_expired"));
+      return ends - this.clock.now;
+    };
+    this.sessions.push((token) => hold(this.tokens.get(token)));
+    return { ...hello, session, expires_in: hold(ends) };
+  }
+
+  // By number.
+  sessions = [];
+
+  fetch = async (address, { signal, method = "GET", body, mode, headers = {} } = {}) => {
     const url = new URL(address);
     this.requests.push(`${method} ${url.pathname}${url.search}`);
     await this.#travel(signal);
     if (this.network.deaf && mode !== "no-cors") throw new TypeError("deaf");
-    return this.#answer(url, signal, body);
+    return this.#answer(url, signal, body, headers.Authorization?.replace("Bearer ", ""));
   };
 
   // The answer of a script tag's request.
@@ -128,8 +154,11 @@ export class Server {
     return [url.searchParams.get("callback"), await response.json()];
   };
 
-  async #answer(url, signal, body) {
+  async #answer(url, signal, body, token = url.searchParams.get("token")) {
     const [, room] = url.pathname.split("/");
+    const wrong = room !== "probe" && this.#wrong(token);
+    if (wrong) return wrong;
+    if (room === "token") return json({ expires_in: this.sessions[url.searchParams.get("session").replace("session", "")](token) });
     const path = decodeURIComponent(url.pathname.slice(room.length + 1));
     const query = url.searchParams;
     if (room === "pub") return json({ id: this.publish(path, body), subscribers: 0 });
@@ -143,7 +172,7 @@ export class Server {
       case "jsonp-poll":
         return json(this.#batch(positions));
       case "stream":
-        return this.#stream(positions, Number(query.get("padding")), signal);
+        return this.#stream(positions, Number(query.get("padding")), signal, token);
       default:
         return this.#longPoll(positions, signal);
     }
@@ -167,7 +196,7 @@ export class Server {
   }
 
   // A proxy on the way that stores and forwards passes on what it has when that fills its buffer.
-  #stream(positions, padding, signal) {
+  #stream(positions, padding, signal, token) {
     let stored = "", waiting, ended, failure;
     const ready = [];
     const settleRead = () => {
@@ -188,12 +217,12 @@ export class Server {
       }
       settleRead();
     };
-    const stop = () => (this.held.delete(reader), beat());
+    const stop = () => (this.held.delete(reader), beat(), reader.over?.());
     const reader = {
       kind: "stream",
       look: () => positions.flatMap((position) => this.#news(position)).forEach((one) => write(JSON.stringify(one))),
-      farewell: (retry) => {
-        write(JSON.stringify({ close: "stopping", retry }));
+      farewell: (retry, close = "stopping") => {
+        write(JSON.stringify({ close, retry }));
         ended = true;
         stop();
         settleRead();
@@ -214,7 +243,7 @@ export class Server {
     });
     this.held.add(reader);
     const cursor = positions.some(({ lost }) => lost) ? null : this.#cursor(positions);
-    write(JSON.stringify({ cursor }));
+    write(JSON.stringify(this.#hello({ cursor }, reader, token)));
     reader.look();
     const read = () => new Promise((read, failed) => ((waiting = { read, failed }), settleRead()));
     return { ok: true, status: 200, headers: new Headers(), body: { getReader: () => ({ read }) } };
@@ -228,8 +257,9 @@ export class Server {
       subscribed = [];
       constructor(address) {
         server.requests.push(`SOCKET ${new URL(address).pathname}`);
+        this.token = new URL(address).searchParams.get("token");
         server.#travel().then(
-          () => (server.network.sockets ? this.#open() : this.#fail()),
+          () => (server.network.sockets && !server.#wrong(this.token) ? this.#open() : this.#fail()),
           () => this.#fail(),
         );
       }
@@ -244,23 +274,26 @@ export class Server {
         this.reader = {
           kind: "websocket",
           look: () => this.subscribed.flatMap((position) => server.#news(position)).forEach((one) => this.#tell(one)),
-          farewell: (retry) => (this.#tell({ close: "stopping", retry }), this.reader.end()),
+          farewell: (retry, close = "stopping") => (this.#tell({ close, retry }), this.reader.end()),
           end: () => {
+            this.reader.over?.();
             server.held.delete(this.reader);
             if (this.readyState === 1) this.#fail();
           },
         };
         server.held.add(this.reader);
         this.onopen?.({});
-        this.#tell({ cursor: "" });
+        this.#tell(server.#hello({ cursor: "" }, this.reader, this.token));
+        this.renew = server.sessions.at(-1);
       }
       #tell(event) {
         if (!this.reader.dead) this.onmessage?.({ data: JSON.stringify(event) });
       }
       send(text) {
-        const { subscribe, unsubscribe, since, ref, ping } = JSON.parse(text);
+        const { subscribe, unsubscribe, since, ref, ping, token } = JSON.parse(text);
         if (this.reader.dead) return;
         if (ping) this.#tell({ pong: true });
+        if (token) this.#tell({ renewed: { expires_in: this.renew(token) } });
         if (unsubscribe) this.subscribed = this.subscribed.filter(({ channel }) => ![unsubscribe].flat().includes(channel.name));
         if (!subscribe) return;
         if (server.forbidden.has(subscribe)) return this.#tell({ error: "forbidden", detail: "no", ref });
@@ -271,6 +304,7 @@ export class Server {
       }
       close() {
         this.readyState = 3;
+        this.reader?.over?.();
         server.held.delete(this.reader);
       }
     };

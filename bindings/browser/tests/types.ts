@@ -21,6 +21,7 @@ async function all(): Promise<Message[]> {
 void all();
 connect(new URL("https://push.example.org/"), { headers: { Authorization: "Bearer x" }, credentials: "include" }).close();
 globalThis.encke.connect("/");
+connect("/", { token: async (refused) => (refused ? "new" : "old"), user: "ann" }).close();
 
 // @ts-expect-error: there is no such transport
 connect("/", { transports: ["telegraph"] });

@@ -4,7 +4,7 @@
 //! environment, the command line. Nothing is connected to or started here; only the options file is read.
 
 use crate::address::Address;
-use crate::{file, help};
+use crate::{file, help, keys};
 use encke::Config;
 use encke::base::config::{Kind, OPTIONS, Opt, nearest};
 use lexopt::{Arg, Parser, ValueExt};
@@ -19,6 +19,8 @@ pub enum Command {
     Publish(Publish),
     Subscribe(Subscribe),
     Check(PathBuf),
+    Key(keys::Key),
+    Token(keys::Token),
 }
 
 /// A server to run.
@@ -68,7 +70,7 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 const PRIVATE_ADDRESS: &str = "http://127.0.0.1:8081";
 const PUBLIC_ADDRESS: &str = "http://127.0.0.1:8080";
-const COMMANDS: [&str; 4] = ["serve", "publish", "subscribe", "check"];
+const COMMANDS: [&str; 6] = ["serve", "publish", "subscribe", "check", "key", "token"];
 
 /// The command that `arguments` (without the program's name) call for. `Err` says what is wrong with them.
 pub fn parse(arguments: impl Iterator<Item = OsString>, environment: Environment) -> Result<Command, String> {
@@ -84,6 +86,8 @@ pub fn parse(arguments: impl Iterator<Item = OsString>, environment: Environment
         Some("publish") => publish(parser, environment),
         Some("subscribe") => subscribe(parser),
         Some("check") => check(parser),
+        Some("key") => keys::parse_key(parser),
+        Some("token") => keys::parse_token(parser),
         Some(other) => {
             let hint = nearest(other, COMMANDS.iter().copied()).map(|near| format!(" (did you mean {near}?)"));
             Err(format!("there is no command {other:?}{}", hint.unwrap_or_default()))
@@ -241,11 +245,11 @@ fn bytes(value: OsString) -> Vec<u8> {
     std::os::unix::ffi::OsStringExt::into_vec(value)
 }
 
-fn text(parser: &mut Parser) -> Result<String, String> {
+pub fn text(parser: &mut Parser) -> Result<String, String> {
     parser.value().and_then(|value| value.string()).map_err(plain)
 }
 
-fn plain(error: impl std::fmt::Display) -> String {
+pub fn plain(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -348,6 +352,13 @@ mod tests {
             ("subscribe /a --transport smoke", "--transport: \"smoke\" is none of sse, long-poll, poll"),
             ("subscribe /a --count 0", "--count: \"0\" is not a count"),
             ("check", "check: which file?"),
+            ("key", "key: for whom, and which channels?"),
+            ("key shop", "key: for whom, and which channels?"),
+            ("key shop /a /b", "unexpected argument \"/b\""),
+            ("token", "token: signed with what?"),
+            ("token --keys k --expires soon", "--expires: \"soon\" is not a duration"),
+            ("token --keys k --subscribe a", "--subscribe: \"a\" is no pattern"),
+            ("token --keys k --name /a --publish /a", "token: --name is for reading one channel or pattern"),
         ] {
             let error = parse_with(line, &[]).unwrap_err();
             assert!(error.starts_with(expected), "{line}: {error}");
@@ -389,6 +400,8 @@ mod tests {
             ("publish --help", "--lines"),
             ("subscribe --help", "--since"),
             ("check --help", "encke check"),
+            ("key --help", "encke key"),
+            ("token --help", "--expires"),
             ("--version", "encke 0."),
         ] {
             assert!(printed(line).contains(expected), "{line}");

@@ -11,6 +11,8 @@ Encke, a Comet server: it parks connections, orders messages, remembers them, re
   encke publish CHANNEL [DATA]      publish to a server        encke publish --help
   encke subscribe CHANNEL…          read from a server         encke subscribe --help
   encke check CONFIG                read an options file       encke check --help
+  encke key NAME PATTERNS           make an application's key  encke key --help
+  encke token --keys FILE           sign a token               encke token --help
   encke --version
 
 Try it:
@@ -91,6 +93,44 @@ pub fn check() -> String {
 encke check CONFIG
 
 Reads an options file as `encke serve --config CONFIG` would, and says ok, or all that is wrong with it.
+"
+    .into()
+}
+
+/// `encke key --help`.
+pub fn key() -> String {
+    "\
+encke key NAME PATTERNS
+
+Makes a key for an application called NAME, which may publish to the channels of PATTERNS, inspect and drop them.
+Prints the key, which is shown to nobody but the application, and the line for the server's file of --api-keys.
+PATTERNS are channels (/shop/orders), /shop/* (one segment more) or /shop/** (any more), parted by commas.
+"
+    .into()
+}
+
+/// `encke token --help`.
+pub fn token() -> String {
+    "\
+encke token --keys FILE [OPTIONS]
+
+Prints a token (JWT) signed with a secret of a key set, for tests and for trying things out. Applications make their
+tokens themselves, with any library for JWT.
+
+  --keys FILE
+      The server's file of --token-keys, with a key of alg HS256.
+  --kid KID
+      Which of its keys signs. [the first of HS256]
+  --user NAME
+      Who it is for: the claim sub. [nobody]
+  --subscribe PATTERNS, --publish PATTERNS
+      The channels: /chat/rome, /chat/* (one segment more) or /chat/** (any more), parted by commas. [none]
+  --expires DURATION
+      How long it is good. [1h]
+  --audience NAME, --issuer NAME
+      The claims aud and iss, if the server asks for them. [none]
+  --name CHANNEL
+      Print the signed name of a channel or pattern instead, as templates put it into pages.
 "
     .into()
 }

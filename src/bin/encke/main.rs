@@ -11,6 +11,7 @@ mod envelope;
 mod file;
 mod help;
 mod http_client;
+mod keys;
 mod log;
 mod publish;
 #[cfg(test)]
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(*options),
         Command::Publish(options) => publish::run(options),
         Command::Subscribe(options) => subscribe::run(options),
+        Command::Key(key) => keys::make(&key).and_then(|text| print(&text)),
+        Command::Token(token) => keys::sign(&token).and_then(|text| print(&text)),
         Command::Check(path) => file::check(&path).and_then(|()| print(&format!("{}: ok\n", path.display()))),
     };
     match outcome {

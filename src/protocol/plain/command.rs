@@ -204,8 +204,8 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
         _ => Err(Reject::new(
             404,
             "not_found",
-            "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /channels/<channel>, /presence/<channel>, /frames, /transports, \
-             /encke.js, /metrics, /healthz and /",
+            "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /token, /channels/<channel>, /presence/<channel>, /frames, \
+             /transports, /encke.js, /metrics, /healthz and /",
         )),
     }
 }
