@@ -57,8 +57,8 @@ fn how_what_is_sent_is_cut_never_matters() {
             continue;
         }
         let whole = transcript.steps(Manner::default());
-        let sends = transcript.sends();
-        let places = sends.iter().enumerate().flat_map(|(send, &len)| (1..len).map(move |at| Cut::Once { send, at }));
+        let cuts = transcript.cuts();
+        let places = cuts.iter().enumerate().flat_map(|(send, places)| places.iter().map(move |&at| Cut::Once { send, at }));
         for cut in places.chain([Cut::Everywhere]) {
             let steps = transcript.steps(Manner { cut, ..Manner::default() });
             compare(&name, &format!("{cut:?}"), &whole, &steps);

@@ -192,6 +192,10 @@ impl Engine {
                 }
                 self.sessions[slot].stamps = reply.stamped;
                 self.give_session_pass(now, slot, proof);
+                if self.is_socket(index) {
+                    // It speaks for one user.
+                    self.keep_pass(now, index, proof);
+                }
                 reply.client_id = Some(self.client_id(slot));
                 reply.advice = Some(self.retry());
                 reply

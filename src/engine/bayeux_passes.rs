@@ -35,7 +35,8 @@ impl Engine {
             None => None,
         };
         let is_brought = brought.is_some();
-        let shown = brought.or_else(|| self.exchange(index)?.proof.clone().filter(Proof::is_shown));
+        let of_head = self.exchange(index).and_then(|exchange| exchange.proof.clone()).filter(Proof::is_shown);
+        let shown = brought.or(of_head).or_else(|| self.pass(index).map(|pass| pass.proof.clone()));
         if let Some(slot) = session {
             if self.sessions[slot].pass().is_some_and(|pass| pass.is_over(now.tick)) {
                 self.expire_session(now, slot);

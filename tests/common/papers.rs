@@ -61,6 +61,17 @@ impl Papers {
         keyring
     }
 
+    /// The places in what is sent where it may be cut, but for the midst of each of them: there is nothing to be found.
+    pub fn places(&self, bytes: &[u8]) -> Vec<usize> {
+        let mut places: Vec<usize> = (1..bytes.len()).collect();
+        for (_, text) in &self.texts {
+            for at in memchr::memmem::find_iter(bytes, text) {
+                places.retain(|place| !(at + 3..at + text.len() - 2).contains(place));
+            }
+        }
+        places
+    }
+
     /// Puts them where a line names them.
     pub fn show(&self, line: &str) -> String {
         self.texts.iter().fold(line.to_string(), |line, (name, text)| line.replace(&format!("\\<{name}>"), text))

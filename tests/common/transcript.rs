@@ -188,11 +188,11 @@ impl Transcript {
         self.lines.push(line);
     }
 
-    /// How many bytes each send has.
-    pub fn sends(&self) -> Vec<usize> {
+    /// Where each send may be cut to see whether that matters: anywhere, but for the midst of what is shown.
+    pub fn cuts(&self) -> Vec<Vec<usize>> {
         let mut sends = Vec::new();
         self.play(Manner::default(), &mut sends, |_, _, _| {});
-        sends
+        sends.iter().map(|bytes| self.papers.places(bytes)).collect()
     }
 
     /// The transcript with what clients get told as they do.
@@ -224,7 +224,7 @@ impl Transcript {
     }
 
     /// Acts it out; `watch` is shown the world after each line.
-    fn play(&self, manner: Manner, sends: &mut Vec<usize>, mut watch: impl FnMut(&Line, &World, &Epochs)) {
+    fn play(&self, manner: Manner, sends: &mut Vec<Vec<u8>>, mut watch: impl FnMut(&Line, &World, &Epochs)) {
         let mut world = World::new(&self.config, self.shards, manner);
         if !self.papers.is_empty() {
             world.take_keys(&self.config, self.papers.keyring());
@@ -254,10 +254,10 @@ fn note_epochs(epochs: &mut Epochs, noted: &mut Vec<usize>, world: &World) {
     }
 }
 
-fn perform(act: &Act, world: &mut World, papers: &Papers, epochs: &Epochs, sends: &mut Vec<usize>) {
+fn perform(act: &Act, world: &mut World, papers: &Papers, epochs: &Epochs, sends: &mut Vec<Vec<u8>>) {
     let mut send = |world: &mut World, client: &str, bytes: Vec<u8>| {
-        sends.push(bytes.len());
         world.send(world.client(client), &bytes);
+        sends.push(bytes);
     };
     match act {
         Act::Open { client, door, shard } => world.open(client, *door, *shard),
