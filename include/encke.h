@@ -80,6 +80,10 @@ typedef enum {
     ENCKE_EVENT_OVERFLOW = 7,
     /** A reactor failed, data says how: the server has stopped. */
     ENCKE_EVENT_FAILED = 8,
+    /** The user that data names is present in a channel that the option presence names (option events). */
+    ENCKE_EVENT_JOINED = 9,
+    /** The user has left it, on all of its connections; comes once for each ENCKE_EVENT_JOINED (option events). */
+    ENCKE_EVENT_LEFT = 10,
 } encke_event_kind;
 
 /** What a host answers to a question. */
@@ -131,7 +135,7 @@ typedef struct {
     const char *channel;
     /** Its length. */
     size_t channel_len;
-    /** ENCKE_EVENT_PUBLISH: the message. ENCKE_EVENT_LOG, OVERFLOW, FAILED: a text. */
+    /** ENCKE_EVENT_PUBLISH: the message. ENCKE_EVENT_LOG, OVERFLOW, FAILED: a text. ENCKE_EVENT_JOINED, LEFT: a user's name. */
     const char *data;
     /** Its length. */
     size_t data_len;

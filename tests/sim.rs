@@ -10,6 +10,7 @@ mod sim {
     pub mod decode;
     pub mod dice;
     pub mod hearing;
+    pub mod here;
     pub mod host;
     pub mod house;
     pub mod memory;

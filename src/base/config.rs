@@ -245,8 +245,17 @@ options! {
     judge_url_cache_ms: Duration = 10 * SECOND, 100..=DAY, zero is "off";
     /// The channels, written as for `--judge`, where clients may publish on any listener, to the host program alone.
     host_channels: Text = String::new(), 1..=4_096, zero is "off";
-    /// What else the host program hears: `subscribed`, `unsubscribed`, `gone`, `log`, or several parted by commas.
+    /// What else the host program hears: `subscribed`, `unsubscribed`, `gone`, `presence`, `log`, or several parted by commas.
     events: Text = String::new(), 1..=64, zero is "off";
+    /// The channels, written as for `--judge`, of which it is told which users are here.
+    /// That is answered at `/presence/<channel>`, and said on the channel of that name, where nobody else may publish.
+    presence: Text = String::new(), 1..=4_096, zero is "off";
+    /// How long somebody may be away, to connect anew or between two polls, before it is told that they left.
+    presence_grace_ms: Duration = 10 * SECOND, 100..=HOUR;
+    /// How many users are told of in one channel; further ones are counted alone, until others leave.
+    presence_channel_members: Count = 10_000, 1..=10_000_000;
+    /// How many users are told of in all channels together.
+    presence_members_max: Count = 1_000_000, 1..=100_000_000;
     /// How long a Bayeux client's connect is held before it is answered with nothing.
     bayeux_timeout_ms: Duration = 30 * SECOND, 100..=HOUR;
     /// How long a Bayeux client is told to wait between two connects.
@@ -418,6 +427,7 @@ impl Config {
             ("judge", &self.judge),
             ("host-channels", &self.host_channels),
             ("bayeux-publish", &self.bayeux_publish),
+            ("presence", &self.presence),
             ("jsonp-channels", &self.jsonp_channels),
         ] {
             if let Err(what) = Patterns::parse(patterns) {
@@ -436,7 +446,7 @@ impl Config {
             faults.push(format!("--demo: {:?} is none of on, off, loopback", self.demo));
         }
         if let Err(bad) = Wanted::parse(&self.events) {
-            faults.push(format!("--events: {bad:?} is none of subscribed, unsubscribed, gone, log"));
+            faults.push(format!("--events: {bad:?} is none of subscribed, unsubscribed, gone, presence, log"));
         }
         faults
     }

@@ -26,6 +26,10 @@ pub enum EventKind {
     Overflow = 7,
     /// A reactor failed, and the server stops.
     Failed = 8,
+    /// A user is present in a channel now.
+    Joined = 9,
+    /// The user has left it; comes once for each [`EventKind::Joined`].
+    Left = 10,
 }
 
 /// One event.
@@ -48,6 +52,8 @@ enum Subject {
     Client,
     Channel(Arc<str>),
     Message(Message),
+    /// A channel, and a user there.
+    User(Arc<str>, Arc<str>),
     Text(Box<str>),
 }
 
@@ -97,19 +103,30 @@ impl Event {
         Event::new(EventKind::Failed, 0, Subject::Text(why.into()))
     }
 
+    /// The user is present in the channel now.
+    pub fn joined(channel: Arc<str>, user: Arc<str>) -> Event {
+        Event::new(EventKind::Joined, 0, Subject::User(channel, user))
+    }
+
+    /// The user is not present there any more.
+    pub fn left(channel: Arc<str>, user: Arc<str>) -> Event {
+        Event::new(EventKind::Left, 0, Subject::User(channel, user))
+    }
+
     /// The channel it is about; empty for none.
     pub fn channel(&self) -> &str {
         match &self.subject {
-            Subject::Channel(channel) => channel,
+            Subject::Channel(channel) | Subject::User(channel, _) => channel,
             Subject::Message(message) => message.channel(),
             Subject::Client | Subject::Text(_) => "",
         }
     }
 
-    /// What was published, or the text of a line, a count, a failure.
+    /// What was published, or who joined or left, or the text of a line, a count, a failure.
     pub fn data(&self) -> &[u8] {
         match &self.subject {
             Subject::Message(message) => message.data(),
+            Subject::User(_, user) => user.as_bytes(),
             Subject::Text(text) => text.as_bytes(),
             Subject::Client | Subject::Channel(_) => &[],
         }
@@ -124,7 +141,7 @@ impl Event {
     pub fn message(&self) -> Option<&Message> {
         match &self.subject {
             Subject::Message(message) => Some(message),
-            Subject::Client | Subject::Channel(_) | Subject::Text(_) => None,
+            Subject::Client | Subject::Channel(_) | Subject::User(..) | Subject::Text(_) => None,
         }
     }
 
@@ -148,6 +165,8 @@ pub struct Wanted {
     pub unsubscribed: bool,
     /// [`EventKind::Gone`].
     pub gone: bool,
+    /// [`EventKind::Joined`] and [`EventKind::Left`].
+    pub presence: bool,
     /// [`EventKind::Log`].
     pub log: bool,
 }
@@ -161,6 +180,7 @@ impl Wanted {
                 "subscribed" => wanted.subscribed = true,
                 "unsubscribed" => wanted.unsubscribed = true,
                 "gone" => wanted.gone = true,
+                "presence" => wanted.presence = true,
                 "log" => wanted.log = true,
                 _ => return Err(name),
             }
@@ -187,6 +207,8 @@ mod tests {
             (Event::log("a line"), EventKind::Log, "", "a line", ""),
             (Event::overflow(7), EventKind::Overflow, "", "7", ""),
             (Event::failed("why"), EventKind::Failed, "", "why", ""),
+            (Event::joined("/a".into(), "ann".into()), EventKind::Joined, "/a", "ann", ""),
+            (Event::left("/a".into(), "ann".into()), EventKind::Left, "/a", "ann", ""),
         ] {
             let got = (event.kind, event.channel(), event.data(), event.request());
             assert_eq!(got, (kind, channel, data.as_bytes(), request));
@@ -201,6 +223,7 @@ mod tests {
         assert_eq!(Wanted::parse(""), Ok(Wanted::default()));
         let some = Wanted { subscribed: true, gone: true, ..Wanted::default() };
         assert_eq!(Wanted::parse("gone, subscribed,gone"), Ok(some));
+        assert_eq!(Wanted::parse("presence"), Ok(Wanted { presence: true, ..Wanted::default() }));
         for (text, bad) in [("all", "all"), ("gone,", ""), ("log,Gone", "Gone")] {
             assert_eq!(Wanted::parse(text), Err(bad));
         }

@@ -14,6 +14,7 @@ pub mod id;
 pub mod name;
 pub mod pattern;
 pub mod payload;
+pub(crate) mod presence;
 pub mod random;
 pub mod rate;
 pub mod time;

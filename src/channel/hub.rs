@@ -47,7 +47,7 @@ pub(crate) struct Mirror {
 }
 
 /// Who holds a position in a channel: a connection or a session, by its slot. One word, since lists of them are long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Subscriber(u32);
 
 /// The same, taken apart.

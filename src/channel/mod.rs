@@ -6,6 +6,8 @@
 
 mod history;
 mod hub;
+mod roll;
 
 pub(crate) use history::{History, Keep};
 pub(crate) use hub::{Channel, Holder, Hub, Mirror, Role, Subscriber, Waving};
+pub(crate) use roll::Rolls;

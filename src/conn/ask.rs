@@ -5,12 +5,13 @@
 use super::bayeux::{Call, PREFLIGHT};
 use super::proof::Proof;
 use super::who;
-use crate::access::{Access, Kind};
+use crate::access::{Access, Grant, Kind};
 use crate::base::cursor::Since;
 use crate::base::door::{Address, Door};
 use crate::base::error::Reject;
 use crate::base::name::Name;
-use crate::base::pattern::Patterns;
+use crate::base::pattern::{Pattern, Patterns};
+use crate::base::presence::Presence;
 use crate::http::{Method, Request, query};
 use crate::protocol::bayeux;
 use crate::protocol::plain::{self, Command, Manner, Preflight, Publish};
@@ -31,6 +32,8 @@ pub(crate) enum Ask {
     Renew(String, Proof),
     /// To perform the messages of a Bayeux client.
     Bayeux(Box<Call>),
+    /// To be told who is here.
+    RollCall(RollCall),
     /// Anything else.
     Command(Command),
 }
@@ -46,6 +49,18 @@ pub(crate) struct Hold {
     /// For a WebSocket: what was agreed.
     pub(crate) socket: Option<Socket>,
     /// Who it is, if the host program is asked about it, or may be once it is a WebSocket.
+    pub(crate) who: Option<Arc<str>>,
+    /// What it may.
+    pub(crate) proof: Proof,
+}
+
+/// Somebody who asks who is on a channel.
+#[derive(Debug)]
+pub(crate) struct RollCall {
+    pub(crate) channel: Name,
+    /// Behind whom the list begins.
+    pub(crate) after: Option<String>,
+    /// Who it is, if the host program is asked about it.
     pub(crate) who: Option<Arc<str>>,
     /// What it may.
     pub(crate) proof: Proof,
@@ -115,6 +130,8 @@ pub(crate) struct Policy {
     pub(crate) bayeux_publish: Patterns,
     /// Whether there is a host program.
     pub(crate) hosted: bool,
+    /// Channels of which it is told who is here.
+    pub(crate) presence: Presence,
     /// The name of the cookie that a token is taken from; empty for none.
     pub(crate) token_cookie: String,
     /// Channels that scripts may show to whoever brings a token.
@@ -146,6 +163,26 @@ impl Policy {
     /// Whether a host program may want to know who a client is.
     pub(crate) fn asks_who(&self) -> bool {
         !self.judge.is_empty() || !self.host_channels.is_empty()
+    }
+
+    /// Whether the host program decides who may read a channel.
+    pub(crate) fn judges(&self, channel: &str) -> bool {
+        self.judge.matches(self.presence.ruled_by(channel))
+    }
+
+    /// Whether `grant` lets somebody read a channel, or the host program decides that.
+    pub(crate) fn allows(&self, grant: &Grant, channel: &str) -> bool {
+        grant.may_subscribe(self.presence.ruled_by(channel)) || self.judges(channel)
+    }
+
+    /// Whether scripts may show a channel to whoever brings a token.
+    pub(crate) fn shows_in_scripts(&self, channel: &str) -> bool {
+        self.jsonp_channels.matches(self.presence.ruled_by(channel))
+    }
+
+    /// The pattern that decides who may watch the channels of another.
+    pub(crate) fn rule_of_stars(&self, stars: &str) -> Option<Pattern> {
+        Pattern::parse(self.presence.ruled_by(stars)).ok()
     }
 }
 
@@ -244,6 +281,11 @@ impl Ask {
             }
             Command::Socket => Hold::of_socket(socket(request, *door, policy, &proof)?.ok_or_else(needs_upgrade)?, proof),
             Command::Probe => Hold::of_probe(request, policy, proof)?,
+            Command::Members(channel, after) => {
+                let user = proof.grant.user.as_deref();
+                let who = policy.judges(&channel).then(|| who::describe(request, *address, "presence", user));
+                return Ok(Ask::RollCall(RollCall { channel, after, who, proof }));
+            }
             command => return Ok(Ask::Command(command)),
         };
         Ok(Ask::Hold(hold.known(request, *address, policy)))
@@ -330,7 +372,7 @@ impl Hold {
     fn known(self, request: &Request<'_, '_>, address: Option<Address>, policy: &Policy) -> Hold {
         let asked = match &self.socket {
             Some(socket) => policy.asks_who() && !socket.echo,
-            None => self.channels.iter().any(|name| policy.judge.matches(name)),
+            None => self.channels.iter().any(|name| policy.judges(name)),
         };
         let (transport, user) = (self.variant.transport().name(), self.proof.grant.user.as_deref());
         let who = asked.then(|| who::describe(request, address, transport, user));

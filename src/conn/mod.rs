@@ -29,7 +29,7 @@ mod rest;
 mod slots;
 mod who;
 
-pub(crate) use ask::{Ask, Hold, Origins, Policy, Speaker, Surroundings, asking_origin, not_granted};
+pub(crate) use ask::{Ask, Hold, Origins, Policy, RollCall, Speaker, Surroundings, asking_origin, not_granted};
 pub(crate) use bayeux::{Call, Cargo, Connecting, Exchange, Moving, unknown_client};
 pub(crate) use framed::Framed;
 pub(crate) use held::HeldId;

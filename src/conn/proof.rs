@@ -35,7 +35,7 @@ enum Shown<'a> {
 }
 
 /// The first words of paths where it matters who asks.
-const ROOMS: [&str; 5] = ["sub", "ws", "pub", "channels", "token"];
+const ROOMS: [&str; 6] = ["sub", "ws", "pub", "channels", "presence", "token"];
 
 impl Proof {
     /// What `request` proves.

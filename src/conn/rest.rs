@@ -1,6 +1,6 @@
 //! What a connection needs only for a moment, or only if it is of a rare kind.
 
-use super::{Ask, Exchange, Framed, Hold, Moving, Pass, Subscription};
+use super::{Ask, Exchange, Framed, Hold, Moving, Pass, RollCall, Subscription};
 use crate::base::client::Place;
 use crate::base::cursor::Since;
 use crate::base::id::Token;
@@ -95,6 +95,7 @@ pub(crate) struct Judged {
 pub(crate) enum Then {
     Hold(Hold),
     More(More),
+    RollCall(RollCall),
     /// A Bayeux session subscribes to these; what it is answered then.
     Subscribe {
         session: Token,

@@ -6,7 +6,6 @@
 
 use super::{Engine, PeerMessage};
 use crate::base::id::Token;
-use crate::base::pattern::Pattern;
 use crate::base::time::{Now, Tick};
 use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, Proof, State, Then};
 use crate::protocol::bayeux::{Ack, Advice, Browser, Client, ConnectionType, Fault, Incoming, Reply, Topic, What};
@@ -314,10 +313,10 @@ impl Engine {
     /// What the host program is to decide of a topic, if anything.
     fn judged_topic(&self, topic: &Topic) -> Option<Arc<str>> {
         match topic {
-            Topic::Channel(name) => self.policy.judge.matches(name).then(|| name.shared().clone()),
+            Topic::Channel(name) => self.policy.judges(name).then(|| self.ruled_by(name.shared())),
             Topic::Stars(stars) => {
-                let pattern = Pattern::parse(stars).ok()?;
-                self.policy.judge.overlap(&pattern).then(|| stars.clone())
+                let pattern = self.policy.rule_of_stars(stars)?;
+                self.policy.judge.overlap(&pattern).then(|| self.ruled_by(stars))
             }
             Topic::Service => None,
         }

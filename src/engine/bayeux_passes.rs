@@ -9,7 +9,6 @@
 
 use super::Engine;
 use crate::base::error::Reject;
-use crate::base::pattern::Pattern;
 use crate::base::time::Now;
 use crate::conn::{Pass, Proof, is_user};
 use crate::protocol::bayeux::{Advice, Fault, Reply, Topic};
@@ -107,7 +106,7 @@ impl Engine {
     }
 
     fn allows_stars(&self, proof: &Proof, stars: &str) -> bool {
-        Pattern::parse(stars).is_ok_and(|stars| proof.grant.may_watch(&stars) || self.policy.judge.cover(&stars))
+        self.policy.rule_of_stars(stars).is_some_and(|stars| proof.grant.may_watch(&stars) || self.policy.judge.cover(&stars))
     }
 
     /// Why a session may not subscribe to a topic. What the host program judges is for it to say.
@@ -116,14 +115,15 @@ impl Engine {
         let proof = self.sessions[slot].pass().map_or(&stranger, |pass| &pass.proof);
         let by_script = self.slots[index].variant.transport() == Transport::Jsonp;
         let (name, allowed, shown) = match topic {
-            Topic::Channel(name) if self.policy.judge.matches(name) => return None,
+            Topic::Channel(name) if self.policy.judges(name) => return None,
             Topic::Channel(name) => (
                 &**name,
-                proof.grant.may_subscribe(name),
-                stranger.grant.may_subscribe(name) || self.policy.jsonp_channels.matches(name),
+                self.policy.allows(&proof.grant, name),
+                self.policy.allows(&stranger.grant, name) || self.policy.shows_in_scripts(name),
             ),
             Topic::Stars(stars) => {
-                let of_scripts = || Pattern::parse(stars).is_ok_and(|stars| self.policy.jsonp_channels.cover(&stars));
+                let of_scripts =
+                    || self.policy.rule_of_stars(stars).is_some_and(|stars| self.policy.jsonp_channels.cover(&stars));
                 (&**stars, self.allows_stars(proof, stars), self.allows_stars(&stranger, stars) || of_scripts())
             }
             Topic::Service => return None,
@@ -140,7 +140,7 @@ impl Engine {
             return true;
         }
         let stranger = self.access.of_door(self.slots[index].door);
-        let shown = |key: u32| self.allows_channel(stranger, key) || self.policy.jsonp_channels.matches(&self.hub[key].name);
+        let shown = |key: u32| self.allows_channel(stranger, key) || self.policy.shows_in_scripts(&self.hub[key].name);
         self.sessions[slot].subscriptions.iter().all(|one| shown(one.channel))
     }
 

@@ -20,6 +20,10 @@ impl Engine {
         reply: Reply,
     ) -> Outcome {
         let for_host = self.is_for_host(index, &message);
+        if !for_host && let Some(reject) = self.is_owned(message.channel()) {
+            let fault = Fault::about(403, message.channel(), reject.detail);
+            return Outcome::Done(reply.failed(fault));
+        }
         let everybody = for_host || self.policy.bayeux_publish.matches(message.channel());
         if !everybody && proof.grant.is_over(now.unix_ms) {
             return Outcome::Done(reply.failed(expired_fault()));

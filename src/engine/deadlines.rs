@@ -54,6 +54,8 @@ pub(super) struct Durations {
     pub(super) grace: u64,
     /// How long a client may send nothing but connects; 0 for as long as it likes.
     pub(super) inactivity: u64,
+    /// How long a user may be away before it has left.
+    pub(super) presence_grace: u64,
 }
 
 impl Durations {
@@ -76,6 +78,7 @@ impl Durations {
             session: config.bayeux_max_interval_ms.saturating_add(config.bayeux_interval_ms),
             grace: config.token_grace_ms,
             inactivity: config.bayeux_inactivity_ms,
+            presence_grace: config.presence_grace_ms,
         }
     }
 
@@ -159,6 +162,7 @@ impl Engine {
             self.age_channel(now.tick, key);
         }
         self.end_sessions(now, TIMERS_A_TURN);
+        self.end_graces(now, TIMERS_A_TURN);
     }
 
     /// The earliest reason to wake a connection.

@@ -151,6 +151,11 @@ impl Engine {
         match said {
             Said::Hello => framed.greeted = true,
             Said::Message(message) => {
+                if let Some(reject) = self.is_owned(message.channel()) {
+                    self.counters.refused += 1;
+                    framed.refuse(reject);
+                    return Step::Took(len);
+                }
                 let home = Engine::home_of(self.seed, self.shards, message.channel());
                 if self.peers.posted(home) >= self.limits.backlog {
                     return Step::Full(home);

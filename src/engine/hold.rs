@@ -124,6 +124,7 @@ impl Engine {
         self.slots[index].add_subscription(subscription);
         self.hub.touch(key, now);
         self.recount(key);
+        self.sign_in(Subscriber::connection(index), key);
     }
 
     /// One thing less that a reader waits for before it can be held.
@@ -239,6 +240,7 @@ impl Engine {
     pub(super) fn unsubscribe(&mut self, now: Tick, subscriber: Subscriber, subscription: Subscription) {
         self.tell_unsubscribed(subscriber, &subscription);
         let Subscription { channel: key, place, .. } = subscription;
+        self.sign_out(subscriber, key);
         let subscribers = &mut self.hub[key].subscribers;
         subscribers.swap_remove(place as usize);
         if let Some(&moved) = subscribers.get(place as usize) {

@@ -229,15 +229,24 @@ impl Engine {
     }
 
     /// What the host knows a connection by, which it will be told the end of if it is asked about it.
-    fn note_if(&mut self, index: u32, asked: bool) -> u64 {
+    pub(super) fn note_if(&mut self, index: u32, asked: bool) -> u64 {
         if asked {
             self.note(index);
         }
         self.client(index)
     }
 
-    fn judged(&self, channels: &[Name]) -> Vec<Arc<str>> {
-        channels.iter().filter(|name| self.policy.judge.matches(name)).map(|name| name.shared().clone()).collect()
+    /// What the host is asked about to learn whether these channels may be read.
+    pub(super) fn judged(&self, channels: &[Name]) -> Vec<Arc<str>> {
+        channels.iter().filter(|name| self.policy.judges(name)).map(|name| self.ruled_by(name.shared())).collect()
+    }
+
+    /// The channel, or the pattern, that decides who may read `name`, which is one too.
+    pub(super) fn ruled_by(&self, name: &Arc<str>) -> Arc<str> {
+        match self.policy.presence.ruled_by(name) {
+            rule if rule.len() == name.len() => name.clone(),
+            rule => rule.into(),
+        }
     }
 
     /// Asks the host about each of these channels for `client`, whose request waits on a connection. Returns the questions that are open; `None` if it is decided
@@ -281,6 +290,8 @@ impl Engine {
             (Then::Hold(hold), true) => self.hold(now, index, &hold),
             (Then::Hold(_), false) => self.refuse(now, index, &reply::not_allowed(), false),
             (Then::More(more), true) => self.subscribe_more(now, index, more),
+            (Then::RollCall(call), true) => self.ask_roll(now, index, &call),
+            (Then::RollCall(_), false) => self.refuse(now, index, &reply::not_allowed(), false),
             (Then::Subscribe { session, topics, reply }, allow) => {
                 self.subscription_judged(now, index, session, &topics, reply, allow);
             }
@@ -420,6 +431,13 @@ impl Engine {
             };
             let event = Event::unsubscribed(client, self.hub[subscription.channel].name.clone());
             self.host.tell(event);
+        }
+    }
+
+    /// A user is present in a channel whose home is here, or is so no more.
+    pub(super) fn tell_presence(&mut self, event: fn(Arc<str>, Arc<str>) -> Event, channel: &Arc<str>, user: &Arc<str>) {
+        if self.host.wanted.presence {
+            self.host.tell(event(channel.clone(), user.clone()));
         }
     }
 

@@ -15,10 +15,12 @@
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_passes`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
-//! connects of one are held), `watch` (subscriptions with a star), `door` (who is not let in), `meter` (how
-//! fast clients publish), `places` (how many readers they have), `moving` (who goes to another shard), `deadlines`.
+//! connects of one are held), `watch` (subscriptions with a star), `attendance` and `presence` (who is here), `door` (who is
+//! not let in), `meter` (how fast clients publish), `places` (how many readers they have), `moving` (who goes to another
+//! shard), `deadlines`.
 
 mod acks;
+mod attendance;
 mod bayeux;
 mod bayeux_answer;
 mod bayeux_passes;
@@ -44,6 +46,7 @@ mod passes;
 mod peer;
 mod peers;
 mod places;
+mod presence;
 mod publish;
 mod receive;
 mod riding;
@@ -59,7 +62,7 @@ pub use input::Input;
 pub use meter::Rates;
 pub use moving::Luggage;
 pub use output::Output;
-pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
+pub use peer::{Answer, Asker, ChannelInfo, PeerMessage, Present, Roster};
 pub use places::{Crowded, Landlord};
 
 use crate::access::{Access, Keyring};
@@ -67,9 +70,10 @@ use crate::base::config::Config;
 use crate::base::error::Reject;
 use crate::base::id::Token;
 use crate::base::pattern::Patterns;
+use crate::base::presence::{Presence, home_name};
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
-use crate::channel::{Holder, Hub, Keep, Role, Subscriber};
+use crate::channel::{Holder, Hub, Keep, Role, Rolls, Subscriber};
 use crate::conn::{self, Flags, Origins, Policy, Slots, State};
 use crate::http::{self, Sharing};
 use crate::protocol::plain::Preflight;
@@ -77,6 +81,7 @@ use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
 use crate::transport::websocket::Workspace;
 use crate::transport::{Look, Setting, Tools};
+use attendance::Attendance;
 use browsers::Browsers;
 use deadlines::Durations;
 use deliver::{Frames, Wave};
@@ -107,6 +112,9 @@ pub struct Engine {
     session_timers: Timers,
     browsers: Browsers,
     watches: Watches,
+    attendance: Attendance,
+    rolls: Rolls,
+    roll_timers: Timers,
     peers: Peers,
     /// What goes along with the sockets of the orders to move.
     leaving: VecDeque<Luggage>,
@@ -151,8 +159,6 @@ pub struct Counters {
     pub refused: u64,
     /// Publishes refused because their client was too fast.
     pub refused_rate: u64,
-    /// Messages published in this process that could not be kept, since there were too many channels.
-    pub unkept: u64,
     /// Connections not let in because there were as many as there may be.
     pub turned_away_full: u64,
     /// Connections not let in because the system had no descriptor left.
@@ -171,6 +177,13 @@ pub struct Counters {
     pub gone_timed_out: u64,
     /// Connections cut off because they took nothing of what waited for them.
     pub gone_stalled: u64,
+    /// Messages published in this process that could not be kept: there were too many channels, or the channel is the
+    /// server's own.
+    pub unkept: u64,
+    /// Users who came to a channel of which it is told who is here.
+    pub joins: u64,
+    /// Users who left one.
+    pub leaves: u64,
     /// What clients found to work, in the order of [`VERDICTS`].
     pub verdicts: [u64; VERDICTS.len()],
 }
@@ -182,6 +195,9 @@ struct Limits {
     channels: usize,
     subscriptions: usize,
     star_channels: usize,
+    /// How many users are told of, in one channel and in all.
+    channel_members: usize,
+    members: usize,
     keep: Keep,
     budget: usize,
     batch_bytes: usize,
@@ -205,6 +221,8 @@ impl Engine {
             channels: share(config.channels_max),
             subscriptions: size(config.subscriptions_max),
             star_channels: size(config.bayeux_channels_max),
+            channel_members: size(config.presence_channel_members),
+            members: share(config.presence_members_max),
             keep: Keep {
                 messages: size(config.history_messages),
                 bytes: size(config.history_bytes),
@@ -229,6 +247,9 @@ impl Engine {
             session_timers: Timers::new(&[durations.session]),
             browsers: Browsers::new(size(config.bayeux_browser_connects)),
             watches: Watches::new(),
+            attendance: Attendance::default(),
+            rolls: Rolls::default(),
+            roll_timers: Timers::new(&[durations.presence_grace]),
             peers: Peers::new(shards),
             leaving: VecDeque::new(),
             orders: VecDeque::new(),
@@ -265,7 +286,7 @@ impl Engine {
         if shards == 1 {
             return 0;
         }
-        (keyed_hash(seed, channel.as_bytes()) % u64::from(shards)) as u16
+        (keyed_hash(seed, home_name(channel).as_bytes()) % u64::from(shards)) as u16
     }
 
     /// Takes a new connection in. `None`: no room, close it.
@@ -326,6 +347,7 @@ impl Engine {
         self.slice_left = self.limits.slice;
         self.stalled.begin_turn();
         self.tell_counts();
+        self.tell_other_homes();
     }
 
     /// The next thing to do; `None` when there is nothing more in this turn.
@@ -335,6 +357,7 @@ impl Engine {
 
     fn next_output(&mut self, now: Now) -> Option<Output> {
         loop {
+            self.tell_own_homes(now);
             if let Some(order) = self.orders.pop_front() {
                 if let Output::Close(token) | Output::Move { token, .. } = order {
                     self.slots.free(token.index);
@@ -381,7 +404,7 @@ impl Engine {
 
     /// When to call `handle(Input::Time)` at the latest.
     pub fn next_deadline(&self) -> Option<Tick> {
-        let timers = [self.timers.next(), self.channel_timers.next(), self.session_timers.next()];
+        let timers = [self.timers.next(), self.channel_timers.next(), self.session_timers.next(), self.roll_timers.next()];
         timers.into_iter().chain([self.host.next_deadline()]).flatten().min()
     }
 
@@ -521,6 +544,7 @@ fn policy(config: &Config) -> Policy {
         host_channels: patterns(&config.host_channels),
         bayeux_publish: patterns(&config.bayeux_publish),
         hosted: false,
+        presence: Presence::new(patterns(&config.presence)),
         token_cookie: config.token_cookie.clone(),
         jsonp_channels: patterns(&config.jsonp_channels),
     }
@@ -589,6 +613,8 @@ impl Engine {
         }
         self.check_sessions(check);
         self.check_watches();
+        self.check_attendance();
+        self.check_presence();
         self.check_browsers();
     }
 }

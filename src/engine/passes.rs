@@ -128,8 +128,7 @@ impl Engine {
 
     /// Whether a channel known here may be read by `grant`, or was for the host program to judge.
     pub(super) fn allows_channel(&self, grant: &Grant, key: u32) -> bool {
-        let name = &self.hub[key].name;
-        grant.may_subscribe(name) || self.policy.judge.matches(name)
+        self.policy.allows(grant, &self.hub[key].name)
     }
 
     /// Whether a reader may have all channels that it asks for, but for those that the host program judges.
@@ -165,8 +164,9 @@ impl Engine {
         }
     }
 
-    fn may_read(&self, grant: &Grant, channels: &[Name]) -> Result<(), Reject> {
-        let refused = channels.iter().find(|name| !grant.may_subscribe(name) && !self.policy.judge.matches(name));
+    /// Whether somebody may read these channels, but for those that the host program judges.
+    pub(super) fn may_read(&self, grant: &Grant, channels: &[Name]) -> Result<(), Reject> {
+        let refused = channels.iter().find(|name| !self.policy.allows(grant, name));
         refused.map_or(Ok(()), |name| Err(not_granted(name)))
     }
 
@@ -174,8 +174,7 @@ impl Engine {
     fn may_show_in_scripts(&self, index: u32, channels: &[Name]) -> Result<(), Reject> {
         let stranger = self.access.of_door(self.slots[index].door);
         let policy = &self.policy;
-        let shown =
-            |name: &Name| stranger.may_subscribe(name) || policy.judge.matches(name) || policy.jsonp_channels.matches(name);
+        let shown = |name: &Name| policy.allows(stranger, name) || policy.shows_in_scripts(name);
         match channels.iter().all(shown) {
             true => Ok(()),
             false => Err(Reject::new(403, "forbidden", "scripts show only what strangers may read (jsonp_channels)")),

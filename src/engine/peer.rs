@@ -5,7 +5,7 @@
 use super::passes::Renewal;
 use crate::base::id::{Epoch, MessageId, Token};
 use crate::base::payload::Message;
-pub use crate::protocol::plain::{Answer, ChannelInfo};
+pub use crate::protocol::plain::{Answer, ChannelInfo, Present, Roster};
 use std::sync::Arc;
 
 /// Who asked a home shard for something, and which of its questions it was.
@@ -28,6 +28,11 @@ pub enum PeerMessage {
     Detach { name: Arc<str>, shard: u16 },
     /// `shard` now has so many readers.
     Count { name: Arc<str>, shard: u16, subscribers: u32 },
+    /// On `shard`, `user` has so many readers of this channel, or all who are nobody in particular have; lately it had
+    /// some, if there are none.
+    Present { name: Arc<str>, shard: u16, user: Option<Arc<str>>, connections: u32 },
+    /// Tell who is on this channel, from behind this name on.
+    RollCall { name: Arc<str>, after: Option<String>, asker: Asker },
     /// Keep this message.
     Publish { message: Message, asker: Asker },
     /// Keep this message of a framed stream: the next barrier tells whether any was refused.

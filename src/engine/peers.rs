@@ -77,6 +77,7 @@ impl Engine {
     /// Whether something waits for room in another shard's mailbox.
     pub fn has_mail(&self) -> bool {
         !self.peers.recounts.is_empty()
+            || self.attendance.has_news()
             || self.peers.boxes.iter().any(|outbox| !outbox.posted.is_empty() || !outbox.behind.is_empty())
     }
 
@@ -204,6 +205,11 @@ impl Engine {
                 if let Some(mirror) = mirrors.find(|mirror| mirror.shard == shard) {
                     mirror.subscribers = subscribers;
                 }
+            }
+            PeerMessage::Present { name, shard, user, connections } => self.counted(now, &name, shard, user, connections),
+            PeerMessage::RollCall { name, after, asker } => {
+                let answer = self.roster(now, &name, after.as_deref());
+                self.answer(asker, answer);
             }
             PeerMessage::Publish { message, asker } => {
                 let answer = self.keep(now, message).unwrap_or(super::Answer::Refused);

@@ -32,6 +32,9 @@ impl Engine {
 
     /// The same for the messages of a request, which came in this `manner`.
     pub(super) fn publish_messages(&mut self, now: Now, index: u32, mut messages: Vec<Message>, manner: Manner) {
+        if let Some(reject) = messages.iter().find_map(|message| self.is_owned(message.channel())) {
+            return self.refuse(now, index, &reject, false);
+        }
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
             return self.refuse(now, index, &busy, false);
@@ -107,6 +110,9 @@ impl Engine {
     }
 
     fn channel_to_publish(&mut self, now: Now, message: &Message) -> Option<u32> {
+        if self.policy.presence.owns(message.channel()) {
+            return None;
+        }
         match self.hub.find_bytes(message.channel_bytes()) {
             Some(key) => Some(key),
             None if self.hub.len() >= self.limits.channels => None,
@@ -114,7 +120,7 @@ impl Engine {
         }
     }
 
-    fn append(&mut self, now: Now, key: u32, message: Message) -> u64 {
+    pub(super) fn append(&mut self, now: Now, key: u32, message: Message) -> u64 {
         let keep = self.bounds_of(key);
         let offset = self.hub.change_history(key, |history| history.append(now.tick, message, &keep));
         self.forward(key);
@@ -133,7 +139,7 @@ impl Engine {
     }
 
     /// The channel has news.
-    fn appended(&mut self, now: Now, key: u32) {
+    pub(super) fn appended(&mut self, now: Now, key: u32) {
         self.hub.touch(key, now.tick);
         self.start_wave(key);
         self.keep_to_budget();

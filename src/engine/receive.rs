@@ -246,6 +246,7 @@ impl Engine {
         match ask {
             Ask::Hold(_) if self.draining => self.refuse(now, index, &reply::stopping(), true),
             Ask::Hold(hold) => self.admit(now, index, hold),
+            Ask::RollCall(call) => self.call_roll(now, index, call),
             Ask::Preflight(preflight) => self.preflight(now, index, preflight),
             Ask::Publish(publish, speaker) => self.publish_of_client(now, index, &publish, &speaker, body),
             Ask::Renew(session, proof) => self.renew_held(now, index, &session, &proof),
@@ -271,7 +272,7 @@ impl Engine {
             Command::AskForJob(job) => self.ask_for_job(now, index, job),
             Command::StartOfDemos => self.reply(now, index, reply::start_of_demos),
             Command::Page(page) => self.reply(now, index, |out, dress| reply::page(out, dress, *page)),
-            Command::Subscribe(_) | Command::Socket | Command::Probe => {
+            Command::Subscribe(_) | Command::Socket | Command::Probe | Command::Members(..) => {
                 unreachable!("these are asked in ways of their own")
             }
         }

@@ -275,6 +275,7 @@ impl Engine {
         self.sessions[slot].subscriptions.push(Subscription { channel: key, place, position: UNKNOWN });
         self.hub.touch(key, now);
         self.recount(key);
+        self.sign_in(Subscriber::session(slot), key);
         if !waits {
             self.settle_session(slot, key);
         }

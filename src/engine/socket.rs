@@ -178,7 +178,8 @@ impl Engine {
             let reject = Reject::new(403, "forbidden", "this connection may not publish");
             return self.say_refused(now, index, &reject, &reference);
         }
-        if !for_host && let Err(reject) = self.may_say(now, index, message.channel()) {
+        let channel = message.channel();
+        if !for_host && let Err(reject) = self.is_owned(channel).map_or_else(|| self.may_say(now, index, channel), Err) {
             return self.say_refused(now, index, &reject, &reference);
         }
         if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {

@@ -33,6 +33,10 @@ pub enum encke_event_kind {
     ENCKE_EVENT_OVERFLOW = 7,
     /// A reactor failed, data says how: the server has stopped.
     ENCKE_EVENT_FAILED = 8,
+    /// The user that data names is present in a channel that the option presence names (option events).
+    ENCKE_EVENT_JOINED = 9,
+    /// The user has left it, on all of its connections; comes once for each ENCKE_EVENT_JOINED (option events).
+    ENCKE_EVENT_LEFT = 10,
 }
 
 /// What a host answers to a question.
@@ -57,6 +61,8 @@ const _: () = {
     assert!(ENCKE_EVENT_LOG as u32 == EventKind::Log as u32);
     assert!(ENCKE_EVENT_OVERFLOW as u32 == EventKind::Overflow as u32);
     assert!(ENCKE_EVENT_FAILED as u32 == EventKind::Failed as u32);
+    assert!(ENCKE_EVENT_JOINED as u32 == EventKind::Joined as u32);
+    assert!(ENCKE_EVENT_LEFT as u32 == EventKind::Left as u32);
 };
 
 /// An event. Its texts are the library's and lent until encke_event_free; lengths in bytes, 0 for none.
@@ -74,7 +80,7 @@ pub struct encke_event {
     pub channel: *const c_char,
     /// Its length.
     pub channel_len: usize,
-    /// ENCKE_EVENT_PUBLISH: the message. ENCKE_EVENT_LOG, OVERFLOW, FAILED: a text.
+    /// ENCKE_EVENT_PUBLISH: the message. ENCKE_EVENT_LOG, OVERFLOW, FAILED: a text. ENCKE_EVENT_JOINED, LEFT: a user's name.
     pub data: *const c_char,
     /// Its length.
     pub data_len: usize,

@@ -85,8 +85,6 @@ tally! {
     refused: Counter = |engine| engine.counters().refused;
     /// Publishes refused because their client was too fast.
     refused_rate: Counter = |engine| engine.counters().refused_rate;
-    /// Messages published in this process that could not be kept, since there were too many channels.
-    unkept: Counter = |engine| engine.counters().unkept;
     /// Connections not let in because there were as many as there may be.
     turned_away_full: Counter = |engine| engine.counters().turned_away_full;
     /// Connections not let in because the system had no descriptor left.
@@ -105,4 +103,12 @@ tally! {
     gone_timed_out: Counter = |engine| engine.counters().gone_timed_out;
     /// Connections cut off because they took nothing of what waited for them.
     gone_stalled: Counter = |engine| engine.counters().gone_stalled;
+    /// Messages published in this process that could not be kept: too many channels, or one of the server's own.
+    unkept: Counter = |engine| engine.counters().unkept;
+    /// Users present now, counted in each channel of which it is told who is here.
+    members: Gauge = |engine| engine.members() as u64;
+    /// Users who came to a channel.
+    joins: Counter = |engine| engine.counters().joins;
+    /// Users who left one.
+    leaves: Counter = |engine| engine.counters().leaves;
 }

@@ -421,6 +421,8 @@ fn event_line(event: &Event, question: usize, world: &World) -> String {
         EventKind::Log => format!("log {data}"),
         EventKind::Overflow => format!("overflow {data}"),
         EventKind::Failed => format!("failed {data}"),
+        EventKind::Joined => format!("joined {channel} {data}"),
+        EventKind::Left => format!("left {channel} {data}"),
     }
 }
 

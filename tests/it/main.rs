@@ -38,6 +38,8 @@ mod hook;
 mod host;
 /// How many may come, how fast, and what those are told who may not; where there are no descriptors left, too.
 mod limits;
+/// Who is here, whatever holds them and however they go.
+mod presence;
 /// What is wrong or hostile gets its status, its connection a proper end, and nobody else notices.
 mod refusals;
 /// Whoever is cut off goes on where it was, by any transport.

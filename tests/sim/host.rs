@@ -5,9 +5,9 @@
 
 use super::dice::Dice;
 use encke::Config;
-use encke::base::event::EventKind;
+use encke::base::event::{Event, EventKind};
 use encke::engine::{Engine, EventFeed, events};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What the program knows.
 pub struct Host {
@@ -15,6 +15,8 @@ pub struct Host {
     /// Each client and the channels where it holds a position.
     held: HashMap<u64, HashSet<String>>,
     gone: HashSet<u64>,
+    /// Each channel and the users who are present there.
+    present: HashMap<String, BTreeSet<String>>,
     /// Questions that it has not answered yet.
     pub questions: Vec<u64>,
 }
@@ -26,7 +28,7 @@ impl Host {
         if config.check_hostless().is_err() {
             engines.iter_mut().for_each(|engine| engine.set_host(port.clone()));
         }
-        Host { feed, held: HashMap::new(), gone: HashSet::new(), questions: Vec::new() }
+        Host { feed, held: HashMap::new(), gone: HashSet::new(), present: HashMap::new(), questions: Vec::new() }
     }
 
     /// Takes all events there are, and holds each against the books.
@@ -47,9 +49,20 @@ impl Host {
                     self.held.remove(&client);
                     self.gone.insert(client);
                 }
+                EventKind::Joined => assert!(self.present_in(&event).insert(user_of(&event)), "it joins twice: {event:?}"),
+                EventKind::Left => assert!(self.present_in(&event).remove(&user_of(&event)), "it leaves twice: {event:?}"),
                 other => panic!("{other:?} in a world without it"),
             }
         }
+    }
+
+    fn present_in(&mut self, event: &Event) -> &mut BTreeSet<String> {
+        self.present.entry(event.channel().to_owned()).or_default()
+    }
+
+    /// Who is present in a channel, as far as was told.
+    pub fn present(&self, channel: &str) -> BTreeSet<String> {
+        self.present.get(channel).cloned().unwrap_or_default()
     }
 
     /// A question that it answers now, if there is one.
@@ -62,4 +75,8 @@ impl Host {
         let readers = self.held.values().filter(|channels| !channels.is_empty()).count();
         assert!(readers <= clients, "{readers} hold a position by {clients} connections");
     }
+}
+
+fn user_of(event: &Event) -> String {
+    String::from_utf8(event.data().to_vec()).expect("a name")
 }

@@ -8,6 +8,7 @@
 use super::dice::Dice;
 use super::host::Host;
 use encke::Config;
+use encke::access::Keyring;
 use encke::base::id::Token;
 use encke::base::payload::Message;
 use encke::base::random::Seed;
@@ -15,12 +16,16 @@ use encke::base::time::{Now, Tick};
 use encke::engine::{Door, Engine, Input, Luggage, Output, PeerMessage};
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Arguments;
+use std::sync::Arc;
 
 /// The most turns in which everything must have come to rest.
 const TURNS_MAX: usize = 100_000;
 /// The most of what lies in a socket that is read at once.
 const RECEIVE_BYTES: usize = 65_536;
 const UNIX_MS: u64 = 1_750_000_000_000;
+/// How many users there are where presence is told of, and what their tokens are signed with.
+const USERS: usize = 3;
+const KEYS: &str = r#"{"keys":[{"kty":"oct","alg":"HS256","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}"#;
 
 /// A connection: an engine's end and a client's.
 pub struct Socket {
@@ -79,7 +84,9 @@ pub struct House {
     pub short_writes: usize,
     pub loud: bool,
     seed: Seed,
-    host: Host,
+    pub host: Host,
+    /// What users show, if there are any.
+    tokens: Vec<String>,
     mail: Vec<VecDeque<PeerMessage>>,
     mail_max: usize,
     /// By shard: the sockets on their way there.
@@ -94,6 +101,15 @@ impl House {
     pub fn new(config: &Config, shards: u16, mail_max: usize, seed: Seed, start: Tick) -> House {
         let mut engines: Vec<Engine> = (0..shards).map(|shard| Engine::new(config, shard, shards, seed)).collect();
         let host = Host::around(&mut engines, config);
+        let mut tokens = Vec::new();
+        if !config.presence.is_empty() {
+            let mut keyring = Keyring::new(seed);
+            keyring.set_token_keys(KEYS).expect("a key set");
+            let token = |user| keyring.sign_token(None, &format!(r#"{{"sub":"user {user}","encke":{{"subscribe":["/**"]}}}}"#));
+            tokens = (0..USERS).map(|user| token(user).expect("a secret")).collect();
+            let keyring = Arc::new(keyring);
+            engines.iter_mut().for_each(|engine| engine.set_access(config, keyring.clone()));
+        }
         House {
             engines,
             now: Now { tick: start, unix_ms: UNIX_MS },
@@ -104,6 +120,7 @@ impl House {
             loud: false,
             seed,
             host,
+            tokens,
             mail: (0..shards).map(|_| VecDeque::new()).collect(),
             mail_max,
             moves: (0..shards).map(|_| VecDeque::new()).collect(),
@@ -126,6 +143,18 @@ impl House {
 
     pub fn home_of(&self, channel: &str) -> u16 {
         Engine::home_of(self.seed, self.shards(), channel)
+    }
+
+    /// Whose the client of this number is: one of few users, or nobody's in particular.
+    pub fn user_of(&self, number: usize) -> Option<String> {
+        let user = (number % (USERS + 1)).checked_sub(1).filter(|_| !self.tokens.is_empty())?;
+        Some(format!("user {user}"))
+    }
+
+    /// The fields by which the client of this number shows that.
+    pub fn papers(&self, number: usize) -> String {
+        let token = (number % (USERS + 1)).checked_sub(1).and_then(|user| self.tokens.get(user));
+        token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"))
     }
 
     // What clients do.

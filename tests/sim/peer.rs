@@ -75,10 +75,10 @@ pub struct Habits {
 }
 
 impl Peer {
-    /// A client of some of these channels, or of all by a star.
-    pub fn new(number: usize, names: &[String], dice: &mut Dice) -> Peer {
+    /// A client of some of these channels, or of all by a star, unless siblings would come by it too.
+    pub fn new(number: usize, names: &[String], siblings: bool, dice: &mut Dice) -> Peer {
         let (mut channels, mut subscription): (Vec<usize>, _) = ((0..names.len()).collect(), json!("/**"));
-        if dice.percent(60) {
+        if dice.percent(60) || siblings {
             // Bayeux has no spaces in its names.
             channels.retain(|&channel| !names[channel].contains(' '));
             dice.shuffle(&mut channels);
@@ -218,7 +218,8 @@ impl Peer {
             asked: None,
         };
         if is_socket {
-            let request = format!("GET /bayeux HTTP/1.1\r\nHost: localhost\r\n{}\r\n", socket::handshake(deflate));
+            let fields = format!("{}{}", house.papers(self.number), socket::handshake(deflate));
+            let request = format!("GET /bayeux HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
             house.send(socket, request.as_bytes());
             line.asked = Some((Asked::Upgrade, 0, 0));
         }
@@ -257,7 +258,8 @@ impl Peer {
             house.send(line.socket, &socket::text(&text, line.deflate, dice));
         } else {
             let path = dice.pick(&["/bayeux", "/cometd/connect", "/faye"]);
-            let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+            let fields = format!("{}Content-Type: application/json\r\n", house.papers(self.number));
+            let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{fields}");
             house.send(line.socket, &with_body(head, text.as_bytes(), dice));
         }
         line.asked = Some((asked, self.requests, model.now_ms));

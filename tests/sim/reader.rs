@@ -214,7 +214,8 @@ impl Reader {
             self.change_channels(dice);
         }
         let way = Way::pick(&self.memory, model, held, dice);
-        let request = way.request(&self.memory, model, dice);
+        let host = format!("Host: localhost\r\n{}", house.papers(self.number()));
+        let request = way.request(&self.memory, model, dice).replacen("Host: localhost\r\n", &host, 1);
         if way.transport.shows() {
             self.memory.shown = Shown::since(model.now_ms);
         }

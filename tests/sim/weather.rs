@@ -64,6 +64,8 @@ pub struct Weather {
 
 /// The run of each such number has a program that is asked about all who come.
 const JUDGED: u64 = 3;
+/// In one run of so many it is told who is here, the third of them.
+const PRESENCE: u64 = 4;
 
 impl Weather {
     /// The weather of the run number `seed`.
@@ -76,7 +78,21 @@ impl Weather {
             weather.config.judge_default = "allow".into();
             weather.config.judge_timeout_ms = 100 + seed % 10_000;
         }
+        if seed % PRESENCE == 2 {
+            weather.tell_presence(seed / PRESENCE);
+        }
         weather
+    }
+
+    /// It is told who is here. Throws no dice: the run is otherwise what it would be.
+    fn tell_presence(&mut self, number: u64) {
+        let pick = |number: u64, some: [u64; 3]| some[(number % 3) as usize];
+        let config = &mut self.config;
+        config.presence = if number.is_multiple_of(2) { "/**" } else { "/a,/news/*" }.into();
+        config.presence_grace_ms = pick(number / 2, [100, 3 * SECOND, 60 * SECOND]);
+        config.presence_channel_members = pick(number / 6, [1_000, 2, 1]);
+        config.token_expiry = "optional".into();
+        config.events += ",presence";
     }
 
     /// The same for a run with Bayeux clients.

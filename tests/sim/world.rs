@@ -4,6 +4,7 @@
 //! have got all there is. In the end all clients go, time passes, and nothing may be left.
 
 use super::dice::Dice;
+use super::here::Here;
 use super::house::{House, Pace};
 use super::model::{Model, Place};
 use super::peer::{self, Peer, Taken};
@@ -15,9 +16,9 @@ use super::wire::{Piece, Responses};
 use encke::base::payload::{Message, Parts};
 use encke::base::random::Seed;
 use encke::base::time::Tick;
-use encke::engine::Door;
+use encke::engine::{Door, Engine};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The most deadlines that may pass until all that was held by time alone is gone.
 const DEADLINES_MAX: usize = 20_000;
@@ -33,6 +34,7 @@ struct World {
     readers: Vec<Reader>,
     peers: Vec<Peer>,
     publishers: Vec<Publisher>,
+    here: Here,
     start: Tick,
     /// A shard that does nothing, for so many steps.
     hanging: (u16, usize),
@@ -78,10 +80,11 @@ impl World {
             channels
         };
         let readers = (0..weather.readers).map(|number| Reader::new(number, subscription())).collect();
+        let siblings = !weather.config.presence.is_empty();
         let publishers = (0..weather.publishers).map(Publisher::new).collect();
-        let peers = (0..weather.peers).map(|number| Peer::new(number, &weather.channels, &mut dice)).collect();
+        let peers = (0..weather.peers).map(|number| Peer::new(number, &weather.channels, siblings, &mut dice)).collect();
         let (model, held) = (Model::new(&weather), HashMap::new());
-        World { dice, weather, house, model, readers, peers, publishers, start, hanging: (0, 0), held }
+        World { dice, weather, house, model, readers, peers, publishers, here: Here::default(), start, hanging: (0, 0), held }
     }
 
     fn go(&mut self) {
@@ -89,6 +92,11 @@ impl World {
             self.step();
         }
         self.check_at_rest(true);
+        if !self.weather.config.presence.is_empty() {
+            self.pass(self.weather.config.presence_grace_ms);
+            self.settle();
+            self.check_presence(true);
+        }
         self.check_end();
     }
 
@@ -191,12 +199,18 @@ impl World {
         for channel in 0..self.model.channels.len() {
             self.check_channel(channel);
         }
+        self.check_presence(false);
         self.peers.iter_mut().for_each(Peer::rests);
         self.check_heartbeats();
         self.model.check_order();
         let published: u64 = self.house.engines.iter().map(|engine| engine.counters().published).sum();
         let (taken, perhaps) = self.model.taken();
-        assert!((taken..=taken + perhaps).contains(&published), "{published} published of {taken} and perhaps {perhaps}");
+        // Each join is said, and each leave for which there is room.
+        let counters = self.house.engines.iter().map(Engine::counters);
+        let (joins, leaves) =
+            counters.fold((0, 0), |(joins, leaves), counters| (joins + counters.joins, leaves + counters.leaves));
+        let expected = taken + joins..=taken + perhaps + joins + leaves;
+        assert!(expected.contains(&published), "{published} published of {taken} and perhaps {perhaps}, {joins} and {leaves}");
     }
 
     fn settle(&mut self) {
@@ -228,6 +242,38 @@ impl World {
         if self.peers.is_empty() && self.readers.iter().all(Reader::is_awake) {
             let held = self.readers.iter().filter(on_it).filter(|reader| reader.held().is_some()).count();
             assert_eq!(info["subscribers"], held, "subscribers of {channel}");
+        }
+    }
+
+    /// Whoever is on a channel is known to be, each user once. `over`: so is nobody else, since every grace is over.
+    fn check_presence(&mut self, over: bool) {
+        if self.weather.config.presence.is_empty() {
+            return;
+        }
+        let all_awake = self.readers.iter().all(Reader::is_awake);
+        for channel in 0..self.model.channels.len() {
+            let name = self.model.channels[channel].clone();
+            let Some(roster) = self.here.look(&mut self.house, &name, &mut self.dice) else { continue };
+            assert!(self.house.host.present(&name).iter().eq(roster.users.keys()), "who is on {name} is told otherwise");
+            if !self.peers.is_empty() || !all_awake {
+                continue;
+            }
+            let held = |reader: &&Reader| reader.is_on(channel) && reader.held().is_some();
+            let (mut users, mut strangers) = (BTreeMap::<String, u64>::new(), 0);
+            for reader in self.readers.iter().filter(held) {
+                match self.house.user_of(reader.number()) {
+                    Some(user) => *users.entry(user).or_default() += 1,
+                    None => strangers += 1,
+                }
+            }
+            assert_eq!(roster.anonymous, strangers, "nobodies on {name}");
+            let missing = users.iter().filter(|(user, _)| !roster.users.contains_key(*user)).count();
+            assert_eq!(roster.unlisted, missing as u64, "{roster:?} of {users:?} on {name}");
+            let all_held = self.readers.iter().all(|reader| !reader.is_on(channel) || reader.held().is_some());
+            for (user, connections) in &roster.users {
+                assert_eq!(*connections, users.get(user).copied().unwrap_or(0), "connections of {user} on {name}");
+                assert!(*connections > 0 || !over || !all_held, "{user} is gone from {name}");
+            }
         }
     }
 
@@ -313,8 +359,8 @@ impl World {
         }
         for (shard, engine) in self.house.engines.iter().enumerate() {
             assert_eq!(engine.next_deadline(), None, "shard {shard} waits for something");
-            let left = (engine.connections(), engine.channels(), engine.sessions());
-            assert_eq!(left, (0, 0, 0), "something is left on shard {shard}");
+            let left = (engine.connections(), engine.channels(), engine.sessions(), engine.members());
+            assert_eq!(left, (0, 0, 0, 0), "something is left on shard {shard}");
         }
     }
 

@@ -23,4 +23,8 @@ enum EventKind: int
     case Overflow = 7;
     /** The server failed, `data` says how, and it stops. */
     case Failed = 8;
+    /** The user that `data` names is present in a channel that `presence` names. Told if `events` names `presence`. */
+    case Joined = 9;
+    /** The user has left it, on all connections. Told if `events` names `presence`. */
+    case Left = 10;
 }

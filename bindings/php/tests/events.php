@@ -42,6 +42,21 @@ test("the example's judge allows one user's subscription and denies another's", 
     same(200, ask("http://$address/sub/rooms/open/to/all?transport=poll&since=earliest")[0], 'what is not judged');
 });
 
+test('who is present is told by name', function () {
+    $keys = directory() . '/keys.json';
+    file_put_contents($keys, '{"keys":[{"kty":"oct","alg":"HS256","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}');
+    // Of the user ann, who may subscribe to /chat/*; signed with that key.
+    $token = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4iLCJlbmNrZSI6eyJzdWJzY3JpYmUiOlsiL2NoYXQvKiJdfX0.'
+        . '6JAQ2XGiKbBk3FIVyDe2xJI1yDdtmCDvZuZR4SkCTp8';
+    $options = ['token_keys' => $keys, 'token_expiry' => 'optional', 'presence' => '/chat/*', 'presence_grace' => '100ms'];
+    $server = new Server(['listen' => '127.0.0.1:0', 'events' => 'presence', ...$options]);
+    same(200, ask("http://{$server->address()}/sub/chat/rome?transport=poll&token=$token")[0], 'a poll');
+    foreach ([EventKind::Joined, EventKind::Left] as $kind) {
+        $event = next_event($server, $kind);
+        same(['/chat/rome', 'ann'], [$event->channel, $event->data], 'who, and where');
+    }
+});
+
 test('a question says who asks, and may be kept while the loop goes on', function () {
     $server = new Server(['listen' => '127.0.0.1:0', 'judge' => '/rooms/**']);
     $stream = $server->eventStream();

@@ -132,6 +132,26 @@ def test_who_comes_and_goes_is_told():
         assert {event.client for event in left.values()} == {came.client}
 
 
+KEYS = '{"keys":[{"kty":"oct","alg":"HS256","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}'
+#: Of the user ann, who may subscribe to /chat/*; signed with that key.
+TOKEN = (
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4iLCJlbmNrZSI6eyJzdWJzY3JpYmUiOlsiL2NoYXQvKiJdfX0."
+    "6JAQ2XGiKbBk3FIVyDe2xJI1yDdtmCDvZuZR4SkCTp8"
+)
+
+
+def test_who_is_present_is_told_by_name(tmp_path):
+    keys = tmp_path / "keys.json"
+    keys.write_text(KEYS)
+    options = {"token_keys": keys, "token_expiry": "optional", "presence": "/chat/*", "presence_grace": "100ms"}
+    with encke.Server("127.0.0.1:0", events="presence", **options) as server:
+        assert poll(server, "/chat/rome", f"token={TOKEN}")[0] == 200
+        events = server.events(timeout=SECONDS)
+        for kind in (EventKind.JOINED, EventKind.LEFT):
+            event = next(events)
+            assert (event.kind, event.channel, event.text) == (kind, "/chat/rome", "ann")
+
+
 def test_events_that_found_no_room_are_counted():
     with encke.Server("127.0.0.1:0", events="subscribed", events_max=1, reactors=1) as server:
         for _ in range(5):

@@ -51,6 +51,27 @@ module EventTests
     end
   end
 
+  KEYS = '{"keys":[{"kty":"oct","alg":"HS256","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}'
+  # Of the user ann, who may subscribe to /chat/*; signed with that key.
+  TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4iLCJlbmNrZSI6eyJzdWJzY3JpYmUiOlsiL2NoYXQvKiJdfX0." \
+          "6JAQ2XGiKbBk3FIVyDe2xJI1yDdtmCDvZuZR4SkCTp8"
+
+  def test_who_is_present_is_told_by_name
+    Dir.mktmpdir do |directory|
+      keys = File.join(directory, "keys.json")
+      File.write(keys, KEYS)
+      options = { token_keys: keys, token_expiry: "optional", presence: "/chat/*", presence_grace: "100ms" }
+      server(events: "presence", **options) do |server|
+        url = "http://#{server.address}/sub/chat/rome?transport=poll&token=#{TOKEN}"
+        assert_equal 200, request(url).first
+        %i[joined left].each do |kind|
+          event = server.next_event(timeout: SECONDS)
+          assert_equal [kind, "/chat/rome", "ann"], [event.kind, event.channel, event.data]
+        end
+      end
+    end
+  end
+
   def test_clients_publish_to_the_host
     server(host_channels: "/host/**") do |server|
       url = "http://#{server.address}/pub/host/a"

@@ -190,12 +190,15 @@ fn what_speaks_to_a_host_is_read_when_it_is_checked() {
         ),
         ("host_channels", "/a,/b/*/c", "--host-channels: \"/b/*/c\" is no pattern"),
         ("judge_default", "maybe", "--judge-default: \"maybe\" is neither deny nor allow"),
-        ("events", "gone,left", "--events: \"left\" is none of subscribed, unsubscribed, gone, log"),
+        ("events", "gone,left", "--events: \"left\" is none of subscribed, unsubscribed, gone, presence, log"),
+        ("presence", "/a,b", "--presence: \"b\" is no pattern"),
     ] {
         let error = set(name, bad).unwrap().check().unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    for (name, good) in [("judge", "/a,/b/*,/**"), ("host_channels", "off"), ("judge_default", "allow"), ("events", "log,gone")] {
+    for (name, good) in
+        [("judge", "/a,/b/*,/**"), ("host_channels", "off"), ("judge_default", "allow"), ("events", "log,gone,presence")]
+    {
         set(name, good).unwrap().check().unwrap();
     }
 }

@@ -5,6 +5,7 @@
 //! POST /pub/<channel>     publish             DELETE /channels/<channel>  drop
 //! GET  / /transports /healthz  pages          OPTIONS anything            CORS preflight
 //! GET  /encke.js /encke.classic.js  the client  GET  /metrics            numbers, for Prometheus
+//! GET  /presence/<channel>  who is here, in part: ?after=<user>
 //! GET  /probe             say hello as a stream does, or take a verdict that a client came to
 //! POST /token?session=    bring another token for a connection that is held
 //! GET  /frames, Upgrade: encke1  a framed stream of messages, as on the control socket
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Inspect(Name),
     /// Drop a channel.
     Delete(Name),
+    /// Tell who is on a channel: those whose names come behind this one.
+    Members(Name, Option<String>),
     /// Show a page.
     Page(Page),
 }
@@ -171,6 +174,11 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             gate::inspect(request, door)?;
             inspect(request, rest).map(|(_, command)| command)
         }
+        "presence" => {
+            allow(request, &[Method::Get, Method::Head], READ)?;
+            let name = channel(rest)?.ok_or_else(|| Reject::new(404, "not_found", "name a channel: /presence/<channel>"))?;
+            Ok(Command::Members(name, after(request)?))
+        }
         "ws" if rest.is_empty() => {
             allow(request, &[Method::Get], "GET, OPTIONS")?;
             Ok(Command::Socket)
@@ -197,8 +205,8 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
         _ => Err(Reject::new(
             404,
             "not_found",
-            "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /token, /channels/<channel>, /frames, /transports, \
-             /encke.js, /metrics, /healthz and /",
+            "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /token, /channels/<channel>, /presence/<channel>, /frames, \
+             /transports, /encke.js, /metrics, /healthz and /",
         )),
     }
 }
@@ -218,6 +226,17 @@ fn frames(request: &Request<'_, '_>) -> Result<Command, Reject> {
         return Err(Reject::upgrade(FRAMES_UPGRADE, "upgrade_required", detail));
     }
     Ok(Command::Frames)
+}
+
+/// Behind whom a list begins; what else the query says is the page's own.
+fn after(request: &Request<'_, '_>) -> Result<Option<String>, Reject> {
+    for pair in query::pairs(request.query) {
+        let (name, value) = pair?;
+        if name == "after" {
+            return Ok(Some(value.into_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Whoever tells its verdict asks for nothing else.

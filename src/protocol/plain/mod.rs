@@ -6,6 +6,7 @@ mod demo;
 pub(crate) mod feed;
 mod file;
 mod gate;
+pub(crate) mod members;
 pub(crate) mod reply;
 mod script;
 mod verdict;
@@ -17,5 +18,6 @@ pub(crate) use command::{
 };
 pub(crate) use demo::demonstration;
 pub(crate) use gate::{is_same_site, publish as may_publish};
+pub use members::{Present, Roster};
 pub use reply::{Answer, ChannelInfo};
 pub use verdict::VERDICTS;

@@ -3,6 +3,7 @@
 use super::command::{FRAMES_UPGRADE, Page, Preflight};
 use super::demo::{self, Demo};
 use super::file::{Asked, File};
+use super::members::Roster;
 use super::script::{self, Script};
 use crate::base::error::Reject;
 use crate::base::id::MessageId;
@@ -79,6 +80,8 @@ pub enum Answer {
     Info(ChannelInfo),
     /// The channel was dropped.
     Deleted,
+    /// These are here.
+    Roster(Box<Roster>),
     /// Another token was taken, which holds for so long; for ever, if that is not said.
     Renewed {
         /// In milliseconds.
@@ -97,6 +100,7 @@ pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
     match answer {
         Answer::Published { id, subscribers } => published(out, dress, *id, *subscribers),
         Answer::Info(channel) => info(out, dress, channel),
+        Answer::Roster(roster) => json(out, dress, roster.json().as_bytes()),
         Answer::Deleted => json(out, dress, b"{\"deleted\":true}"),
         Answer::Renewed { expires_in_ms } => json(out, dress, renewed(*expires_in_ms).as_bytes()),
         Answer::NotRenewed(reject) => refused(out, dress, reject),

@@ -31,6 +31,10 @@ class EventKind(enum.IntEnum):
     """The queue was full; `text` says how many events were missed."""
     FAILED = 8
     """A reactor failed and the server stops; `text` says why."""
+    JOINED = 9
+    """The user that `text` names is present in a channel that the option `presence` names."""
+    LEFT = 10
+    """The user has left it, on all connections."""
 
 
 _DENY, _ALLOW = 0, 1

@@ -16,6 +16,8 @@ module Encke
       6 => :log,          # a line of the log, in `data`
       7 => :overflow,     # the host was too slow: `missed` events are missing here
       8 => :failed,       # a thread of the server broke: it stops, `data` says why
+      9 => :joined,       # the user that `data` names is present in a channel
+      10 => :left,        # the user has left it, on all connections
     }.freeze
     DENY = 0
     ALLOW = 1

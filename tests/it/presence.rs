@@ -1,0 +1,94 @@
+use crate::support::scratch::Scratch;
+use crate::support::wire::Wire;
+use crate::support::{config, eventually, serve};
+use encke::access::Keyring;
+use encke::base::random::Seed;
+use encke::{Config, Server};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const KEYS: &str = r#"{"keys":[{"kty":"oct","alg":"HS256","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}"#;
+const USERS: usize = 30;
+/// How each user's connections are held; none of these ends by itself within a test.
+const WAYS: [&str; 5] = ["transport=sse", "transport=long-poll", "transport=stream", "transport=iframe", "websocket"];
+
+/// A server of two reactors that tells who is on channels below `/chat`, where tokens made with [`KEYS`] are good.
+fn presence(scratch: &Scratch) -> Server {
+    serve(Config {
+        presence: "/chat/*".into(),
+        presence_grace_ms: 100,
+        token_keys: Some(scratch.file("keys.json", KEYS)),
+        token_expiry: "optional".into(),
+        long_poll_timeout_ms: 3_600_000,
+        life_span_ms: 0,
+        ..config(2)
+    })
+}
+
+fn token(user: &str) -> String {
+    let mut keyring = Keyring::new(Seed(1, 2));
+    keyring.set_token_keys(KEYS).expect("a key set");
+    let claims = json!({ "sub": user, "encke": { "subscribe": ["/chat/**"] } });
+    keyring.sign_token(None, &claims.to_string()).expect("a secret")
+}
+
+/// A connection on `/chat/rome`, which is held in one of the [`WAYS`].
+fn come(server: &Server, user: &str, way: &str) -> Wire {
+    let mut wire = Wire::connect(server.addresses().public[0]);
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let (query, fields) = if way == "websocket" { ("", upgrade) } else { (way, "") };
+    let papers = format!("Authorization: Bearer {}\r\n", token(user));
+    wire.send(format!("GET /sub/chat/rome?{query} HTTP/1.1\r\nHost: localhost\r\n{papers}{fields}\r\n"));
+    wire
+}
+
+/// Users on `/chat/rome`, and how many connections each has.
+fn here(asker: &mut Wire) -> BTreeMap<String, u64> {
+    let list = asker.ask("/presence/chat/rome");
+    assert_eq!((list.status(), list.member("more")), (200, json!(false)));
+    let entry = |member: &Value| Some((member["user"].as_str()?.to_owned(), member["connections"].as_u64()?));
+    list.member("members").as_array().into_iter().flatten().filter_map(entry).collect()
+}
+
+#[test]
+fn a_crowd_is_here_by_any_transport_and_each_user_leaves_once_when_all_its_connections_are_gone() {
+    let scratch = Scratch::new();
+    let server = presence(&scratch);
+    let mut asker = Wire::connect(server.addresses().private[0]);
+    let users: Vec<String> = (0..USERS).map(|number| format!("user {number}")).collect();
+    let mut crowd: Vec<Wire> = users.iter().flat_map(|user| WAYS.map(|way| come(&server, user, way))).collect();
+    let all: BTreeMap<String, u64> = users.iter().map(|user| (user.clone(), WAYS.len() as u64)).collect();
+    eventually("everybody is here", || (here(&mut asker) == all).then_some(()));
+
+    // All but one connection of each user: some say that they go, the others are reset.
+    for (number, wire) in crowd.iter().enumerate() {
+        if number % 2 == 0 {
+            wire.writer().set_linger(Some(Duration::ZERO)).expect("a socket");
+        }
+    }
+    crowd = crowd.into_iter().enumerate().filter(|(number, _)| number % WAYS.len() == 0).map(|(_, wire)| wire).collect();
+    let each_by_one: BTreeMap<String, u64> = users.iter().map(|user| (user.clone(), 1)).collect();
+    eventually("each user is here by one", || (here(&mut asker) == each_by_one).then_some(()));
+    drop(crowd);
+    eventually("everybody is gone", || here(&mut asker).is_empty().then_some(()));
+
+    let told = asker.ask("/sub/presence/chat/rome?transport=poll");
+    let mut seen: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for message in told.member("messages").as_array().expect("messages") {
+        for word in ["join", "leave"] {
+            if let Some(user) = message["data"][word].as_str() {
+                seen.entry(user.to_owned()).or_default().push(word);
+            }
+        }
+    }
+    assert_eq!(seen.len(), USERS);
+    assert!(seen.values().all(|words| *words == ["join", "leave"]), "{seen:?}");
+    eventually("the numbers are told", || {
+        let numbers = asker.ask("/metrics").text();
+        let expected = ["encke_members 0\n", "encke_joins_total 30\n", "encke_leaves_total 30\n"];
+        expected.iter().all(|line| numbers.contains(line)).then_some(())
+    });
+    server.stop();
+}
