@@ -165,6 +165,9 @@ options! {
     history_budget: Bytes = 256 * MIB, 8 * KIB..=1_024 * GIB;
     /// How long a channel without messages and subscribers is remembered.
     channel_linger_ms: Duration = MINUTE, 100..=DAY, zero is "off";
+    /// The channels, written as for `--judge`, whose readers get of messages with the same event name only the latest, if
+    /// they have not come to the earlier ones yet. Messages without an event name all come.
+    slow_conflate: Text = String::new(), 1..=4_096, zero is "off";
     /// How much a batch of messages may weigh before it is sent in parts; one message may be more.
     batch_bytes: Bytes = 64 * KIB, KIB..=64 * MIB;
     /// How many subscribers of a channel are served before others have their turn.
@@ -350,9 +353,12 @@ impl Config {
     /// What is wrong with the options that name channels, or speak of a host program.
     fn misread_host_options(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        for (name, patterns) in
-            [("judge", &self.judge), ("host-channels", &self.host_channels), ("bayeux-publish", &self.bayeux_publish)]
-        {
+        for (name, patterns) in [
+            ("judge", &self.judge),
+            ("host-channels", &self.host_channels),
+            ("bayeux-publish", &self.bayeux_publish),
+            ("slow-conflate", &self.slow_conflate),
+        ] {
             if let Err(what) = Patterns::parse(patterns) {
                 faults.push(format!("--{name}: {what} (write /chat/rome, /chat/* or /chat/**)"));
             }

@@ -6,6 +6,9 @@
 
 mod history;
 mod hub;
+mod latest;
+mod slow;
 
 pub(crate) use history::{History, Keep};
 pub(crate) use hub::{Channel, Holder, Hub, Mirror, Role, Subscriber, Waving};
+pub(crate) use slow::{Policies, Slow};

@@ -8,6 +8,7 @@
 //! acknowledges what it gets. So they do on an event stream, as long as there is one.
 
 use super::Engine;
+use super::collect::Tally;
 use super::fragments::Wanted;
 use super::session::Session;
 use crate::base::time::Now;
@@ -181,7 +182,7 @@ impl Engine {
         let Session { subscriptions, stamps, .. } = &mut self.sessions[slot];
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let bytes_max = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
-        let mut events = Vec::new();
+        let (mut events, mut tally) = (Vec::new(), Tally::default());
         for subscription in subscriptions {
             let channel = &self.hub[subscription.channel];
             let next = channel.history.next();
@@ -191,9 +192,10 @@ impl Engine {
                 let fragment = self.fragments.of(wanted, channel);
                 events.extend_from_slice(&fragment.json);
                 subscription.position = fragment.to;
-                self.counters.delivered += fragment.messages;
+                tally = tally.plus(fragment.tally);
             }
         }
+        self.count(tally);
         events
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A response holds replies that are its session's own, so it cannot be shared whole, as frames are. The events in it can.
 
-use super::deliver::{Room, collect};
+use super::collect::{Collection, Tally};
 use crate::base::id::Epoch;
 use crate::channel::Channel;
 use crate::protocol::bayeux;
@@ -30,7 +30,7 @@ pub(super) struct Wanted {
 pub(super) struct Fragment {
     wanted: Wanted,
     pub(super) to: u64,
-    pub(super) messages: u64,
+    pub(super) tally: Tally,
     pub(super) json: Vec<u8>,
 }
 
@@ -65,17 +65,15 @@ impl Fragments {
 
 impl Fragment {
     fn new(wanted: Wanted, channel: &Channel) -> Fragment {
-        let mut items = Vec::new();
-        let mut room = Room { bytes: wanted.bytes_max, messages: usize::MAX };
-        let to = collect(&mut items, 0, channel, wanted.from, &mut room);
-        let (mut json, mut messages) = (Vec::new(), 0);
-        for item in &items {
+        let mut collection = Collection { bytes_left: wanted.bytes_max, messages_left: usize::MAX, ..Collection::default() };
+        let to = collection.add(0, channel, wanted.from);
+        let mut json = Vec::new();
+        for item in &collection.items {
             if let News::Message(message) = item.news {
                 bayeux::event(&mut json, message, wanted.stamped);
                 json.push(b',');
-                messages += 1;
             }
         }
-        Fragment { wanted, to, messages, json }
+        Fragment { wanted, to, tally: collection.tally, json }
     }
 }

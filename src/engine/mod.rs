@@ -10,7 +10,7 @@
 //! that and the end of its channel's history when its socket can take it.
 //!
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
-//! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
+//! message), `deliver` (readers are brought up to date), `collect` (what they are told), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
@@ -23,6 +23,7 @@ mod bayeux_publish;
 mod bayeux_socket;
 mod bayeux_stream;
 mod browsers;
+mod collect;
 mod deadlines;
 mod deliver;
 mod events;
@@ -58,7 +59,7 @@ use crate::base::id::Token;
 use crate::base::pattern::Patterns;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
-use crate::channel::{Holder, Hub, Keep, Role, Subscriber};
+use crate::channel::{Holder, Hub, Keep, Policies, Role, Subscriber};
 use crate::conn::{self, Flags, Origins, Policy, Slots, State};
 use crate::http;
 use crate::protocol::plain::Preflight;
@@ -132,6 +133,8 @@ pub struct Counters {
     pub delivered: u64,
     /// Readers told that they have missed something.
     pub gaps: u64,
+    /// Messages left out for a later one with the same event name, counted for each reader.
+    pub conflated: u64,
     /// Requests refused.
     pub refused: u64,
     /// Messages published in this process that could not be kept, since there were too many channels.
@@ -174,6 +177,7 @@ impl Engine {
                 messages: size(config.history_messages),
                 bytes: size(config.history_bytes),
                 age_ms: config.history_age_ms,
+                conflated: None,
             },
             budget: share(config.history_budget),
             batch_bytes: size(config.batch_bytes),
@@ -181,6 +185,8 @@ impl Engine {
             backlog: size(config.mailbox_messages),
         };
         let durations = Durations::new(config);
+        let mut hub = Hub::new(seed);
+        hub.govern(policies(config));
         Engine {
             shard,
             shards,
@@ -188,7 +194,7 @@ impl Engine {
             random: Random::new(Seed(seed.0 ^ u64::from(shard) << 32, !seed.1)),
             slots: Slots::new(share(config.connections_max)),
             timers: Timers::new(&durations.of_connections()),
-            hub: Hub::new(seed),
+            hub,
             channel_timers: Timers::new(&durations.of_channels()),
             sessions: Sessions::new(share(config.bayeux_sessions_max)),
             session_timers: Timers::new(&[durations.session]),
@@ -464,7 +470,6 @@ fn policy(config: &Config) -> Policy {
         named => Origins::Named(named.split(',').map(str::to_owned).collect()),
     };
     let subscriptions_max = usize::try_from(config.subscriptions_max).unwrap_or(usize::MAX);
-    let patterns = |text| Patterns::parse(text).expect("the options were checked");
     Policy {
         subscriptions_max,
         origins,
@@ -475,6 +480,15 @@ fn policy(config: &Config) -> Policy {
         bayeux_publish: patterns(&config.bayeux_publish),
         hosted: false,
     }
+}
+
+/// What becomes of readers who fall behind.
+fn policies(config: &Config) -> Policies {
+    Policies { conflate: patterns(&config.slow_conflate), ..Policies::default() }
+}
+
+fn patterns(text: &str) -> Patterns {
+    Patterns::parse(text).expect("the options were checked")
 }
 
 impl Calendar {

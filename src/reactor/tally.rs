@@ -81,6 +81,8 @@ tally! {
     delivered: Counter = |engine| engine.counters().delivered;
     /// Readers told that they have missed something.
     gaps: Counter = |engine| engine.counters().gaps;
+    /// Messages left out for a later one with the same event name, counted for each reader.
+    conflated: Counter = |engine| engine.counters().conflated;
     /// Requests refused.
     refused: Counter = |engine| engine.counters().refused;
     /// Messages published in this process that could not be kept, since there were too many channels.
