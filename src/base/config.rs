@@ -168,6 +168,16 @@ options! {
     /// The channels, written as for `--judge`, whose readers get of messages with the same event name only the latest, if
     /// they have not come to the earlier ones yet. Messages without an event name all come.
     slow_conflate: Text = String::new(), 1..=4_096, zero is "off";
+    /// The channels whose readers, if they are behind by more than `--slow-lag`, go on with the newest message and are told
+    /// what they missed. A channel that several of these options match has the first of these policies.
+    slow_latest: Text = String::new(), 1..=4_096, zero is "off";
+    /// The channels whose streams end, and their clients come back with their cursors, if a full socket took nothing for
+    /// `--slow-timeout`, or a message finds it full and its reader more than `--slow-lag` behind.
+    slow_disconnect: Text = String::new(), 1..=4_096, zero is "off";
+    /// How many messages a reader may be behind before its channel's policy for that applies: more than come at once.
+    slow_lag: Count = 256, 1..=10_000_000;
+    /// How long a full socket may take nothing on a channel of `--slow-disconnect`.
+    slow_timeout_ms: Duration = 10 * SECOND, 100..=DAY;
     /// How much a batch of messages may weigh before it is sent in parts; one message may be more.
     batch_bytes: Bytes = 64 * KIB, KIB..=64 * MIB;
     /// How many subscribers of a channel are served before others have their turn.
@@ -358,6 +368,8 @@ impl Config {
             ("host-channels", &self.host_channels),
             ("bayeux-publish", &self.bayeux_publish),
             ("slow-conflate", &self.slow_conflate),
+            ("slow-latest", &self.slow_latest),
+            ("slow-disconnect", &self.slow_disconnect),
         ] {
             if let Err(what) = Patterns::parse(patterns) {
                 faults.push(format!("--{name}: {what} (write /chat/rome, /chat/* or /chat/**)"));

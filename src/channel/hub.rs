@@ -191,6 +191,11 @@ impl Hub {
         self.policies = policies;
     }
 
+    /// Whether there can be channels that end slow readers.
+    pub(crate) fn ends_slow(&self) -> bool {
+        !self.policies.disconnect.is_empty()
+    }
+
     /// How many channels there are.
     pub(crate) fn len(&self) -> usize {
         self.channels.len()

@@ -95,6 +95,10 @@ impl Flags {
     pub(crate) const ECHO: Flags = Flags(0x200);
     /// The host program has heard of it, or could have: it is told of the end.
     pub(crate) const NOTED: Flags = Flags(0x400);
+    /// A reader that came from further behind than it may fall, and has not been within that since.
+    pub(crate) const CATCHING_UP: Flags = Flags(0x1000);
+    /// Its hold ended since it was too slow.
+    pub(crate) const TOO_SLOW: Flags = Flags(0x2000);
 
     pub(crate) fn has(self, flag: Flags) -> bool {
         self.0 & flag.0 != 0

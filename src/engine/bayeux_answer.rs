@@ -74,7 +74,10 @@ impl Engine {
 
     /// Tells a session its news, if it has some; says whether there is something to write.
     pub(super) fn bring_to_session(&mut self, now: Now, index: u32) -> bool {
-        let Some(slot) = self.slots[index].session().filter(|&slot| self.session_has_news(slot)) else { return false };
+        let Some(slot) = self.slots[index].session().filter(|&slot| self.session_has_news(slot)) else {
+            self.slots[index].flags.set(Flags::CATCHING_UP, false);
+            return false;
+        };
         let over = self.session_is_over(slot);
         if !over && !self.may_tell(now, index, slot) {
             let due = self.due(now.tick, index);
@@ -142,7 +145,7 @@ impl Engine {
         self.slots[index].flags.set(Flags::LAST, true);
         self.answer_connect(now, index);
         if self.is_socket(index) {
-            self.close_socket(now, index, "stopping");
+            self.close_socket(now, index);
         }
     }
 
@@ -188,7 +191,8 @@ impl Engine {
             let next = channel.history.next();
             if subscription.has_news(next) {
                 let (key, from) = (subscription.channel, subscription.position);
-                let wanted = Wanted { channel: key, epoch: channel.epoch, from, next, bytes_max, stamped: *stamps };
+                let (epoch, lag_max) = (channel.epoch, self.limits.slow_lag);
+                let wanted = Wanted { channel: key, epoch, from, next, bytes_max, lag_max, stamped: *stamps };
                 let fragment = self.fragments.of(wanted, channel);
                 events.extend_from_slice(&fragment.json);
                 subscription.position = fragment.to;

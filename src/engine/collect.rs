@@ -4,7 +4,7 @@
 
 use super::Engine;
 use crate::base::id::MessageId;
-use crate::channel::Channel;
+use crate::channel::{Channel, Slow};
 use crate::conn::{ENDED, LOST, UNKNOWN};
 use crate::transport::{Item, News};
 
@@ -12,6 +12,8 @@ use crate::transport::{Item, News};
 #[derive(Default)]
 pub(super) struct Collection<'a> {
     pub(super) items: Vec<Item<'a>>,
+    /// How far behind a reader may be where it would go on with the newest message else.
+    pub(super) lag_max: u64,
     pub(super) bytes_left: usize,
     pub(super) messages_left: usize,
     pub(super) tally: Tally,
@@ -24,6 +26,8 @@ pub(super) struct Tally {
     pub(super) gaps: u64,
     /// Messages left out, since a later one with the same event name is there.
     pub(super) conflated: u64,
+    /// Messages passed over, since the reader was too far behind.
+    pub(super) skipped: u64,
 }
 
 impl Tally {
@@ -33,6 +37,7 @@ impl Tally {
             messages: self.messages + other.messages,
             gaps: self.gaps + other.gaps,
             conflated: self.conflated + other.conflated,
+            skipped: self.skipped + other.skipped,
         }
     }
 }
@@ -42,7 +47,6 @@ impl<'a> Collection<'a> {
     /// is room; returns its new position. One message always fits.
     pub(super) fn add(&mut self, place: usize, channel: &'a Channel, mut position: u64) -> u64 {
         let epoch = channel.epoch;
-        let first = channel.history.first();
         if position == UNKNOWN {
             return UNKNOWN;
         }
@@ -51,11 +55,14 @@ impl<'a> Collection<'a> {
             self.tell(place, MessageId { epoch, offset: 0 }, News::End { channel: &channel.name });
             position = 1;
         }
-        if position < first {
-            let missed = (position != LOST).then(|| first - position);
-            self.tell(place, MessageId { epoch, offset: first - 1 }, News::Gap { channel: &channel.name, missed });
+        let skipped = skips(channel, position, self.lag_max);
+        let start = if skipped { channel.history.next() - 1 } else { position.max(channel.history.first()) };
+        if position < start {
+            let missed = (position != LOST).then(|| start - position);
+            self.tell(place, MessageId { epoch, offset: start - 1 }, News::Gap { channel: &channel.name, missed, skipped });
             self.tally.gaps += 1;
-            position = first;
+            self.tally.skipped += if skipped { start - position.max(channel.history.first()) } else { 0 };
+            position = start;
         }
         for (offset, message) in channel.history.news(position) {
             if self.messages_left == 0 || self.bytes_left == 0 {
@@ -76,11 +83,20 @@ impl<'a> Collection<'a> {
     }
 }
 
+/// Whether a reader at `position` is so far behind that it goes on with the newest message. Nobody knows how far one is
+/// whose place is lost: it counts from the oldest message.
+pub(super) fn skips(channel: &Channel, position: u64, lag_max: u64) -> bool {
+    let (first, next) = (channel.history.first(), channel.history.next());
+    let from = if position == LOST { first } else { position };
+    channel.slow == Slow::Latest && first < next && next.saturating_sub(from) > lag_max
+}
+
 impl Engine {
     /// A reader is told a batch.
     pub(super) fn count(&mut self, tally: Tally) {
         self.counters.delivered += tally.messages;
         self.counters.gaps += tally.gaps;
         self.counters.conflated += tally.conflated;
+        self.counters.skipped += tally.skipped;
     }
 }

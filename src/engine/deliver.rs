@@ -151,6 +151,7 @@ impl Engine {
     pub(super) fn attend(&mut self, now: Now, index: u32) -> bool {
         let connection = &self.slots[index];
         if connection.flags.has(Flags::BLOCKED) {
+            self.judge_pace(now, index);
             return false;
         }
         if connection.has_unsent() {
@@ -210,7 +211,8 @@ impl Engine {
         };
         if !self.frames.find(&wanted) {
             let setting = self.calendar.setting(now, self.looks.get(wanted.look), self.durations.retry);
-            self.frames.add(frame(wanted, channel, self.limits.batch_bytes, &setting, &mut self.tools));
+            let room = (self.limits.batch_bytes, self.limits.slow_lag);
+            self.frames.add(frame(wanted, channel, room, &setting, &mut self.tools));
         }
         let frame = &self.frames.recent[self.frames.lent];
         subscription.position = frame.to;
@@ -231,7 +233,8 @@ impl Engine {
         };
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let share = (self.limits.batch_bytes / connection.subscriptions().len().max(1)).max(1);
-        let mut collection = Collection { messages_left: variant.messages_max(), ..Collection::default() };
+        let mut collection =
+            Collection { messages_left: variant.messages_max(), lag_max: self.limits.slow_lag, ..Collection::default() };
         for (place, subscription) in connection.subscriptions_mut().iter_mut().enumerate() {
             collection.bytes_left = share;
             subscription.position = collection.add(place, &self.hub[subscription.channel], subscription.position);
@@ -280,11 +283,21 @@ impl Engine {
         connection.wrote_at = now.tick.low();
     }
 
+    /// Why a stream ends.
+    pub(super) fn farewell(&self, index: u32) -> Farewell {
+        match self.slots[index].flags.has(Flags::TOO_SLOW) {
+            true => Farewell::TooSlow,
+            false if self.draining => Farewell::Stopping,
+            false => Farewell::LifeSpan,
+        }
+    }
+
     /// A stream ends.
     pub(super) fn write_farewell(&mut self, now: Now, index: u32) {
-        let connection = &mut self.slots[index];
+        let connection = &self.slots[index];
         let (variant, look) = (connection.variant, connection.look);
-        let farewell = if self.draining { Farewell::Stopping } else { Farewell::LifeSpan };
+        let farewell = self.farewell(index);
+        let connection = &mut self.slots[index];
         let retry = self.random.jitter(self.durations.retry, self.durations.jitter_percent);
         let setting = self.calendar.setting(now, self.looks.get(look), retry);
         transport::close(connection.out(), variant, farewell, &setting);
@@ -336,6 +349,8 @@ impl Engine {
                 }
                 if self.is_socket(index) && self.slots[index].has_unsent() || self.has_news(index) {
                     self.enqueue(index);
+                } else {
+                    self.slots[index].flags.set(Flags::CATCHING_UP, false);
                 }
             }
             State::Framed => self.heard_frames(now, index, &[]),
@@ -363,9 +378,15 @@ fn earlier(channel: &Channel, position: u64, variant: Variant) -> Vec<&Message> 
     told.map(|(_, message)| message).collect()
 }
 
-fn frame(wanted: Wanted, channel: &Channel, bytes_max: usize, setting: &Setting<'_>, tools: &mut Tools) -> Frame {
+fn frame(
+    wanted: Wanted,
+    channel: &Channel,
+    (bytes_max, lag_max): (usize, u64),
+    setting: &Setting<'_>,
+    tools: &mut Tools,
+) -> Frame {
     let mut collection =
-        Collection { bytes_left: bytes_max, messages_left: wanted.variant.messages_max(), ..Collection::default() };
+        Collection { bytes_left: bytes_max, messages_left: wanted.variant.messages_max(), lag_max, ..Collection::default() };
     let to = collection.add(0, channel, wanted.from);
     let mut cursor = Cursor { places: vec![MessageId { epoch: wanted.epoch, offset: wanted.from.saturating_sub(1) }] };
     let mut bytes = Vec::with_capacity(bytes_max - collection.bytes_left + 512);

@@ -21,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) next: u64,
     /// How many bytes of messages there is room for.
     pub(super) bytes_max: usize,
+    /// How far behind a reader may be where it would go on with the newest message else.
+    pub(super) lag_max: u64,
     /// Whether each event says when it was published.
     pub(super) stamped: bool,
 }
@@ -65,13 +67,23 @@ impl Fragments {
 
 impl Fragment {
     fn new(wanted: Wanted, channel: &Channel) -> Fragment {
-        let mut collection = Collection { bytes_left: wanted.bytes_max, messages_left: usize::MAX, ..Collection::default() };
+        let mut collection = Collection {
+            bytes_left: wanted.bytes_max,
+            messages_left: usize::MAX,
+            lag_max: wanted.lag_max,
+            ..Collection::default()
+        };
         let to = collection.add(0, channel, wanted.from);
-        let mut json = Vec::new();
+        let (mut json, mut skipped) = (Vec::new(), None);
         for item in &collection.items {
-            if let News::Message(message) = item.news {
-                bayeux::event(&mut json, message, wanted.stamped);
-                json.push(b',');
+            match item.news {
+                News::Message(message) => {
+                    bayeux::event(&mut json, message, wanted.stamped, skipped.take());
+                    json.push(b',');
+                }
+                // Whoever is told of any other gap has no session any more.
+                News::Gap { missed, .. } => skipped = missed,
+                News::End { .. } => {}
             }
         }
         Fragment { wanted, to, tally: collection.tally, json }

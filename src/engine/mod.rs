@@ -10,7 +10,7 @@
 //! that and the end of its channel's history when its socket can take it.
 //!
 //! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
-//! message), `deliver` (readers are brought up to date), `collect` (what they are told), `framed` (who publishes without being answered), `peers`
+//! message), `deliver` (readers are brought up to date), `collect` (what they are told), `pace` (who is too slow), `framed` (who publishes without being answered), `peers`
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
@@ -36,6 +36,7 @@ mod looks;
 mod metrics;
 mod moving;
 mod output;
+mod pace;
 mod peer;
 mod peers;
 mod publish;
@@ -135,6 +136,10 @@ pub struct Counters {
     pub gaps: u64,
     /// Messages left out for a later one with the same event name, counted for each reader.
     pub conflated: u64,
+    /// Messages passed over for readers who were too far behind, counted for each reader.
+    pub skipped: u64,
+    /// Streams ended since their clients were too slow for a channel.
+    pub ended_slow: u64,
     /// Requests refused.
     pub refused: u64,
     /// Messages published in this process that could not be kept, since there were too many channels.
@@ -153,6 +158,7 @@ struct Limits {
     keep: Keep,
     budget: usize,
     batch_bytes: usize,
+    slow_lag: u64,
     slice: usize,
     backlog: usize,
 }
@@ -181,6 +187,7 @@ impl Engine {
             },
             budget: share(config.history_budget),
             batch_bytes: size(config.batch_bytes),
+            slow_lag: config.slow_lag,
             slice: size(config.fanout_slice),
             backlog: size(config.mailbox_messages),
         };
@@ -484,7 +491,11 @@ fn policy(config: &Config) -> Policy {
 
 /// What becomes of readers who fall behind.
 fn policies(config: &Config) -> Policies {
-    Policies { conflate: patterns(&config.slow_conflate), ..Policies::default() }
+    Policies {
+        conflate: patterns(&config.slow_conflate),
+        latest: patterns(&config.slow_latest),
+        disconnect: patterns(&config.slow_disconnect),
+    }
 }
 
 fn patterns(text: &str) -> Patterns {

@@ -83,6 +83,10 @@ tally! {
     gaps: Counter = |engine| engine.counters().gaps;
     /// Messages left out for a later one with the same event name, counted for each reader.
     conflated: Counter = |engine| engine.counters().conflated;
+    /// Messages passed over for readers who were too far behind, counted for each reader.
+    skipped: Counter = |engine| engine.counters().skipped;
+    /// Streams ended since their clients were too slow for a channel.
+    ended_slow: Counter = |engine| engine.counters().ended_slow;
     /// Requests refused.
     refused: Counter = |engine| engine.counters().refused;
     /// Messages published in this process that could not be kept, since there were too many channels.

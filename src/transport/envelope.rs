@@ -28,14 +28,15 @@ pub(super) fn write(out: &mut Vec<u8>, id: MessageId, message: &Message) {
     out.push(b'}');
 }
 
-/// Appends the notice that messages of `channel` are missing.
-pub(super) fn gap(out: &mut Vec<u8>, channel: &str, missed: Option<u64>) {
+/// Appends the notice that messages of `channel` are missing, perhaps since they were skipped.
+pub(super) fn gap(out: &mut Vec<u8>, channel: &str, missed: Option<u64>, skipped: bool) {
     out.extend_from_slice(b"{\"channel\":");
     string(out, channel);
     match missed {
-        Some(missed) => text(out, format_args!(",\"missed\":{missed}}}")),
-        None => out.extend_from_slice(b",\"missed\":null}"),
+        Some(missed) => text(out, format_args!(",\"missed\":{missed}")),
+        None => out.extend_from_slice(b",\"missed\":null"),
     }
+    out.extend_from_slice(if skipped { b",\"skipped\":true}" } else { b"}" });
 }
 
 /// Appends the notice that `channel` was dropped.
@@ -49,16 +50,17 @@ pub(super) fn end(out: &mut Vec<u8>, channel: &str) {
 ///
 /// ```text
 /// {"cursor": cursor or null}                            the greeting: where the reader stands
-/// {"gap": {"channel", "missed": number or null}, "id"}  it has missed something; the id is a place behind that
+/// {"gap": {"channel", "missed": number or null}, "id"}  it has missed something; the id is a place behind that; with
+///                                                       "skipped": true if it was too far behind and goes on with the newest
 /// {"end": {"channel"}, "id"}                            the channel was dropped and begins anew
-/// {"close": "life_span" or "stopping", "retry": ms}     the response ends; come back then
+/// {"close": "life_span", "stopping" or "too_slow", "retry": ms}       the response ends; come back then
 /// ```
 pub(super) fn news(out: &mut Vec<u8>, id: MessageId, news: &News<'_>) {
     match *news {
         News::Message(message) => return write(out, id, message),
-        News::Gap { channel, missed } => {
+        News::Gap { channel, missed, skipped } => {
             out.extend_from_slice(b"{\"gap\":");
-            gap(out, channel, missed);
+            gap(out, channel, missed, skipped);
         }
         News::End { channel } => {
             out.extend_from_slice(b"{\"end\":");
@@ -78,11 +80,7 @@ pub(super) fn hello(out: &mut Vec<u8>, cursor: Option<&Cursor>) {
 
 /// Appends the farewell.
 pub(super) fn farewell(out: &mut Vec<u8>, farewell: Farewell, retry_ms: u64) {
-    let why = match farewell {
-        Farewell::LifeSpan => "life_span",
-        Farewell::Stopping => "stopping",
-    };
-    text(out, format_args!("{{\"close\":\"{why}\",\"retry\":{retry_ms}}}"));
+    text(out, format_args!("{{\"close\":\"{}\",\"retry\":{retry_ms}}}", farewell.reason()));
 }
 
 /// Appends `value` as a JSON string.

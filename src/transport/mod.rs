@@ -44,8 +44,9 @@ pub(crate) struct Item<'a> {
 pub(crate) enum News<'a> {
     /// A message.
     Message(&'a Message),
-    /// Messages of this channel were let go before the reader came for them: so many, if that is known.
-    Gap { channel: &'a str, missed: Option<u64> },
+    /// The reader missed messages of this channel: so many, if that is known. They were let go before it came for them; or
+    /// they are passed over, since it was too far behind and goes on with the newest.
+    Gap { channel: &'a str, missed: Option<u64>, skipped: bool },
     /// This channel was dropped, with what it held; what comes now is its new beginning.
     End { channel: &'a str },
 }
@@ -82,6 +83,19 @@ pub(crate) enum Farewell {
     LifeSpan,
     /// The server stops.
     Stopping,
+    /// Its client takes too little of it.
+    TooSlow,
+}
+
+impl Farewell {
+    /// What clients are told.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Farewell::LifeSpan => "life_span",
+            Farewell::Stopping => "stopping",
+            Farewell::TooSlow => "too_slow",
+        }
+    }
 }
 
 /// What responses say beside the news.

@@ -44,7 +44,9 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
             text(out, format_args!("id: {}\n", batch.cursor));
             match item.news {
                 News::Message(message) => event(out, variant, item.id, message),
-                News::Gap { channel, missed } => notice(out, variant, "gap", |out| envelope::gap(out, channel, missed)),
+                News::Gap { channel, missed, skipped } => {
+                    notice(out, variant, "gap", |out| envelope::gap(out, channel, missed, skipped));
+                }
                 News::End { channel } => notice(out, variant, "end", |out| envelope::end(out, channel)),
             }
             pad(out, start, setting);
@@ -64,11 +66,15 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant) {
     piece(out, variant, |out| out.extend_from_slice(b":\n\n"));
 }
 
-/// Whoever stops wants its clients back spread over some time; one that has lived for long enough, at once.
+/// Whoever stops wants its clients back spread over some time, and those that were too slow too; one that has lived for long
+/// enough, at once. Why a stream ends has no field: a comment shows it to people.
 pub(super) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
-    if farewell == Farewell::Stopping {
-        piece(out, variant, |out| text(out, format_args!("retry: {}\n\n", setting.retry_ms)));
-    }
+    let why = match farewell {
+        Farewell::LifeSpan => return,
+        Farewell::Stopping => String::new(),
+        Farewell::TooSlow => format!(": {}\n", farewell.reason()),
+    };
+    piece(out, variant, |out| text(out, format_args!("{why}retry: {}\n\n", setting.retry_ms)));
 }
 
 fn notice(out: &mut Vec<u8>, variant: Variant, name: &str, write: impl FnOnce(&mut Vec<u8>)) {

@@ -148,16 +148,20 @@ impl Advice {
 
 /// Appends `message` as an event: `{"channel":…,"data":…}`. Bytes that are no text are base64, and `ext` says so. For a
 /// client that has timestamps, when it was published.
-pub(crate) fn event(out: &mut Vec<u8>, message: &Message, stamped: bool) {
+pub(crate) fn event(out: &mut Vec<u8>, message: &Message, stamped: bool, skipped: Option<u64>) {
     out.extend_from_slice(b"{\"channel\":");
     string(out, message.channel());
     out.extend_from_slice(b",\"data\":");
     match message.kind() {
         Kind::Json => out.extend_from_slice(message.data()),
         Kind::Text => string(out, std::str::from_utf8(message.data()).expect("checked when it was published")),
-        Kind::Binary => {
-            text(out, format_args!("\"{}\",\"ext\":{{\"encoding\":\"base64\"}}", STANDARD.encode(message.data())));
-        }
+        Kind::Binary => text(out, format_args!("\"{}\"", STANDARD.encode(message.data()))),
+    }
+    match (message.kind() == Kind::Binary, skipped) {
+        (false, None) => {}
+        (true, None) => out.extend_from_slice(b",\"ext\":{\"encoding\":\"base64\"}"),
+        (false, Some(skipped)) => text(out, format_args!(",\"ext\":{{\"skipped\":{skipped}}}")),
+        (true, Some(skipped)) => text(out, format_args!(",\"ext\":{{\"encoding\":\"base64\",\"skipped\":{skipped}}}")),
     }
     if stamped {
         stamp(out, message.unix_ms());

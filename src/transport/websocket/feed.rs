@@ -5,7 +5,7 @@
 
 use super::super::envelope;
 use super::super::{Batch, Farewell, News, Opening, RAW, Setting, Tools, Variant};
-use super::{GOING_AWAY, Opcode, close as close_frame, ping, write};
+use super::{GOING_AWAY, Opcode, TRY_LATER, close as close_frame, ping, write};
 use crate::base::payload::Kind;
 
 /// Shorter messages gain nothing by compression.
@@ -52,11 +52,16 @@ pub(in crate::transport) fn close(out: &mut Vec<u8>, variant: Variant, farewell:
         envelope::farewell(&mut json, farewell, setting.retry_ms);
         say(out, Opcode::Text, &json, setting, &mut Tools::default());
     }
-    let reason = match farewell {
-        Farewell::LifeSpan => "life_span",
-        Farewell::Stopping => "stopping",
+    end(out, farewell);
+}
+
+/// Closes the socket, and says why.
+pub(crate) fn end(out: &mut Vec<u8>, farewell: Farewell) {
+    let code = match farewell {
+        Farewell::LifeSpan | Farewell::Stopping => GOING_AWAY,
+        Farewell::TooSlow => TRY_LATER,
     };
-    close_frame(out, Some(GOING_AWAY), reason);
+    close_frame(out, Some(code), farewell.reason());
 }
 
 /// Writes one message, compressed if that was agreed and pays.

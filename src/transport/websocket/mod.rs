@@ -39,6 +39,8 @@ use std::borrow::Cow;
 pub(crate) const NORMAL: u16 = 1000;
 /// The server stops, or the connection's life span is over: come back.
 pub(crate) const GOING_AWAY: u16 = 1001;
+/// Its client takes too little: come back (RFC 6455's registry, "Try Again Later").
+const TRY_LATER: u16 = 1013;
 const PROTOCOL_ERROR: u16 = 1002;
 /// What it says is not what is spoken here.
 pub(crate) const UNSUPPORTED: u16 = 1003;
