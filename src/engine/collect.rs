@@ -70,16 +70,17 @@ impl<'a> Collection<'a> {
             }
             self.messages_left -= 1;
             self.bytes_left = self.bytes_left.saturating_sub(message.weight());
-            self.tell(place, MessageId { epoch, offset }, News::Message(message));
+            let conflated = offset - position;
+            self.items.push(Item { place, id: MessageId { epoch, offset }, conflated, news: News::Message(message) });
             self.tally.messages += 1;
-            self.tally.conflated += offset - position;
+            self.tally.conflated += conflated;
             position = offset + 1;
         }
         position
     }
 
     fn tell(&mut self, place: usize, id: MessageId, news: News<'a>) {
-        self.items.push(Item { place, id, news });
+        self.items.push(Item { place, id, conflated: 0, news });
     }
 }
 

@@ -1,17 +1,18 @@
 //! A message as JSON: `{"channel":…,"id":…,"event":…,"data":…}`.
 //!
-//! `data` is the JSON that was published as JSON, else a string, else base64 with `"encoding":"base64"`.
+//! `data` is the JSON that was published as JSON, else a string, else base64 with `"encoding":"base64"`. Where messages are
+//! conflated, `"conflated"` is how many were left out between this one and what came before it, so that a reader can count.
 //! Always one line.
 
-use super::{Farewell, News, text};
+use super::{Farewell, Item, News, text};
 use crate::base::cursor::Cursor;
 use crate::base::id::MessageId;
 use crate::base::payload::{Kind, Message};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Appends the envelope of `message`.
-pub(super) fn write(out: &mut Vec<u8>, id: MessageId, message: &Message) {
+/// Appends the envelope of `message`, before which so many were left out.
+pub(super) fn write(out: &mut Vec<u8>, id: MessageId, message: &Message, conflated: u64) {
     out.extend_from_slice(b"{\"channel\":");
     string(out, message.channel());
     text(out, format_args!(",\"id\":\"{id}\""));
@@ -24,6 +25,9 @@ pub(super) fn write(out: &mut Vec<u8>, id: MessageId, message: &Message) {
         Kind::Json => one_line(out, message.data()),
         Kind::Text => string(out, std::str::from_utf8(message.data()).expect("checked when it was published")),
         Kind::Binary => text(out, format_args!("\"{}\",\"encoding\":\"base64\"", base64(message))),
+    }
+    if conflated > 0 {
+        text(out, format_args!(",\"conflated\":{conflated}"));
     }
     out.push(b'}');
 }
@@ -55,9 +59,9 @@ pub(super) fn end(out: &mut Vec<u8>, channel: &str) {
 /// {"end": {"channel"}, "id"}                            the channel was dropped and begins anew
 /// {"close": "life_span", "stopping" or "too_slow", "retry": ms}       the response ends; come back then
 /// ```
-pub(super) fn news(out: &mut Vec<u8>, id: MessageId, news: &News<'_>) {
-    match *news {
-        News::Message(message) => return write(out, id, message),
+pub(super) fn news(out: &mut Vec<u8>, item: &Item<'_>) {
+    match item.news {
+        News::Message(message) => return write(out, item.id, message, item.conflated),
         News::Gap { channel, missed, skipped } => {
             out.extend_from_slice(b"{\"gap\":");
             gap(out, channel, missed, skipped);
@@ -67,7 +71,7 @@ pub(super) fn news(out: &mut Vec<u8>, id: MessageId, news: &News<'_>) {
             end(out, channel);
         }
     }
-    text(out, format_args!(",\"id\":\"{id}\"}}"));
+    text(out, format_args!(",\"id\":\"{}\"}}", item.id));
 }
 
 /// Appends the greeting.
@@ -113,7 +117,7 @@ mod tests {
     fn envelope(content_type: &str, event: &str, data: &[u8]) -> String {
         let message = Message::new(&Parts { channel: "/a\"b", content_type, event, data, unix_ms: 0 }).unwrap();
         let mut out = Vec::new();
-        write(&mut out, MessageId { epoch: Epoch::new("/a", 0), offset: 7 }, &message);
+        write(&mut out, MessageId { epoch: Epoch::new("/a", 0), offset: 7 }, &message, 0);
         String::from_utf8(out).unwrap()
     }
 

@@ -84,7 +84,7 @@ pub(super) fn json(body: &mut Vec<u8>, items: &[Item<'_>], cursor: &Cursor) {
             if !std::mem::take(&mut first) {
                 body.push(b',');
             }
-            envelope::write(body, item.id, message);
+            envelope::write(body, item.id, message, item.conflated);
         }
     }
     body.extend_from_slice(b"]}");

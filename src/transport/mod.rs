@@ -36,6 +36,8 @@ pub(crate) struct Item<'a> {
     pub(crate) place: usize,
     /// To where.
     pub(crate) id: MessageId,
+    /// How many messages before this one were left out for later ones with their event names.
+    pub(crate) conflated: u64,
     pub(crate) news: News<'a>,
 }
 

@@ -12,8 +12,7 @@
 //! `application/x-dom-event-stream` is what the browser that had it first called it: the same fields, with a
 //! capital `Event` that is always there.
 
-use super::{Batch, ENVELOPE, Farewell, News, OPERA, Opening, Setting, Variant, envelope, piece, stream_head, text};
-use crate::base::id::MessageId;
+use super::{Batch, ENVELOPE, Farewell, Item, News, OPERA, Opening, Setting, Variant, envelope, piece, stream_head, text};
 use crate::base::payload::{Kind, Message};
 
 pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
@@ -43,7 +42,7 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
             batch.cursor.places[item.place] = item.id;
             text(out, format_args!("id: {}\n", batch.cursor));
             match item.news {
-                News::Message(message) => event(out, variant, item.id, message),
+                News::Message(message) => event(out, variant, item, message),
                 News::Gap { channel, missed, skipped } => {
                     notice(out, variant, "gap", |out| envelope::gap(out, channel, missed, skipped));
                 }
@@ -102,7 +101,7 @@ fn comment(out: &mut Vec<u8>, bytes: usize) {
     }
 }
 
-fn event(out: &mut Vec<u8>, variant: Variant, id: MessageId, message: &Message) {
+fn event(out: &mut Vec<u8>, variant: Variant, item: &Item<'_>, message: &Message) {
     match message.event() {
         "" if variant.has(OPERA) => out.extend_from_slice(b"Event: message\n"),
         "" => {}
@@ -110,7 +109,7 @@ fn event(out: &mut Vec<u8>, variant: Variant, id: MessageId, message: &Message) 
     }
     if variant.has(ENVELOPE) {
         out.extend_from_slice(b"data: ");
-        envelope::write(out, id, message);
+        envelope::write(out, item.id, message, item.conflated);
         out.push(b'\n');
     } else if message.kind() == Kind::Binary {
         text(out, format_args!("data: {}\n", envelope::base64(message)));

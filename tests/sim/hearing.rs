@@ -119,6 +119,10 @@ impl Memory {
         let at = self.index_of(model, envelope["channel"].as_str().expect("a channel"));
         let place = Place::parse(envelope["id"].as_str().expect("an id"));
         let event = envelope.get("event").map_or("", |event| event.as_str().expect("text"));
+        if let Some(seen) = self.seen[at].as_ref().filter(|seen| seen.epoch == place.epoch) {
+            let between = place.offset.wrapping_sub(seen.offset + 1);
+            assert_eq!(envelope["conflated"].as_u64().unwrap_or(0), between, "left out between {seen} and {place}");
+        }
         self.advance(model, at, &place, earliest);
         model.saw(self.channels[at], &place, Seen::Envelope(envelope), event);
         at

@@ -33,9 +33,9 @@ pub(in crate::transport) fn batch(
                 let opcode = if message.kind() == Kind::Binary { Opcode::Binary } else { Opcode::Text };
                 say(out, opcode, message.data(), setting, tools);
             }
-            news => {
+            _ => {
                 json.clear();
-                envelope::news(&mut json, item.id, &news);
+                envelope::news(&mut json, item);
                 say(out, Opcode::Text, &json, setting, tools);
             }
         }
