@@ -151,7 +151,6 @@ impl Engine {
     pub(super) fn attend(&mut self, now: Now, index: u32) -> bool {
         let connection = &self.slots[index];
         if connection.flags.has(Flags::BLOCKED) {
-            self.judge_pace(now, index);
             return false;
         }
         if connection.has_unsent() {

@@ -9,12 +9,13 @@
 //! **The ring is the queue.** Nothing is queued for a reader: it has a position, and gets what lies between
 //! that and the end of its channel's history when its socket can take it.
 //!
-//! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a
-//! message), `deliver` (readers are brought up to date), `collect` (what they are told), `pace` (who is too slow), `framed` (who publishes without being answered), `peers`
-//! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
-//! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
-//! connects of one are held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
+//! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `publish` (a home keeps a message),
+//! `deliver` (readers are brought up to date), `collect` (what they are told), `pace` (who is too slow), `framed` (who
+//! publishes without being answered), `peers` (what shards say to each other), `host` (what the program around the
+//! server hears and is asked), `session` (what outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`,
+//! `bayeux_publish`, `bayeux_socket` and `bayeux_stream` (its requests), `fragments` (its events), `riding` (which
+//! responses bring them), `browsers` (how many connects of one are held), `watch` (subscriptions with a star), `moving`
+//! (who goes to another shard), `deadlines`.
 
 mod acks;
 mod bayeux;
@@ -328,7 +329,9 @@ impl Engine {
                 self.slice_left -= 1;
                 let reached = self.step_wave(now.tick)?;
                 let Some(index) = self.connection_of(reached) else { continue };
-                if self.attend(now, index) {
+                if self.slots[index].flags.has(Flags::BLOCKED) {
+                    self.judge_pace(now, index);
+                } else if self.attend(now, index) {
                     return Some(Output::Write(self.slots.token(index)));
                 }
             } else {

@@ -9,8 +9,8 @@
 //! A Bayeux event stream is ended by its socket alone: the connect beside it tells at once what comes next, and must not
 //! overtake what the stream still holds.
 //!
-//! Who is ended leaves its channels at once. What was begun goes out, with a farewell behind it, as long as its socket takes some of it
-//! in each `slow_timeout`. Its client comes back with its cursor, and a session goes on from its positions.
+//! Who is ended leaves its channels at once. What was begun goes out, with a farewell behind it, as long as its socket takes
+//! some of it in each `slow_timeout`. Its client comes back with its cursor, and a session goes on from its positions.
 
 use super::Engine;
 use crate::base::time::Now;
@@ -34,7 +34,7 @@ impl Engine {
         self.slots[index].flags.set(Flags::CATCHING_UP, behind);
     }
 
-    /// There is a message for a reader whose socket is full.
+    /// A wave has a message for a reader whose socket is full.
     pub(super) fn judge_pace(&mut self, now: Now, index: u32) {
         if self.is_event_stream(index) {
             return;

@@ -147,7 +147,8 @@ impl Advice {
 }
 
 /// Appends `message` as an event: `{"channel":…,"data":…}`. Bytes that are no text are base64, and `ext` says so. For a
-/// client that has timestamps, when it was published.
+/// client that has timestamps, when it was published; and for one that goes on with it from too far behind, how many it
+/// `skipped`, in `ext` too.
 pub(crate) fn event(out: &mut Vec<u8>, message: &Message, stamped: bool, skipped: Option<u64>) {
     out.extend_from_slice(b"{\"channel\":");
     string(out, message.channel());
@@ -272,9 +273,12 @@ mod tests {
         ] {
             let parts = Parts { channel: "/a", content_type, event: "", data, unix_ms: 0 };
             let message = Message::new(&parts).expect("a message");
-            assert_eq!(written(|out| event(out, &message, false)), json);
+            assert_eq!(written(|out| event(out, &message, false, None)), json);
             let stamped = json.replace('}', "").len() + ",\"timestamp\":\"1970-01-01T00:00:00.00Z\"".len();
-            assert_eq!(written(|out| event(out, &message, true)).replace('}', "").len(), stamped);
+            assert_eq!(written(|out| event(out, &message, true, None)).replace('}', "").len(), stamped);
+            let skipped = written(|out| event(out, &message, false, Some(7)));
+            let ext = if data == b"\xff" { r#""ext":{"encoding":"base64","skipped":7}}"# } else { r#","ext":{"skipped":7}}"# };
+            assert!(skipped.ends_with(ext), "{skipped}");
         }
     }
 }
