@@ -165,14 +165,14 @@ options! {
     history_budget: Bytes = 256 * MIB, 8 * KIB..=1_024 * GIB;
     /// How long a channel without messages and subscribers is remembered.
     channel_linger_ms: Duration = MINUTE, 100..=DAY, zero is "off";
-    /// The channels, written as for `--judge`, whose readers get of messages with the same event name only the latest, if
-    /// they have not come to the earlier ones yet. Messages without an event name all come.
+    /// The channels, written as for `--judge`, where a reader that is behind gets only the latest message of each event name.
+    /// Messages without an event name all come.
     slow_conflate: Text = String::new(), 1..=4_096, zero is "off";
-    /// The channels whose readers, if they are behind by more than `--slow-lag`, go on with the newest message and are told
-    /// what they missed. A channel that several of these options match has the first of these policies.
+    /// The channels where a reader that is more than `--slow-lag` behind goes on with the newest message, and is told of a gap.
+    /// A channel that several of the three options match has the first of these policies.
     slow_latest: Text = String::new(), 1..=4_096, zero is "off";
-    /// The channels whose streams end, and their clients come back with their cursors, if a full socket took nothing for
-    /// `--slow-timeout`, or a message finds it full and its reader more than `--slow-lag` behind.
+    /// The channels where a stream ends if a message finds its socket full and its reader more than `--slow-lag` behind.
+    /// It ends too if its socket took nothing for `--slow-timeout`. Its client can come back with its cursor.
     slow_disconnect: Text = String::new(), 1..=4_096, zero is "off";
     /// How many messages a reader may be behind before its channel's policy for that applies: more than come at once.
     slow_lag: Count = 256, 1..=10_000_000;
