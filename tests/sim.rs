@@ -22,6 +22,7 @@ mod sim {
     pub mod reader;
     pub mod session;
     pub mod shown;
+    pub mod slow;
     pub mod socket;
     pub mod vanish;
     pub mod way;
@@ -34,6 +35,7 @@ mod sim {
 use sim::house::Mishap;
 use sim::peer::{Taken, WAYS};
 use sim::reader::Deliveries;
+use sim::slow::Slowness;
 use sim::way::TRANSPORTS;
 use sim::{mishaps, vanish, world};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,6 +52,8 @@ const SEEDS_A_TRANSPORT_MIN: u64 = 10;
 /// How many runs there are with Bayeux clients; each way of theirs must bring something in a quarter of them, and sessions
 /// must be over in a tenth.
 const SEEDS_OF_PEERS: u64 = 200;
+/// How many runs there are with policies for slow readers; each policy must be needed in a tenth of them.
+const SEEDS_OF_POLICIES: u64 = 210;
 /// The course that meets with mishaps has at least so many writes.
 const WRITES_MIN: u64 = 20;
 /// After so many failures there is enough to look at.
@@ -68,6 +72,11 @@ fn run(seed: u64) -> Option<Deliveries> {
 /// The same for a run with Bayeux clients.
 fn run_with_peers(seed: u64) -> Option<(Taken, u64)> {
     watch(seed, "one_bayeux_seed", world::run_with_peers)
+}
+
+/// The same for a run with policies for slow readers.
+fn run_with_policies(seed: u64) -> Option<Slowness> {
+    watch(seed, "one_seed_of_policies", world::run_with_policies)
 }
 
 fn watch<T>(seed: u64, test: &str, run: impl Fn(u64, bool) -> T) -> Option<T> {
@@ -128,6 +137,30 @@ fn every_bayeux_client_gets_every_message_once_and_in_order_or_its_session_is_ov
         assert!(with >= seeds / 4, "{way} brought something in {with} runs only");
     }
     assert!(overs >= seeds / 10, "sessions were over in {overs} runs only");
+}
+
+#[test]
+fn where_slow_readers_are_left_something_out_they_get_the_latest_and_never_go_back() {
+    let seeds = number("ENCKE_SEEDS").unwrap_or(SEEDS_OF_POLICIES);
+    let (mut seeds_with, mut failed) = ([0; 3], Vec::new());
+    for seed in 0..seeds {
+        match run_with_policies(seed) {
+            Some(slowness) => seeds_with.iter_mut().zip(slowness).for_each(|(seeds, count)| *seeds += u64::from(count > 0)),
+            None => failed.push(seed),
+        }
+        if failed.len() == FAILURES_MAX {
+            break;
+        }
+    }
+    assert!(failed.is_empty(), "these seeds failed: {failed:?}");
+    for (what, with) in ["conflated", "skipped", "ended"].iter().zip(seeds_with) {
+        assert!(with >= seeds / 10, "something was {what} in {with} runs only");
+    }
+}
+
+#[test]
+fn one_seed_of_policies() {
+    assert!(run_with_policies(number("ENCKE_SEED").unwrap_or(SEEDS_OF_POLICIES)).is_some());
 }
 
 #[test]

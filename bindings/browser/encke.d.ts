@@ -21,6 +21,8 @@ export interface Message<Data = unknown> {
   readonly event?: string;
   /** What was published: JSON as what it stands for, text as a string, bytes as a `Uint8Array`. */
   readonly data: Data;
+  /** How many messages before this one were left out for later ones with their event names, where the server does that. */
+  readonly conflated?: number;
 }
 
 /** Messages of a channel were let go before they could come; how many, if that is known. */

@@ -210,6 +210,19 @@ options! {
     history_budget: Bytes = 256 * MIB, 8 * KIB..=1_024 * GIB;
     /// How long a channel without messages and subscribers is remembered.
     channel_linger_ms: Duration = MINUTE, 100..=DAY, zero is "off";
+    /// The channels, written as for `--judge`, where a reader that is behind gets only the latest message of each event name.
+    /// Messages without an event name all come.
+    slow_conflate: Text = String::new(), 1..=4_096, zero is "off";
+    /// The channels where a reader that is more than `--slow-lag` behind goes on with the newest message, and is told of a gap.
+    /// A channel that several of the three options match has the first of these policies.
+    slow_latest: Text = String::new(), 1..=4_096, zero is "off";
+    /// The channels where a stream ends if a message finds its socket full and its reader more than `--slow-lag` behind.
+    /// It ends too if its socket took nothing for `--slow-timeout`. Its client can come back with its cursor.
+    slow_disconnect: Text = String::new(), 1..=4_096, zero is "off";
+    /// How many messages a reader may be behind before its channel's policy for that applies: more than come at once.
+    slow_lag: Count = 256, 1..=10_000_000;
+    /// How long a full socket may take nothing on a channel of `--slow-disconnect`.
+    slow_timeout_ms: Duration = 10 * SECOND, 100..=DAY;
     /// How much a batch of messages may weigh before it is sent in parts; one message may be more.
     batch_bytes: Bytes = 64 * KIB, KIB..=64 * MIB;
     /// How many subscribers of a channel are served before others have their turn.
@@ -429,6 +442,9 @@ impl Config {
             ("bayeux-publish", &self.bayeux_publish),
             ("presence", &self.presence),
             ("jsonp-channels", &self.jsonp_channels),
+            ("slow-conflate", &self.slow_conflate),
+            ("slow-latest", &self.slow_latest),
+            ("slow-disconnect", &self.slow_disconnect),
         ] {
             if let Err(what) = Patterns::parse(patterns) {
                 faults.push(format!("--{name}: {what} (write /chat/rome, /chat/* or /chat/**)"));

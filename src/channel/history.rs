@@ -4,7 +4,9 @@
 //! the next message will get; a reader below `first()` has missed something and must be told.
 //! An empty history is one number and a null pointer, since most channels of a quiet server are empty.
 
+use super::latest::Latest;
 use crate::base::payload::Message;
+use crate::base::random::Seed;
 use crate::base::time::Tick;
 use std::collections::VecDeque;
 
@@ -15,6 +17,8 @@ pub(crate) struct Keep {
     pub(crate) bytes: usize,
     /// Milliseconds; 0 for no bound.
     pub(crate) age_ms: u64,
+    /// Whether readers are to be told the latest of each event name alone; the seed for their hashes.
+    pub(crate) conflated: Option<Seed>,
 }
 
 impl Keep {
@@ -38,19 +42,37 @@ struct Entry {
 struct Ring {
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// Only where messages are conflated.
+    latest: Option<Box<Latest>>,
 }
 
 impl Ring {
     fn push(&mut self, entry: Entry) {
         self.bytes += entry.message.weight();
+        if let Some(latest) = &mut self.latest {
+            latest.push(&entry.message);
+        }
         self.entries.push_back(entry);
     }
 
     /// Lets go of the oldest message; returns what it weighed.
     fn pop(&mut self) -> usize {
-        let weight = self.entries.pop_front().map_or(0, |entry| entry.message.weight());
+        let Some(entry) = self.entries.pop_front() else { return 0 };
+        if let Some(latest) = &mut self.latest {
+            latest.pop(&entry.message);
+        }
+        let weight = entry.message.weight();
         self.bytes -= weight;
         weight
+    }
+
+    /// Knows from here on which messages count, or does not. `next` is the offset behind its newest.
+    fn conflate(&mut self, next: u64, conflated: Option<Seed>) {
+        self.latest = conflated.map(|seed| {
+            let mut latest = Latest::new(seed, next - self.entries.len() as u64);
+            self.entries.iter().for_each(|entry| latest.push(&entry.message));
+            Box::new(latest)
+        });
     }
 
     /// Whether the oldest message has to give way. The newest stays whatever it weighs: it is on its way.
@@ -102,6 +124,9 @@ impl History {
     pub(crate) fn append_all(&mut self, now: Tick, messages: impl Iterator<Item = Message>, keep: &Keep) {
         for message in messages {
             let ring = self.ring.get_or_insert_default();
+            if ring.latest.is_some() != keep.conflated.is_some() {
+                ring.conflate(self.next, keep.conflated);
+            }
             ring.push(Entry { message, kept: now });
             self.next += 1;
             // At once, so that a run of messages needs no more room than the bounds give it.
@@ -166,8 +191,29 @@ impl History {
         entries.enumerate().map(move |(i, entry)| (first + (skip + i) as u64, &entry.message))
     }
 
+    /// What a reader at `position` is to be told, oldest first: the messages from there on, but where they are conflated
+    /// those that count.
+    pub(crate) fn news(&self, position: u64) -> impl Iterator<Item = (u64, &Message)> {
+        let (first, mut position) = (self.first(), position.max(self.first()));
+        std::iter::from_fn(move || {
+            let ring = self.ring.as_ref()?;
+            let offset = ring.latest.as_ref().map_or(Some(position), |latest| latest.next_from(position))?;
+            position = offset + 1;
+            Some((offset, &ring.entries.get((offset - first) as usize)?.message))
+        })
+    }
+
+    /// Whether a reader who comes by `offset` is to be told of its message.
+    pub(crate) fn counts(&self, offset: u64) -> bool {
+        let latest = self.ring.as_ref().and_then(|ring| ring.latest.as_ref());
+        latest.is_none_or(|latest| latest.counts(offset))
+    }
+
     /// Panics unless all that must hold does.
     pub(crate) fn check_invariants(&self) {
+        if let Some(latest) = self.ring.as_ref().and_then(|ring| ring.latest.as_ref()) {
+            latest.check_invariants(self.from(0).collect::<Vec<_>>().into_iter());
+        }
         let weights: usize = self.from(0).map(|(_, message)| message.weight()).sum();
         assert_eq!(weights, self.bytes());
         assert!(self.next >= 1 && self.first() >= 1);
@@ -184,7 +230,7 @@ mod tests {
         Message::new(&Parts { channel: "/a", content_type: "", event: "", data: text.as_bytes(), unix_ms: 0 }).unwrap()
     }
 
-    const KEEP: Keep = Keep { messages: 3, bytes: 10_000, age_ms: 1_000 };
+    const KEEP: Keep = Keep { messages: 3, bytes: 10_000, age_ms: 1_000, conflated: None };
 
     fn offsets(history: &History, position: u64) -> Vec<u64> {
         history.from(position).map(|(offset, _)| offset).collect()
@@ -226,5 +272,85 @@ mod tests {
         history.skip_to(9);
         assert_eq!((history.len(), history.first(), history.next()), (0, 9, 9));
         history.check_invariants();
+    }
+
+    fn named(event: &str) -> Message {
+        Message::new(&Parts { channel: "/a", content_type: "", event, data: b"x", unix_ms: 0 }).unwrap()
+    }
+
+    fn news(history: &History, position: u64) -> Vec<u64> {
+        history.news(position).map(|(offset, _)| offset).collect()
+    }
+
+    const CONFLATED: Keep = Keep { messages: 1_000, conflated: Some(Seed(1, 2)), ..KEEP };
+
+    #[test]
+    fn of_messages_with_the_same_event_name_the_latest_is_news() {
+        let mut history = History::new(1);
+        for event in ["a", "b", "", "a", "", "c", "b"] {
+            history.append(Tick(0), named(event), &CONFLATED);
+            history.check_invariants();
+        }
+        assert_eq!(offsets(&history, 0), [1, 2, 3, 4, 5, 6, 7]);
+        for (position, expected) in [(0, &[3, 4, 5, 6, 7][..]), (4, &[4, 5, 6, 7]), (6, &[6, 7]), (7, &[7]), (8, &[]), (99, &[])]
+        {
+            assert_eq!(news(&history, position), expected, "from {position}");
+        }
+        assert_eq!([1, 3, 7, 8].map(|offset| history.counts(offset)), [false, true, true, false]);
+    }
+
+    #[test]
+    fn what_is_let_go_takes_its_event_name_along() {
+        let mut history = History::new(60);
+        let keep = Keep { messages: 3, ..CONFLATED };
+        for (event, expected) in [
+            ("a", &[60][..]),
+            ("b", &[60, 61]),
+            ("a", &[61, 62]),
+            ("a", &[61, 63]),
+            ("a", &[64]),
+            ("", &[64, 65]),
+            ("", &[64, 65, 66]),
+            ("b", &[65, 66, 67]),
+        ] {
+            history.append(Tick(0), named(event), &keep);
+            history.check_invariants();
+            assert_eq!(news(&history, 0), expected);
+        }
+        history.skip_to(67);
+        history.check_invariants();
+        assert_eq!(news(&history, 0), [67]);
+        history.skip_to(1_000);
+        history.append(Tick(0), named("b"), &keep);
+        history.check_invariants();
+        assert_eq!(news(&history, 0), [1_000]);
+    }
+
+    #[test]
+    fn thousands_of_replaced_messages_are_passed_over_word_by_word() {
+        let mut history = History::new(1);
+        let keep = Keep { messages: 100_000, bytes: 1 << 30, ..CONFLATED };
+        for offset in 1..=10_000 {
+            history.append(Tick(0), named(if offset % 1_000 == 0 { "" } else { "a" }), &keep);
+        }
+        assert_eq!(news(&history, 3_001), [4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 9_999, 10_000]);
+        history.skip_to(9_000);
+        assert_eq!(news(&history, 0), [9_000, 9_999, 10_000]);
+        history.check_invariants();
+    }
+
+    #[test]
+    fn a_ring_begins_to_conflate_and_ceases_to_as_it_is_told() {
+        let mut history = History::new(1);
+        let say = |history: &mut History, keep: &Keep| {
+            history.append(Tick(0), named("a"), keep);
+            history.check_invariants();
+            news(history, 0)
+        };
+        let plain = Keep { conflated: None, ..CONFLATED };
+        assert_eq!(say(&mut history, &plain), [1]);
+        assert_eq!(say(&mut history, &plain), [1, 2]);
+        assert_eq!(say(&mut history, &CONFLATED), [3]);
+        assert_eq!(say(&mut history, &plain), [1, 2, 3, 4]);
     }
 }

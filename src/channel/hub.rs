@@ -2,6 +2,7 @@
 //! least recently used is known.
 
 use super::history::History;
+use super::slow::{Policies, Slow};
 use crate::base::id::Epoch;
 use crate::base::random::{Seed, keyed_hash};
 use crate::base::time::Tick;
@@ -96,6 +97,8 @@ pub(crate) struct Channel {
     newer: u32,
     pub(crate) role: Role,
     pub(crate) waving: Waving,
+    /// What becomes of readers who fall behind.
+    pub(crate) slow: Slow,
     /// At a mirror: whether the home is still to be told the number of subscribers.
     pub(crate) recount: bool,
     /// Whether it stands in the order by use.
@@ -145,6 +148,7 @@ impl Channel {
 #[derive(Debug)]
 pub(crate) struct Hub {
     seed: Seed,
+    policies: Policies,
     channels: Slab<Channel>,
     by_name: HashTable<u32>,
     oldest: u32,
@@ -175,7 +179,21 @@ impl std::ops::IndexMut<u32> for Hub {
 impl Hub {
     /// An empty table; `seed` keys the hash of names, which strangers choose.
     pub(crate) fn new(seed: Seed) -> Hub {
-        Hub { seed, channels: Slab::new(), by_name: HashTable::new(), oldest: NONE, newest: NONE, bytes: 0 }
+        let (channels, by_name) = (Slab::new(), HashTable::new());
+        Hub { seed, policies: Policies::default(), channels, by_name, oldest: NONE, newest: NONE, bytes: 0 }
+    }
+
+    /// From here on channels have these policies, those that are there included.
+    pub(crate) fn govern(&mut self, policies: Policies) {
+        for (_, channel) in &mut self.channels {
+            channel.slow = policies.of(&channel.name);
+        }
+        self.policies = policies;
+    }
+
+    /// Whether there can be channels that end slow readers.
+    pub(crate) fn ends_slow(&self) -> bool {
+        !self.policies.disconnect.is_empty()
     }
 
     /// How many channels there are.
@@ -203,6 +221,7 @@ impl Hub {
         debug_assert!(self.find(&name).is_none(), "{name} exists");
         let (seed, hash) = (self.seed, keyed_hash(self.seed, name.as_bytes()));
         let channel = Channel {
+            slow: self.policies.of(&name),
             name,
             epoch,
             role,
@@ -326,11 +345,12 @@ impl Hub {
 mod tests {
     use super::super::Keep;
     use super::*;
+    use crate::base::pattern::Patterns;
     use crate::base::payload::{Message, Parts};
 
     #[test]
     fn channels_are_found_by_name_and_those_with_a_history_ordered_by_use() {
-        let keep = Keep { messages: 9, bytes: 9_999, age_ms: 0 };
+        let keep = Keep { messages: 9, bytes: 9_999, age_ms: 0, conflated: None };
         let mut hub = Hub::new(Seed(3, 4));
         let make = |hub: &mut Hub, name: &'static str| hub.insert(Tick(1), name.into(), Epoch::new(name, 1), Role::Home);
         let say = |hub: &mut Hub, key: u32| {
@@ -348,6 +368,9 @@ mod tests {
         assert_eq!(hub.least_recently_used(), Some(keys[1]));
         hub.change_history(keys[1], History::drop_oldest);
         assert_eq!(hub.least_recently_used(), Some(keys[2]));
+        assert_eq!(hub[keys[0]].slow, Slow::Resume);
+        hub.govern(Policies { latest: Patterns::parse("/a").unwrap(), ..Policies::default() });
+        assert_eq!(keys.map(|key| hub[key].slow), [Slow::Latest, Slow::Resume, Slow::Resume]);
         hub.remove(keys[2]);
         assert_eq!(hub.least_recently_used(), Some(keys[0]));
         assert_eq!(hub.find("/c"), None);

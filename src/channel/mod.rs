@@ -6,8 +6,11 @@
 
 mod history;
 mod hub;
+mod latest;
 mod roll;
+mod slow;
 
 pub(crate) use history::{History, Keep};
 pub(crate) use hub::{Channel, Holder, Hub, Mirror, Role, Subscriber, Waving};
 pub(crate) use roll::Rolls;
+pub(crate) use slow::{Policies, Slow};

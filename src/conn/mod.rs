@@ -106,6 +106,10 @@ impl Flags {
     pub(crate) const SHARED: Flags = Flags(0x800);
     /// A heartbeat is on its way: the next one keeps to its time.
     pub(crate) const BEAT: Flags = Flags(0x4000);
+    /// A reader that came from further behind than it may fall, and has not been within that since.
+    pub(crate) const CATCHING_UP: Flags = Flags(0x1000);
+    /// Its hold ended since it was too slow.
+    pub(crate) const TOO_SLOW: Flags = Flags(0x2000);
 
     pub(crate) fn has(self, flag: Flags) -> bool {
         self.0 & flag.0 != 0

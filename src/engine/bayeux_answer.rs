@@ -8,13 +8,13 @@
 //! acknowledges what it gets. So they do on an event stream, as long as there is one.
 
 use super::Engine;
+use super::collect::Tally;
 use super::fragments::Wanted;
 use super::session::Session;
 use crate::base::time::Now;
 use crate::conn::{Exchange, Flags, State};
 use crate::protocol::bayeux::{Ack, Advice, ConnectionType, Fault, Reply};
-use crate::transport::websocket::GOING_AWAY;
-use crate::transport::{self, Setting};
+use crate::transport::{self, Farewell, Setting};
 
 impl Engine {
     /// All replies are there: a connect alone is held if there is nothing to tell, anything else is answered.
@@ -74,7 +74,10 @@ impl Engine {
 
     /// Tells a session its news, if it has some; says whether there is something to write.
     pub(super) fn bring_to_session(&mut self, now: Now, index: u32) -> bool {
-        let Some(slot) = self.slots[index].session().filter(|&slot| self.session_has_news(slot)) else { return false };
+        let Some(slot) = self.slots[index].session().filter(|&slot| self.session_has_news(slot)) else {
+            self.slots[index].flags.set(Flags::CATCHING_UP, false);
+            return false;
+        };
         let over = self.session_is_over(slot);
         if !over && !self.may_tell(now, index, slot) {
             let due = self.due(now.tick, index);
@@ -142,7 +145,7 @@ impl Engine {
         self.slots[index].flags.set(Flags::LAST, true);
         self.answer_connect(now, index);
         if self.is_socket(index) {
-            self.close_socket(now, index, GOING_AWAY, "stopping");
+            self.close_socket(now, index, Farewell::Stopping);
         }
     }
 
@@ -182,19 +185,21 @@ impl Engine {
         let Session { subscriptions, stamps, .. } = &mut self.sessions[slot];
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let bytes_max = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
-        let mut events = Vec::new();
+        let (mut events, mut tally) = (Vec::new(), Tally::default());
         for subscription in subscriptions {
             let channel = &self.hub[subscription.channel];
             let next = channel.history.next();
             if subscription.has_news(next) {
                 let (key, from) = (subscription.channel, subscription.position);
-                let wanted = Wanted { channel: key, epoch: channel.epoch, from, next, bytes_max, stamped: *stamps };
+                let (epoch, lag_max) = (channel.epoch, self.limits.slow_lag);
+                let wanted = Wanted { channel: key, epoch, from, next, bytes_max, lag_max, stamped: *stamps };
                 let fragment = self.fragments.of(wanted, channel);
                 events.extend_from_slice(&fragment.json);
                 subscription.position = fragment.to;
-                self.counters.delivered += fragment.messages;
+                tally = tally.plus(fragment.tally);
             }
         }
+        self.count(tally);
         events
     }
 

@@ -8,7 +8,8 @@ use crate::base::time::Now;
 use crate::conn::{Call, Cargo, Exchange, Flags, State};
 use crate::protocol::bayeux;
 use crate::protocol::plain::reply;
-use crate::transport::websocket::{self, Fault, GOING_AWAY};
+use crate::transport::Farewell;
+use crate::transport::websocket::{self, Fault};
 
 impl Engine {
     /// A request becomes a socket.
@@ -65,13 +66,13 @@ impl Engine {
         let held = self.slots[index].session().is_some_and(|slot| self.sessions[slot].connect.is_some());
         match held {
             true => self.answer_connect(now, index),
-            false => self.close_socket(now, index, GOING_AWAY, "life_span"),
+            false => self.close_socket(now, index, Farewell::LifeSpan),
         }
     }
 
     /// A socket is closed, and its client comes back.
-    pub(super) fn close_socket(&mut self, now: Now, index: u32, code: u16, reason: &str) {
-        websocket::close(self.slots[index].out(), Some(code), reason);
+    pub(super) fn close_socket(&mut self, now: Now, index: u32, farewell: Farewell) {
+        websocket::feed::end(self.slots[index].out(), farewell);
         self.leave(now, index);
         self.hold_answered(now, index);
     }

@@ -40,6 +40,7 @@ impl Engine {
         self.take_look(index, &call, &[]);
         self.slots[index].state = State::Bayeux;
         self.slots[index].carry(slot);
+        self.note_start(index);
         self.streams_anew(now, slot);
         self.sessions[slot].extras().stream = Some(self.slots.token(index));
         self.write_opening(now, index, false);

@@ -32,6 +32,8 @@ pub(super) struct Durations {
     pub(super) body: u64,
     pub(super) idle: u64,
     pub(super) stall: u64,
+    /// The same where slow readers are ended.
+    pub(super) slow: u64,
     pub(super) long_poll: u64,
     /// 0 for none.
     pub(super) heartbeat: u64,
@@ -65,6 +67,7 @@ impl Durations {
             body: config.body_timeout_ms,
             idle: config.idle_timeout_ms,
             stall: config.stall_timeout_ms,
+            slow: config.slow_timeout_ms,
             long_poll: config.long_poll_timeout_ms,
             heartbeat: config.heartbeat_ms,
             life: config.life_span_ms,
@@ -93,8 +96,8 @@ impl Durations {
     }
 
     /// Those that connections wait for often.
-    pub(super) fn of_connections(&self) -> [u64; 8] {
-        [self.head, self.body, self.idle, self.stall, self.heartbeat, self.bayeux, LINGER_MS, NEVER_MS]
+    pub(super) fn of_connections(&self) -> [u64; 9] {
+        [self.head, self.body, self.idle, self.stall, self.slow, self.heartbeat, self.bayeux, LINGER_MS, NEVER_MS]
     }
 
     /// Those that channels wait for often.
@@ -128,7 +131,7 @@ impl Engine {
     /// The socket is full: it has until the stall limit to take something.
     pub(super) fn watch_stall(&mut self, now: Tick, index: u32) {
         self.slots[index].wrote_at = now.low();
-        self.wake_by(now, index, now + self.durations.stall);
+        self.wake_by(now, index, now + self.patience(index));
     }
 
     /// The socket is no longer full: while it was, a held connection slept on its stall limit alone.
@@ -172,7 +175,7 @@ impl Engine {
         let ends_at = now.nearest(connection.ends_at);
         let until = self.pass_until(index);
         if connection.flags.has(Flags::BLOCKED) {
-            let stalled = wrote_at + self.durations.stall;
+            let stalled = wrote_at + self.patience(index);
             return until.map_or(stalled, |until| until.min(stalled));
         }
         let beat = self.beats(index).then(|| wrote_at + self.first_beat(index));
@@ -211,8 +214,11 @@ impl Engine {
         let event_stream = self.is_event_stream(index);
         let connection = &mut self.slots[index];
         if connection.flags.has(Flags::BLOCKED) {
-            self.counters.gone_stalled += 1;
-            return self.close(now, index);
+            // Whose token ended while it took nothing is let go as well, though not for being slow.
+            return match self.pass_until(index).is_some_and(|until| until <= now.tick) {
+                true => self.close(now, index),
+                false => self.stalled(now, index),
+            };
         }
         let held = matches!(connection.state, State::Parked | State::Bayeux);
         if held && self.pass_until(index).is_some_and(|until| until <= now.tick) {

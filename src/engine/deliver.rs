@@ -10,13 +10,14 @@
 //! million subscribers delays another channel's message by a few sends.
 
 use super::Engine;
+use super::collect::{Collection, Tally};
 use crate::base::cursor::Cursor;
 use crate::base::id::{Epoch, MessageId};
 use crate::base::payload::Message;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Channel, Subscriber, Waving};
-use crate::conn::{ENDED, Flags, LOST, State, UNKNOWN};
-use crate::transport::{self, Batch, Farewell, Held, Item, News, Opening, Setting, Tools, Variant};
+use crate::conn::{ENDED, Flags, LOST, State};
+use crate::transport::{self, Batch, Farewell, Held, Opening, Setting, Tools, Variant};
 use std::sync::Arc;
 
 /// Steps a wave takes before the next one has its go.
@@ -38,8 +39,7 @@ pub(super) struct Wave {
 struct Frame {
     wanted: Wanted,
     to: u64,
-    messages: u64,
-    gaps: u64,
+    tally: Tally,
     bytes: Arc<[u8]>,
 }
 
@@ -210,13 +210,14 @@ impl Engine {
         };
         if !self.frames.find(&wanted) {
             let setting = self.calendar.setting(now, self.looks.get(wanted.look), self.durations.retry);
-            self.frames.add(frame(wanted, channel, self.limits.batch_bytes, &setting, &mut self.tools));
+            let room = (self.limits.batch_bytes, self.limits.slow_lag);
+            self.frames.add(frame(wanted, channel, room, &setting, &mut self.tools));
         }
         let frame = &self.frames.recent[self.frames.lent];
         subscription.position = frame.to;
         connection.flags.set(Flags::LENT, !frame.bytes.is_empty());
-        self.counters.delivered += frame.messages;
-        self.counters.gaps += frame.gaps;
+        let tally = frame.tally;
+        self.count(tally);
     }
 
     /// Several subscriptions: nobody else stands at the same positions, so the bytes are its own. Also the
@@ -229,20 +230,19 @@ impl Engine {
             [one] => earlier(&self.hub[one.channel], one.position, variant),
             _ => Vec::new(),
         };
-        let mut items = Vec::new();
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let share = (self.limits.batch_bytes / connection.subscriptions().len().max(1)).max(1);
-        let mut room = Room { bytes: share, messages: variant.messages_max() };
+        let mut collection =
+            Collection { messages_left: variant.messages_max(), lag_max: self.limits.slow_lag, ..Collection::default() };
         for (place, subscription) in connection.subscriptions_mut().iter_mut().enumerate() {
-            let channel = &self.hub[subscription.channel];
-            room.bytes = share;
-            subscription.position = collect(&mut items, place, channel, subscription.position, &mut room);
+            collection.bytes_left = share;
+            subscription.position = collection.add(place, &self.hub[subscription.channel], subscription.position);
         }
-        self.counters.gaps += count_gaps(&items);
-        self.counters.delivered += items.len() as u64 - count_gaps(&items);
-        let batch = Batch { items: &items, cursor: &mut cursor, earlier: &earlier };
+        let batch = Batch { items: &collection.items, cursor: &mut cursor, earlier: &earlier };
         let setting = self.calendar.setting(now, self.looks.get(look), self.durations.retry);
         transport::batch(connection.out(), variant, batch, &setting, &mut self.tools);
+        let tally = collection.tally;
+        self.count(tally);
     }
 
     /// A stream begins: its head and greeting. A reader with a `lost` place is given no cursor that would hide
@@ -286,16 +286,23 @@ impl Engine {
         transport::keep_alive(connection.out(), variant, &earlier, &setting);
     }
 
+    /// Why a stream ends.
+    fn farewell(&self, now: Now, index: u32) -> Farewell {
+        let expired = || self.pass_until(index).is_some_and(|until| until <= now.tick);
+        match () {
+            () if self.slots[index].flags.has(Flags::TOO_SLOW) => Farewell::TooSlow,
+            () if self.draining => Farewell::Stopping,
+            () if expired() => Farewell::Expired,
+            () => Farewell::LifeSpan,
+        }
+    }
+
     /// A stream ends.
     pub(super) fn write_farewell(&mut self, now: Now, index: u32) {
-        let expired = self.pass_until(index).is_some_and(|until| until <= now.tick);
-        let connection = &mut self.slots[index];
+        let connection = &self.slots[index];
         let (variant, look) = (connection.variant, connection.look);
-        let farewell = match () {
-            () if self.draining => Farewell::Stopping,
-            () if expired => Farewell::Expired,
-            () => Farewell::LifeSpan,
-        };
+        let farewell = self.farewell(now, index);
+        let connection = &mut self.slots[index];
         let retry = self.random.jitter(self.durations.retry, self.durations.jitter_percent);
         let setting = self.calendar.setting(now, self.looks.get(look), retry);
         transport::close(connection.out(), variant, farewell, &setting);
@@ -347,6 +354,8 @@ impl Engine {
                 }
                 if self.is_socket(index) && self.slots[index].has_unsent() || self.has_news(index) {
                     self.enqueue(index);
+                } else {
+                    self.slots[index].flags.set(Flags::CATCHING_UP, false);
                 }
             }
             State::Framed => self.heard_frames(now, index, &[]),
@@ -361,70 +370,33 @@ impl Engine {
     }
 }
 
-/// How much more fits a batch.
-pub(super) struct Room {
-    pub(super) bytes: usize,
-    pub(super) messages: usize,
-}
-
-/// Collects what a reader at `position` of `channel` is to be told, as far as there is room; returns its new
-/// position. One message always fits.
-pub(super) fn collect<'a>(items: &mut Vec<Item<'a>>, place: usize, channel: &'a Channel, position: u64, room: &mut Room) -> u64 {
-    let epoch = channel.epoch;
-    let first = channel.history.first();
-    let mut position = position;
-    if position == UNKNOWN {
-        return UNKNOWN;
-    }
-    if position == ENDED {
-        // It begins anew with offset 1; what was let go since then was let go before anybody could have it.
-        items.push(Item { place, id: MessageId { epoch, offset: 0 }, news: News::End { channel: &channel.name } });
-        position = 1;
-    }
-    if position < first {
-        let missed = (position != LOST).then(|| first - position);
-        items.push(Item {
-            place,
-            id: MessageId { epoch, offset: first - 1 },
-            news: News::Gap { channel: &channel.name, missed },
-        });
-        position = first;
-    }
-    for (offset, message) in channel.history.from(position) {
-        if room.messages == 0 || room.bytes == 0 {
-            break;
-        }
-        room.messages -= 1;
-        room.bytes = room.bytes.saturating_sub(message.weight());
-        items.push(Item { place, id: MessageId { epoch, offset }, news: News::Message(message) });
-        position = offset + 1;
-    }
-    position
-}
-
-/// The messages before `position`, as far as this variant looks back.
+/// The messages before `position`, as far as this variant looks back; of those that were conflated only what counts, and
+/// the last, which was told.
 fn earlier(channel: &Channel, position: u64, variant: Variant) -> Vec<&Message> {
     let back = variant.transport().looks_back();
     if back == 0 || position > channel.history.next() {
         return Vec::new();
     }
     let from = position.saturating_sub(back as u64);
-    channel.history.from(from).take_while(|(offset, _)| *offset < position).map(|(_, message)| message).collect()
+    let before = channel.history.from(from).take_while(|(offset, _)| *offset < position);
+    let told = before.filter(|(offset, _)| offset + 1 == position || channel.history.counts(*offset));
+    told.map(|(_, message)| message).collect()
 }
 
-fn count_gaps(items: &[Item<'_>]) -> u64 {
-    items.iter().filter(|item| matches!(item.news, News::Gap { .. })).count() as u64
-}
-
-fn frame(wanted: Wanted, channel: &Channel, bytes_max: usize, setting: &Setting<'_>, tools: &mut Tools) -> Frame {
-    let mut items = Vec::new();
-    let mut room = Room { bytes: bytes_max, messages: wanted.variant.messages_max() };
-    let to = collect(&mut items, 0, channel, wanted.from, &mut room);
+fn frame(
+    wanted: Wanted,
+    channel: &Channel,
+    (bytes_max, lag_max): (usize, u64),
+    setting: &Setting<'_>,
+    tools: &mut Tools,
+) -> Frame {
+    let mut collection =
+        Collection { bytes_left: bytes_max, messages_left: wanted.variant.messages_max(), lag_max, ..Collection::default() };
+    let to = collection.add(0, channel, wanted.from);
     let mut cursor = Cursor { places: vec![MessageId { epoch: wanted.epoch, offset: wanted.from.saturating_sub(1) }] };
-    let mut bytes = Vec::with_capacity(bytes_max - room.bytes + 512);
+    let mut bytes = Vec::with_capacity(bytes_max - collection.bytes_left + 512);
     let earlier = earlier(channel, wanted.from, wanted.variant);
-    let batch = Batch { items: &items, cursor: &mut cursor, earlier: &earlier };
+    let batch = Batch { items: &collection.items, cursor: &mut cursor, earlier: &earlier };
     transport::batch(&mut bytes, wanted.variant, batch, setting, tools);
-    let gaps = count_gaps(&items);
-    Frame { wanted, to, messages: items.len() as u64 - gaps, gaps, bytes: bytes.into() }
+    Frame { wanted, to, tally: collection.tally, bytes: bytes.into() }
 }

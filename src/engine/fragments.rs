@@ -2,7 +2,7 @@
 //!
 //! A response holds replies that are its session's own, so it cannot be shared whole, as frames are. The events in it can.
 
-use super::deliver::{Room, collect};
+use super::collect::{Collection, Tally};
 use crate::base::id::Epoch;
 use crate::channel::Channel;
 use crate::protocol::bayeux;
@@ -21,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) next: u64,
     /// How many bytes of messages there is room for.
     pub(super) bytes_max: usize,
+    /// How far behind a reader may be where it would go on with the newest message else.
+    pub(super) lag_max: u64,
     /// Whether each event says when it was published.
     pub(super) stamped: bool,
 }
@@ -30,7 +32,7 @@ pub(super) struct Wanted {
 pub(super) struct Fragment {
     wanted: Wanted,
     pub(super) to: u64,
-    pub(super) messages: u64,
+    pub(super) tally: Tally,
     pub(super) json: Vec<u8>,
 }
 
@@ -65,17 +67,25 @@ impl Fragments {
 
 impl Fragment {
     fn new(wanted: Wanted, channel: &Channel) -> Fragment {
-        let mut items = Vec::new();
-        let mut room = Room { bytes: wanted.bytes_max, messages: usize::MAX };
-        let to = collect(&mut items, 0, channel, wanted.from, &mut room);
-        let (mut json, mut messages) = (Vec::new(), 0);
-        for item in &items {
-            if let News::Message(message) = item.news {
-                bayeux::event(&mut json, message, wanted.stamped);
-                json.push(b',');
-                messages += 1;
+        let mut collection = Collection {
+            bytes_left: wanted.bytes_max,
+            messages_left: usize::MAX,
+            lag_max: wanted.lag_max,
+            ..Collection::default()
+        };
+        let to = collection.add(0, channel, wanted.from);
+        let (mut json, mut skipped) = (Vec::new(), None);
+        for item in &collection.items {
+            match item.news {
+                News::Message(message) => {
+                    bayeux::event(&mut json, message, wanted.stamped, skipped.take());
+                    json.push(b',');
+                }
+                // Whoever is told of any other gap has no session any more.
+                News::Gap { missed, .. } => skipped = missed,
+                News::End { .. } => {}
             }
         }
-        Fragment { wanted, to, messages, json }
+        Fragment { wanted, to, tally: collection.tally, json }
     }
 }

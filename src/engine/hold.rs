@@ -162,6 +162,7 @@ impl Engine {
         }
         let state = connection.state;
         self.tell_subscribed(index, &told);
+        self.note_start(index);
         let connection = &mut self.slots[index];
         if state == State::Parked {
             // A WebSocket's client has wished for more channels.
@@ -186,7 +187,7 @@ impl Engine {
     /// The hold ends by itself: a stream is closed, anything else is answered with what there is.
     pub(super) fn end_hold(&mut self, now: Now, index: u32) {
         let connection = &mut self.slots[index];
-        if self.draining {
+        if self.draining || connection.flags.has(Flags::TOO_SLOW) {
             connection.flags.set(Flags::LAST, true);
             connection.variant = connection.variant.last(true);
         }

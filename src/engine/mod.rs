@@ -9,15 +9,15 @@
 //! **The ring is the queue.** Nothing is queued for a reader: it has a position, and gets what lies between
 //! that and the end of its channel's history when its socket can take it.
 //!
-//! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `passes` (what they
-//! may, and until when), `publish` (a home keeps a
-//! message), `deliver` (readers are brought up to date), `framed` (who publishes without being answered), `peers`
-//! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
-//! outlives a Bayeux client's connections), `bayeux`, `bayeux_passes`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
-//! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
-//! connects of one are held), `watch` (subscriptions with a star), `attendance` and `presence` (who is here), `door` (who is
-//! not let in), `meter` (how fast clients publish), `places` (how many readers they have), `moving` (who goes to another
-//! shard), `deadlines`.
+//! The order to read: `receive` (bytes to requests), `hold` (readers come and go), `passes` (what they may, and until
+//! when), `publish` (a home keeps a message), `deliver` (readers are brought up to date), `collect` (what they are told),
+//! `pace` (who is too slow), `framed` (who publishes without being answered), `peers` (what shards say to each other),
+//! `host` (what the program around the server hears and is asked), `session` (what outlives a Bayeux client's
+//! connections), `bayeux`, `bayeux_passes`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and `bayeux_stream` (its
+//! requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many connects of one are
+//! held), `watch` (subscriptions with a star), `attendance` and `presence` (who is here), `door` (who is not let in),
+//! `meter` (how fast clients publish), `places` (how many readers they have), `moving` (who goes to another shard),
+//! `deadlines`.
 
 mod acks;
 mod attendance;
@@ -28,6 +28,7 @@ mod bayeux_publish;
 mod bayeux_socket;
 mod bayeux_stream;
 mod browsers;
+mod collect;
 mod deadlines;
 mod deliver;
 mod door;
@@ -42,6 +43,7 @@ mod meter;
 mod metrics;
 mod moving;
 mod output;
+mod pace;
 mod passes;
 mod peer;
 mod peers;
@@ -73,7 +75,7 @@ use crate::base::pattern::Patterns;
 use crate::base::presence::{Presence, home_name};
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
-use crate::channel::{Holder, Hub, Keep, Role, Rolls, Subscriber};
+use crate::channel::{Holder, Hub, Keep, Policies, Role, Rolls, Subscriber};
 use crate::conn::{self, Flags, Origins, Policy, Slots, State};
 use crate::http::{self, Sharing};
 use crate::protocol::plain::Preflight;
@@ -155,6 +157,12 @@ pub struct Counters {
     pub delivered: u64,
     /// Readers told that they have missed something.
     pub gaps: u64,
+    /// Messages left out for a later one with the same event name, counted for each reader.
+    pub conflated: u64,
+    /// Messages passed over for readers who were too far behind, counted for each reader.
+    pub skipped: u64,
+    /// Streams ended since their clients were too slow for a channel.
+    pub ended_slow: u64,
     /// Requests refused.
     pub refused: u64,
     /// Publishes refused because their client was too fast.
@@ -201,6 +209,7 @@ struct Limits {
     keep: Keep,
     budget: usize,
     batch_bytes: usize,
+    slow_lag: u64,
     slice: usize,
     backlog: usize,
 }
@@ -227,13 +236,17 @@ impl Engine {
                 messages: size(config.history_messages),
                 bytes: size(config.history_bytes),
                 age_ms: config.history_age_ms,
+                conflated: None,
             },
             budget: share(config.history_budget),
             batch_bytes: size(config.batch_bytes),
+            slow_lag: config.slow_lag,
             slice: size(config.fanout_slice),
             backlog: size(config.mailbox_messages),
         };
         let durations = Durations::new(config);
+        let mut hub = Hub::new(seed);
+        hub.govern(policies(config));
         Engine {
             shard,
             shards,
@@ -241,7 +254,7 @@ impl Engine {
             random: Random::new(Seed(seed.0 ^ u64::from(shard) << 32, !seed.1)),
             slots: Slots::new(share(config.connections_max)),
             timers: Timers::new(&durations.of_connections()),
-            hub: Hub::new(seed),
+            hub,
             channel_timers: Timers::new(&durations.of_channels()),
             sessions: Sessions::new(share(config.bayeux_sessions_max)),
             session_timers: Timers::new(&[durations.session]),
@@ -380,7 +393,9 @@ impl Engine {
                 self.slice_left -= 1;
                 let reached = self.step_wave(now.tick)?;
                 let Some(index) = self.connection_of(reached) else { continue };
-                if self.attend(now, index) {
+                if self.slots[index].flags.has(Flags::BLOCKED) {
+                    self.judge_pace(now, index);
+                } else if self.attend(now, index) {
                     return Some(Output::Write(self.slots.token(index)));
                 }
             } else {
@@ -534,7 +549,6 @@ fn policy(config: &Config) -> Policy {
         named => Origins::Named(named.split(',').map(str::to_owned).collect()),
     };
     let subscriptions_max = usize::try_from(config.subscriptions_max).unwrap_or(usize::MAX);
-    let patterns = |text| Patterns::parse(text).expect("the options were checked");
     Policy {
         subscriptions_max,
         origins,
@@ -548,6 +562,19 @@ fn policy(config: &Config) -> Policy {
         token_cookie: config.token_cookie.clone(),
         jsonp_channels: patterns(&config.jsonp_channels),
     }
+}
+
+/// What becomes of readers who fall behind.
+fn policies(config: &Config) -> Policies {
+    Policies {
+        conflate: patterns(&config.slow_conflate),
+        latest: patterns(&config.slow_latest),
+        disconnect: patterns(&config.slow_disconnect),
+    }
+}
+
+fn patterns(text: &str) -> Patterns {
+    Patterns::parse(text).expect("the options were checked")
 }
 
 impl Calendar {

@@ -12,8 +12,7 @@ use crate::base::name::Name;
 use crate::base::time::{Now, Tick};
 use crate::conn::{Flags, HeldId, Hold, Pass, Proof, State, not_granted};
 use crate::protocol::plain::Manner;
-use crate::transport::Transport;
-use crate::transport::websocket::EXPIRED;
+use crate::transport::{Farewell, Transport};
 use std::sync::Arc;
 
 /// What is brought for a connection of another shard.
@@ -107,7 +106,7 @@ impl Engine {
         }
         match self.slots[index].state {
             State::Parked => self.end_hold(now, index),
-            State::Bayeux if own && self.is_socket(index) => self.close_socket(now, index, EXPIRED, "token_expired"),
+            State::Bayeux if own && self.is_socket(index) => self.close_socket(now, index, Farewell::Expired),
             _ => {}
         }
     }

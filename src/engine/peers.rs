@@ -294,7 +294,7 @@ impl Engine {
                 return self.peers.post(home, PeerMessage::Detach { name, shard: self.shard });
             }
         };
-        let keep = self.limits.keep;
+        let keep = self.keep_of(key);
         let mut history = History::new(head + 1 - (messages.len() as u64).min(head));
         for message in messages {
             history.append(now.tick, message, &keep);

@@ -6,7 +6,7 @@ use crate::base::id::{Epoch, MessageId};
 use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::channel::{History, Keep, Waving};
+use crate::channel::{History, Keep, Slow, Waving};
 use crate::conn::{Asking, ENDED, LOST, State, UNKNOWN};
 use crate::protocol::plain::{self, Manner, Publish, reply};
 
@@ -150,7 +150,12 @@ impl Engine {
     pub(super) fn bounds_of(&self, key: u32) -> Keep {
         let channel = &self.hub[key];
         let waits = channel.waving != Waving::No || !channel.subscribers.is_empty();
-        if waits { self.limits.keep.while_waving() } else { self.limits.keep }
+        if waits { self.keep_of(key).while_waving() } else { self.keep_of(key) }
+    }
+
+    /// The bounds of a channel's history, and how it is kept.
+    pub(super) fn keep_of(&self, key: u32) -> Keep {
+        Keep { conflated: (self.hub[key].slow == Slow::Conflate).then_some(self.seed), ..self.limits.keep }
     }
 
     /// Over the budget, the channel that was not used for longest lets go of its oldest. The newest message

@@ -11,6 +11,7 @@
 
 use super::Engine;
 use super::acks::Acks;
+use super::collect::skips;
 use super::riding::UnderWay;
 use super::watch::Watching;
 use crate::base::client::Place;
@@ -211,6 +212,7 @@ impl Engine {
         if self.slots[index].session() != Some(slot) {
             self.put_down(now, index);
             self.slots[index].carry(slot);
+            self.note_start(index);
         }
         self.session_timers.cancel(&mut self.sessions, slot);
         self.sessions[slot].carrier = Some(self.slots.token(index));
@@ -329,13 +331,17 @@ impl Engine {
             || subscriptions.any(|subscription| subscription.has_news(self.hub[subscription.channel].history.next()))
     }
 
-    /// Whether a session has lost its place in some channel, or could not get one.
+    /// Whether a session has lost its place in some channel, or could not get one. Where it goes on with the newest message
+    /// anyway it has not.
     pub(super) fn session_is_over(&self, slot: u32) -> bool {
         let session = &self.sessions[slot];
         session.overrun
             || session.subscriptions.iter().any(|subscription| match subscription.position {
                 LOST | ENDED => true,
-                position => position < self.hub[subscription.channel].history.first(),
+                position => {
+                    let channel = &self.hub[subscription.channel];
+                    position < channel.history.first() && !skips(channel, position, self.limits.slow_lag)
+                }
             })
     }
 

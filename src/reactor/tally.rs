@@ -81,6 +81,12 @@ tally! {
     delivered: Counter = |engine| engine.counters().delivered;
     /// Readers told that they have missed something.
     gaps: Counter = |engine| engine.counters().gaps;
+    /// Messages left out for a later one with the same event name, counted for each reader.
+    conflated: Counter = |engine| engine.counters().conflated;
+    /// Messages passed over for readers who were too far behind, counted for each reader.
+    skipped: Counter = |engine| engine.counters().skipped;
+    /// Streams ended since their clients were too slow for a channel.
+    ended_slow: Counter = |engine| engine.counters().ended_slow;
     /// Requests refused.
     refused: Counter = |engine| engine.counters().refused;
     /// Publishes refused because their client was too fast.

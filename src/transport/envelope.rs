@@ -1,17 +1,18 @@
 //! A message as JSON: `{"channel":…,"id":…,"event":…,"data":…}`.
 //!
-//! `data` is the JSON that was published as JSON, else a string, else base64 with `"encoding":"base64"`.
+//! `data` is the JSON that was published as JSON, else a string, else base64 with `"encoding":"base64"`. Where messages are
+//! conflated, `"conflated"` is how many were left out between this one and what came before it, so that a reader can count.
 //! Always one line.
 
-use super::{Farewell, Held, News, text};
+use super::{Farewell, Held, Item, News, text};
 use crate::base::cursor::Cursor;
 use crate::base::id::MessageId;
 use crate::base::payload::{Kind, Message};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Appends the envelope of `message`.
-pub(super) fn write(out: &mut Vec<u8>, id: MessageId, message: &Message) {
+/// Appends the envelope of `message`, before which so many were left out.
+pub(super) fn write(out: &mut Vec<u8>, id: MessageId, message: &Message, conflated: u64) {
     out.extend_from_slice(b"{\"channel\":");
     string(out, message.channel());
     text(out, format_args!(",\"id\":\"{id}\""));
@@ -25,17 +26,21 @@ pub(super) fn write(out: &mut Vec<u8>, id: MessageId, message: &Message) {
         Kind::Text => string(out, std::str::from_utf8(message.data()).expect("checked when it was published")),
         Kind::Binary => text(out, format_args!("\"{}\",\"encoding\":\"base64\"", base64(message))),
     }
+    if conflated > 0 {
+        text(out, format_args!(",\"conflated\":{conflated}"));
+    }
     out.push(b'}');
 }
 
-/// Appends the notice that messages of `channel` are missing.
-pub(super) fn gap(out: &mut Vec<u8>, channel: &str, missed: Option<u64>) {
+/// Appends the notice that messages of `channel` are missing, perhaps since they were skipped.
+pub(super) fn gap(out: &mut Vec<u8>, channel: &str, missed: Option<u64>, skipped: bool) {
     out.extend_from_slice(b"{\"channel\":");
     string(out, channel);
     match missed {
-        Some(missed) => text(out, format_args!(",\"missed\":{missed}}}")),
-        None => out.extend_from_slice(b",\"missed\":null}"),
+        Some(missed) => text(out, format_args!(",\"missed\":{missed}")),
+        None => out.extend_from_slice(b",\"missed\":null"),
     }
+    out.extend_from_slice(if skipped { b",\"skipped\":true}" } else { b"}" });
 }
 
 /// Appends the notice that `channel` was dropped.
@@ -50,23 +55,24 @@ pub(super) fn end(out: &mut Vec<u8>, channel: &str) {
 /// ```text
 /// {"cursor": cursor or null, "session", "expires_in"}   the greeting: where the reader stands; and by a token, what its
 ///                                                       connection is called, and for how many ms the token holds
-/// {"gap": {"channel", "missed": number or null}, "id"}  it has missed something; the id is a place behind that
+/// {"gap": {"channel", "missed": number or null}, "id"}  it has missed something; the id is a place behind that; with
+///                                                       "skipped": true if it was too far behind and goes on with the newest
 /// {"end": {"channel"}, "id"}                            the channel was dropped and begins anew
-/// {"close": "life_span", "stopping" or "token_expired", "retry": ms}  the response ends; come back then
+/// {"close": "life_span", "stopping", "token_expired" or "too_slow", "retry": ms}  the response ends; come back then
 /// ```
-pub(super) fn news(out: &mut Vec<u8>, id: MessageId, news: &News<'_>) {
-    match *news {
-        News::Message(message) => return write(out, id, message),
-        News::Gap { channel, missed } => {
+pub(super) fn news(out: &mut Vec<u8>, item: &Item<'_>) {
+    match item.news {
+        News::Message(message) => return write(out, item.id, message, item.conflated),
+        News::Gap { channel, missed, skipped } => {
             out.extend_from_slice(b"{\"gap\":");
-            gap(out, channel, missed);
+            gap(out, channel, missed, skipped);
         }
         News::End { channel } => {
             out.extend_from_slice(b"{\"end\":");
             end(out, channel);
         }
     }
-    text(out, format_args!(",\"id\":\"{id}\"}}"));
+    text(out, format_args!(",\"id\":\"{}\"}}", item.id));
 }
 
 /// Appends the greeting.
@@ -89,8 +95,7 @@ pub(super) fn session(out: &mut Vec<u8>, held: Held<'_>) {
 
 /// Appends the farewell.
 pub(super) fn farewell(out: &mut Vec<u8>, farewell: Farewell, retry_ms: u64) {
-    let why = farewell.word();
-    text(out, format_args!("{{\"close\":\"{why}\",\"retry\":{retry_ms}}}"));
+    text(out, format_args!("{{\"close\":\"{}\",\"retry\":{retry_ms}}}", farewell.reason()));
 }
 
 /// Appends `value` as a JSON string.
@@ -123,7 +128,7 @@ mod tests {
     fn envelope(content_type: &str, event: &str, data: &[u8]) -> String {
         let message = Message::new(&Parts { channel: "/a\"b", content_type, event, data, unix_ms: 0 }).unwrap();
         let mut out = Vec::new();
-        write(&mut out, MessageId { epoch: Epoch::new("/a", 0), offset: 7 }, &message);
+        write(&mut out, MessageId { epoch: Epoch::new("/a", 0), offset: 7 }, &message, 0);
         String::from_utf8(out).unwrap()
     }
 

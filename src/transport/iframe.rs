@@ -51,7 +51,7 @@ fn preamble(out: &mut Vec<u8>, setting: &Setting<'_>) {
 pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Setting<'_>) {
     piece(out, variant, |out| {
         for item in batch.items {
-            event(out, setting, |out| envelope::news(out, item.id, &item.news));
+            event(out, setting, |out| envelope::news(out, item));
         }
     });
 }

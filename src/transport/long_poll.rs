@@ -63,17 +63,17 @@ pub(super) fn answer(out: &mut Vec<u8>, variant: Variant, json: &[u8], setting: 
 pub(super) fn json(body: &mut Vec<u8>, items: &[Item<'_>], cursor: &Cursor) {
     let mut gaps = items.iter().filter_map(|item| match item.news {
         News::Message(_) => None,
-        News::Gap { channel, missed } => Some((channel, missed)),
-        News::End { channel } => Some((channel, None)),
+        News::Gap { channel, missed, skipped } => Some((channel, missed, skipped)),
+        News::End { channel } => Some((channel, None, false)),
     });
     let first = gaps.next();
     text(body, format_args!("{{\"cursor\":\"{cursor}\",\"gap\":{},", first.is_some()));
-    if let Some((channel, missed)) = first {
+    if let Some((channel, missed, skipped)) = first {
         body.extend_from_slice(b"\"gaps\":[");
-        envelope::gap(body, channel, missed);
-        for (channel, missed) in gaps {
+        envelope::gap(body, channel, missed, skipped);
+        for (channel, missed, skipped) in gaps {
             body.push(b',');
-            envelope::gap(body, channel, missed);
+            envelope::gap(body, channel, missed, skipped);
         }
         body.extend_from_slice(b"],");
     }
@@ -84,7 +84,7 @@ pub(super) fn json(body: &mut Vec<u8>, items: &[Item<'_>], cursor: &Cursor) {
             if !std::mem::take(&mut first) {
                 body.push(b',');
             }
-            envelope::write(body, item.id, message);
+            envelope::write(body, item.id, message, item.conflated);
         }
     }
     body.extend_from_slice(b"]}");

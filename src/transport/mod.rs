@@ -36,6 +36,8 @@ pub(crate) struct Item<'a> {
     pub(crate) place: usize,
     /// To where.
     pub(crate) id: MessageId,
+    /// How many messages before this one were left out for later ones with their event names.
+    pub(crate) conflated: u64,
     pub(crate) news: News<'a>,
 }
 
@@ -44,8 +46,9 @@ pub(crate) struct Item<'a> {
 pub(crate) enum News<'a> {
     /// A message.
     Message(&'a Message),
-    /// Messages of this channel were let go before the reader came for them: so many, if that is known.
-    Gap { channel: &'a str, missed: Option<u64> },
+    /// The reader missed messages of this channel: so many, if that is known. They were let go before it came for them; or
+    /// they are passed over, since it was too far behind and goes on with the newest.
+    Gap { channel: &'a str, missed: Option<u64>, skipped: bool },
     /// This channel was dropped, with what it held; what comes now is its new beginning.
     End { channel: &'a str },
 }
@@ -84,15 +87,18 @@ pub(crate) enum Farewell {
     Stopping,
     /// The token that it was held by has ended.
     Expired,
+    /// Its client takes too little of it.
+    TooSlow,
 }
 
 impl Farewell {
-    /// The word for it.
-    pub(crate) fn word(self) -> &'static str {
+    /// What clients are told.
+    pub(crate) fn reason(self) -> &'static str {
         match self {
             Farewell::LifeSpan => "life_span",
             Farewell::Stopping => "stopping",
             Farewell::Expired => "token_expired",
+            Farewell::TooSlow => "too_slow",
         }
     }
 }

@@ -68,9 +68,9 @@ fn follow(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, setting: &Sett
     for item in batch.items {
         let (media_type, bytes) = match item.news {
             News::Message(message) => (type_of(message), message.data()),
-            notice => {
+            _ => {
                 json.clear();
-                envelope::news(&mut json, item.id, &notice);
+                envelope::news(&mut json, item);
                 (NOTICE_TYPE, &json[..])
             }
         };
@@ -143,7 +143,8 @@ mod tests {
         let setting =
             Setting { date: "", sharing: Sharing::None, retry_ms: 0, boundary: "B", look: &look, cookie: None, held: None };
         let id = MessageId { epoch: Epoch::new("/a", 0), offset: 1 };
-        let items: Vec<_> = messages.iter().map(|message| Item { place: 0, id, news: News::Message(message) }).collect();
+        let items: Vec<_> =
+            messages.iter().map(|message| Item { place: 0, id, conflated: 0, news: News::Message(message) }).collect();
         let mut cursor = Cursor::default();
         let mut out = Vec::new();
         let variant = Variant::named("multipart").unwrap();

@@ -12,8 +12,7 @@
 //! `application/x-dom-event-stream` is what the browser that had it first called it: the same fields, with a
 //! capital `Event` that is always there.
 
-use super::{Batch, ENVELOPE, Farewell, News, OPERA, Opening, SESSION, Setting, Variant, envelope, piece, stream_head, text};
-use crate::base::id::MessageId;
+use super::{Batch, ENVELOPE, Farewell, Item, News, OPERA, Opening, SESSION, Setting, Variant, envelope, piece, stream_head, text};
 use crate::base::payload::{Kind, Message};
 
 pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
@@ -46,8 +45,10 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
             batch.cursor.places[item.place] = item.id;
             text(out, format_args!("id: {}\n", batch.cursor));
             match item.news {
-                News::Message(message) => event(out, variant, item.id, message),
-                News::Gap { channel, missed } => notice(out, variant, "gap", |out| envelope::gap(out, channel, missed)),
+                News::Message(message) => event(out, variant, item, message),
+                News::Gap { channel, missed, skipped } => {
+                    notice(out, variant, "gap", |out| envelope::gap(out, channel, missed, skipped));
+                }
                 News::End { channel } => notice(out, variant, "end", |out| envelope::end(out, channel)),
             }
             pad(out, start, setting);
@@ -67,13 +68,16 @@ pub(super) fn keep_alive(out: &mut Vec<u8>, variant: Variant) {
     piece(out, variant, |out| out.extend_from_slice(b":\n\n"));
 }
 
-/// Whoever stops wants its clients back spread over some time; one that has lived for long enough, at once. That a token
-/// has ended is a comment: scripts that read events see the refusal that follows.
+/// Whoever stops wants its clients back spread over some time, and those that were too slow too; one that has lived for long
+/// enough, at once. Why a stream ends has no field: a comment shows it to people, and whose token has ended sees the refusal
+/// that follows.
 pub(super) fn close(out: &mut Vec<u8>, variant: Variant, farewell: Farewell, setting: &Setting<'_>) {
+    let (why, retry_ms) = (farewell.reason(), setting.retry_ms);
     match farewell {
         Farewell::LifeSpan => {}
-        Farewell::Stopping => piece(out, variant, |out| text(out, format_args!("retry: {}\n\n", setting.retry_ms))),
-        Farewell::Expired => piece(out, variant, |out| text(out, format_args!(": {}\n\n", farewell.word()))),
+        Farewell::Stopping => piece(out, variant, |out| text(out, format_args!("retry: {retry_ms}\n\n"))),
+        Farewell::Expired => piece(out, variant, |out| text(out, format_args!(": {why}\n\n"))),
+        Farewell::TooSlow => piece(out, variant, |out| text(out, format_args!(": {why}\nretry: {retry_ms}\n\n"))),
     }
 }
 
@@ -102,7 +106,7 @@ fn comment(out: &mut Vec<u8>, bytes: usize) {
     }
 }
 
-fn event(out: &mut Vec<u8>, variant: Variant, id: MessageId, message: &Message) {
+fn event(out: &mut Vec<u8>, variant: Variant, item: &Item<'_>, message: &Message) {
     match message.event() {
         "" if variant.has(OPERA) => out.extend_from_slice(b"Event: message\n"),
         "" => {}
@@ -110,7 +114,7 @@ fn event(out: &mut Vec<u8>, variant: Variant, id: MessageId, message: &Message) 
     }
     if variant.has(ENVELOPE) {
         out.extend_from_slice(b"data: ");
-        envelope::write(out, id, message);
+        envelope::write(out, item.id, message, item.conflated);
         out.push(b'\n');
     } else if message.kind() == Kind::Binary {
         text(out, format_args!("data: {}\n", envelope::base64(message)));

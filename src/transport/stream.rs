@@ -36,7 +36,7 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: &Batch<'_>, sett
         for item in batch.items {
             event(out, variant, setting, |out| match item.news {
                 News::Message(message) if variant.has(RAW) => out.extend_from_slice(message.data()),
-                news => envelope::news(out, item.id, &news),
+                _ => envelope::news(out, item),
             });
         }
     });

@@ -42,7 +42,11 @@ impl Memory {
         let cursor = batch["cursor"].as_str().expect("a cursor").to_owned();
         assert_eq!(head.field("ETag"), (!script).then(|| format!("\"{cursor}\"")).as_deref());
         let messages = batch["messages"].as_array().expect("messages");
-        let gap = batch["gap"].as_bool().expect("whether there is a gap");
+        let mut gap = batch["gap"].as_bool().expect("whether there is a gap");
+        if model.leaves_out() {
+            self.pass_gaps(model, &batch);
+            gap = false;
+        }
         self.take_batch(model, &cursor, gap, messages.len(), way.earliest, |at, model, reader| {
             let envelope = &messages[at];
             let channel = reader.index_of(model, envelope["channel"].as_str().expect("a channel"));
@@ -102,6 +106,9 @@ impl Memory {
         let mut gaps = 0;
         for (at, end) in places.iter().enumerate() {
             let mut of_channel = messages.iter().filter(|(channel, _)| *channel == at).map(|(_, place)| place).peekable();
+            if let Some(first) = of_channel.peek() {
+                self.leaves_out(model, at, first);
+            }
             let start = match of_channel.peek() {
                 Some(first) => Place { offset: first.offset - 1, ..(*first).clone() },
                 None => end.clone(),
@@ -110,7 +117,7 @@ impl Memory {
                 Some(seen) if *seen != start => {
                     assert!(gap, "reader {} goes from {seen} to {start} without being told", self.number);
                     gaps += 1;
-                    self.skip(model, at, &start);
+                    self.skip(model, at, &start, false);
                 }
                 Some(_) => {}
                 None => {

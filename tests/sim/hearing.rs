@@ -3,6 +3,7 @@
 use super::decode::News;
 use super::memory::Memory;
 use super::model::{Model, Place, Seen};
+use super::slow::Gap;
 use super::way::{Transport, Way};
 use super::wire::Event;
 use serde_json::Value;
@@ -62,12 +63,12 @@ impl Memory {
     /// A notice about a channel, which leads it to that channel's one of `places`.
     fn hear_gap(&mut self, model: &mut Model, notice: &Value, places: impl Fn(usize) -> Place) -> usize {
         let at = self.index_of(model, notice["channel"].as_str().expect("a channel"));
-        let (missed, place) = (notice["missed"].as_u64(), places(at));
+        let (Gap { missed, skipped }, place) = (Gap::read(notice), places(at));
         if let Some(seen) = &self.seen[at] {
             let counted = (seen.epoch == place.epoch).then(|| place.offset.wrapping_sub(seen.offset));
             assert_eq!(missed, counted, "missed between {seen} and {place}");
         }
-        self.skip(model, at, &place);
+        self.skip(model, at, &place, skipped);
         at
     }
 
@@ -118,6 +119,10 @@ impl Memory {
         let at = self.index_of(model, envelope["channel"].as_str().expect("a channel"));
         let place = Place::parse(envelope["id"].as_str().expect("an id"));
         let event = envelope.get("event").map_or("", |event| event.as_str().expect("text"));
+        if let Some(seen) = self.seen[at].as_ref().filter(|seen| seen.epoch == place.epoch) {
+            let between = place.offset.wrapping_sub(seen.offset + 1);
+            assert_eq!(envelope["conflated"].as_u64().unwrap_or(0), between, "left out between {seen} and {place}");
+        }
         self.advance(model, at, &place, earliest);
         model.saw(self.channels[at], &place, Seen::Envelope(envelope), event);
         at

@@ -5,6 +5,7 @@
 
 use super::model::{Model, Place};
 use super::shown::Shown;
+use super::slow::LeftOut;
 
 pub struct Memory {
     /// Whose it is.
@@ -21,12 +22,15 @@ pub struct Memory {
     pub shown: Shown,
     /// How many messages it has got.
     pub got: u64,
+    /// What it was not told since later messages tell more, and which has yet to be checked.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Memory {
     pub fn new(number: usize, channels: Vec<usize>) -> Memory {
         let seen = vec![None; channels.len()];
-        Memory { number, channels, seen, cursor: None, left: Vec::new(), shown: Shown::default(), got: 0 }
+        let (left, left_out) = (Vec::new(), Vec::new());
+        Memory { number, channels, seen, cursor: None, left, shown: Shown::default(), got: 0, left_out }
     }
 
     /// How far it has come in `channel`, if it was told.
@@ -43,6 +47,7 @@ impl Memory {
 
     /// The next message of a channel is at `place`.
     pub fn advance(&mut self, model: &mut Model, at: usize, place: &Place, earliest: bool) {
+        self.leaves_out(model, at, place);
         match &self.seen[at] {
             Some(seen) => assert_eq!(*place, seen.plus(1), "reader {} gets this after {seen}", self.number),
             None => self.stays(model, at, &Place { offset: place.offset - 1, ..place.clone() }, earliest),
@@ -51,13 +56,15 @@ impl Memory {
         self.got += 1;
     }
 
-    /// It was told that it is at `place`, and that it missed what lies between.
-    pub fn skip(&mut self, model: &mut Model, at: usize, place: &Place) {
+    /// It was told that it is at `place`, and that it missed what lies between; perhaps since it was too far behind.
+    pub fn skip(&mut self, model: &mut Model, at: usize, place: &Place, skipped: bool) {
         let channel = self.channels[at];
         if let Some(seen) = &self.seen[at] {
             assert!(seen.epoch != place.epoch || seen.offset < place.offset, "a gap leads from {seen} to {place}");
         }
-        if place.offset > 0 {
+        if skipped {
+            model.must_be_too_far(channel, self.seen[at].as_ref(), place);
+        } else if place.offset > 0 {
             model.must_be_droppable(channel, place);
         }
         model.knows(channel, place);
@@ -72,7 +79,8 @@ impl Memory {
             Some(seen) if place.offset == 0 && seen.epoch != place.epoch => {}
             Some(seen) => panic!("reader {} moves from {seen} to {place} without being told anything", self.number),
             None => {
-                if earliest && place.offset > 0 {
+                // Where some are left out, the first that is told need not be the oldest that there is.
+                if earliest && place.offset > 0 && !model.leaves_out() {
                     model.must_be_droppable(self.channels[at], place);
                 }
                 self.seen[at] = Some(place.clone());

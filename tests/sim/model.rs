@@ -4,6 +4,7 @@
 //! its publisher or a reader that gets it, and everybody after must say the same. Of a publish whose answer was lost
 //! nothing is known until a reader sees it; where that leaves room for doubt, the model gives way.
 
+use super::slow::{self, Policy};
 use super::weather::Weather;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -100,6 +101,9 @@ pub struct Model {
     budget: u64,
     linger_ms: u64,
     pub heartbeat_ms: u64,
+    /// What becomes of readers who fall behind, of each channel; and how far they may.
+    pub policies: Vec<Policy>,
+    pub lag_max: u64,
     /// How long the run has gone.
     pub now_ms: u64,
 }
@@ -123,6 +127,8 @@ impl Model {
             budget: config.history_budget / u64::from(weather.shards),
             linger_ms: config.channel_linger_ms,
             heartbeat_ms: config.heartbeat_ms,
+            policies: slow::policies(weather),
+            lag_max: config.slow_lag,
             now_ms: 0,
         }
     }
@@ -236,6 +242,22 @@ impl Model {
             Ok(text) => text.to_owned(),
             Err(_) => format!("[{} bytes {content_type}]", bytes.len()),
         }
+    }
+
+    /// The event name of a message.
+    pub fn event(&self, record: usize) -> &str {
+        &self.records[record].data.event
+    }
+
+    /// Whether a message of this event name may have come behind `place`.
+    pub fn may_be_followed(&self, channel: usize, event: &str, place: &Place) -> bool {
+        let behind = |record: &Record| match &record.fate {
+            Fate::At(other) => other.epoch == place.epoch && other.offset > place.offset,
+            Fate::Unknown | Fate::Kept => true,
+            Fate::Refused => false,
+        };
+        let same = |record: &&Record| record.channel == channel && record.data.event == event;
+        self.records.iter().filter(same).any(behind)
     }
 
     /// Where a message is, as far as anybody was told.

@@ -165,6 +165,11 @@ impl Reader {
         replace && !self.memory.can_be_shown_again(model)
     }
 
+    /// All is at rest: panics unless all that it was not told was rightly left out.
+    pub fn rests(&mut self, model: &Model) {
+        self.memory.check_left_out(model);
+    }
+
     /// Panics unless it has come to `head` in `channel`, as far as it has been told where it is.
     pub fn check_up_to_date(&mut self, model: &mut Model, channel: usize, head: &Place) {
         let Some(asked) = self.line.as_ref().and_then(|line| line.asked.as_ref()) else { return };

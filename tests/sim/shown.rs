@@ -169,7 +169,7 @@ impl Memory {
             && *place != before.plus(1)
         {
             self.seen[0] = Some(before);
-            self.skip(model, 0, &Place { offset: place.offset - 1, ..place.clone() });
+            self.skip(model, 0, &Place { offset: place.offset - 1, ..place.clone() }, false);
         }
         if let Some(place) = &place {
             model.saw_record(channel, place, record);
@@ -236,7 +236,7 @@ impl Memory {
             (_, Some(before)) if surely => {
                 let behind = before.plus(count);
                 self.seen[0] = Some(before);
-                self.skip(model, 0, &behind);
+                self.skip(model, 0, &behind, false);
                 First::AfterGap
             }
             _ => {

@@ -92,7 +92,7 @@ impl Frames {
             }
             CLOSE => {
                 let code = data.first_chunk().map(|code| u16::from_be_bytes(*code));
-                assert!(matches!(code, Some(1000 | 1001)), "closed with {code:?}");
+                assert!(matches!(code, Some(1000 | 1001 | 1013)), "closed with {code:?}");
                 self.closed = true;
                 return Some(Said::Close);
             }

@@ -99,7 +99,10 @@ impl Way {
         let (mut transport, _) = dice.pick(if held { &TRANSPORTS[..HOLDING] } else { &TRANSPORTS });
         let counts = memory.channels.len() == 1 && memory.cursor.is_some();
         let knows = counts && memory.knows_its_message(model);
-        if knows && dice.percent(MUTE) {
+        if model.leaves_out() && (transport.is_mute() || transport == Transport::Pull) {
+            // Who counts, or looks, cannot tell what was left out from what was lost.
+            transport = Transport::Stream;
+        } else if knows && !model.leaves_out() && dice.percent(MUTE) {
             transport = dice.pick(&[Transport::Parts, Transport::Replace, Transport::Gif]);
         } else if transport.is_mute() && !(knows || counts && !transport.shows()) {
             transport = Transport::Stream;
@@ -109,6 +112,7 @@ impl Way {
             Transport::Jsonp | Transport::Pull => false,
             _ => dice.percent(30),
         };
+        let raw = raw && !model.leaves_out();
         let separator = dice.pick(&[Separator::Line, Separator::Length, Separator::Text("\u{1e}"), Separator::Text("--\n")]);
         let socket = transport == Transport::WebSocket;
         Way {

@@ -67,6 +67,9 @@ const JUDGED: u64 = 3;
 /// In one run of so many it is told who is here, the third of them.
 const PRESENCE: u64 = 4;
 
+/// Where there are Bayeux clients, the run of every so many ends those who are slow.
+const ENDING: u64 = 4;
+
 impl Weather {
     /// The weather of the run number `seed`.
     pub fn of(seed: u64, dice: &mut Dice) -> Weather {
@@ -102,6 +105,27 @@ impl Weather {
         let config = &mut weather.config;
         config.bayeux_timeout_ms = dice.pick(&[200, 5 * SECOND]);
         config.bayeux_max_interval_ms = dice.pick(&[150, 2 * SECOND, 60 * SECOND]);
+        if seed % ENDING == 1 {
+            config.slow_disconnect = "/**".into();
+            (config.slow_lag, config.slow_timeout_ms) = (1 + seed % 7, 100 + seed % 10_000);
+        }
+        weather
+    }
+
+    /// The same for a run in which some channels have policies for slow readers.
+    pub fn of_policies(seed: u64, dice: &mut Dice) -> Weather {
+        let mut weather = Weather::of(seed, dice);
+        if dice.percent(50) {
+            (weather.naps, weather.buffer) = (5, (8, 300));
+        }
+        let config = &mut weather.config;
+        let channels = ["/a,/e", "/b", "/news/rome,/café x"];
+        let turn = dice.below(channels.len());
+        config.slow_conflate = channels[turn].to_owned();
+        config.slow_latest = channels[(turn + 1) % channels.len()].to_owned();
+        config.slow_disconnect = channels[(turn + 2) % channels.len()].to_owned();
+        config.slow_lag = dice.pick(&[1, 3, 20]);
+        config.slow_timeout_ms = dice.pick(&[100, SECOND, 60 * SECOND]);
         weather
     }
 

@@ -10,6 +10,7 @@ use super::model::{Model, Place};
 use super::peer::{self, Peer, Taken};
 use super::publisher::{self, Publisher, data};
 use super::reader::{self, Deliveries, Held, Reader};
+use super::slow::Slowness;
 use super::way::encode;
 use super::weather::Weather;
 use super::wire::{Piece, Responses};
@@ -60,6 +61,18 @@ pub fn run_with_peers(seed: u64, loud: bool) -> (Taken, u64) {
     world.go();
     let by_all = |way: usize| world.peers.iter().map(|peer| peer.taken[way]).sum();
     (std::array::from_fn(by_all), world.peers.iter().map(|peer| peer.overs).sum())
+}
+
+/// The same with policies for slow readers. Tells how often they were needed.
+pub fn run_with_policies(seed: u64, loud: bool) -> Slowness {
+    let mut dice = Dice::new(seed);
+    let weather = Weather::of_policies(seed, &mut dice);
+    let mut world = World::new(weather, dice, loud);
+    world.go();
+    let counters = world.house.engines.iter().map(|engine| engine.counters());
+    counters.fold(Slowness::default(), |[conflated, skipped, ended], counters| {
+        [conflated + counters.conflated, skipped + counters.skipped, ended + counters.ended_slow]
+    })
 }
 
 impl World {
@@ -201,6 +214,7 @@ impl World {
         }
         self.check_presence(false);
         self.peers.iter_mut().for_each(Peer::rests);
+        self.readers.iter_mut().for_each(|reader| reader.rests(&self.model));
         self.check_heartbeats();
         self.model.check_order();
         let published: u64 = self.house.engines.iter().map(|engine| engine.counters().published).sum();

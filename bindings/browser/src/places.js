@@ -9,10 +9,11 @@ export const sameEpoch = (one, other) => epoch(one) === epoch(other);
 // The place right before the message `id`.
 export const before = (id) => `${epoch(id)}-${offset(id) - 1}`;
 
-// How the message `id` lies to a reader at `place`: "seen", "next", or "far", with others between or of another epoch.
-export function relation(place, id) {
+// How the message `id`, before which so many were left out, lies to a reader at `place`: "seen", "next", or "far", with
+// others between or of another epoch.
+export function relation(place, id, conflated = 0) {
   const distance = sameEpoch(place, id) ? offset(id) - offset(place) : Infinity;
-  return distance < 1 ? "seen" : distance === 1 ? "next" : "far";
+  return distance < 1 ? "seen" : distance <= 1 + conflated ? "next" : "far";
 }
 
 // The places of `channels` that a cursor names, as pairs; none if it was given out for others.

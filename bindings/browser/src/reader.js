@@ -90,7 +90,7 @@ export class Reader {
     const { channel, id, message, gap, from } = news;
     const entry = this.#entries.get(channel);
     if (entry?.place === undefined) return;
-    const how = gap && from === entry.place ? "next" : relation(entry.place, id);
+    const how = gap && from === entry.place ? "next" : relation(entry.place, id, message?.conflated);
     if (how === "seen") return;
     // A notice for a line that stood elsewhere is no notice for this reader.
     if (how === "next" && (!gap || from === entry.place)) {

@@ -295,6 +295,25 @@ test("a restarted server is a gap, and what comes behind it comes once", async (
   assert.deepEqual(gaps, [{ channel: "/a", missed: null }]);
 });
 
+for (const sockets of [true, false]) {
+  test(`what was left out for later messages is not asked for, on ${sockets ? "a WebSocket" : "a stream"}`, async () => {
+    const { clock, server, open } = scene();
+    server.network.sockets = sockets;
+    const { feed, data, gaps } = open();
+    await clock.pass(1_000);
+    assert.equal(feed.transport, sockets ? "websocket" : "stream");
+    server.publish("/a", 1);
+    await clock.pass(10);
+    server.requests.length = 0;
+    server.publish("/a", 2, { left: true });
+    server.publish("/a", 3, { left: true });
+    server.publish("/a", 4, { conflated: 2 });
+    server.publish("/a", 5);
+    await clock.pass(10);
+    assert.deepEqual([data, gaps, server.requests], [[1, 4, 5], [], []]);
+  });
+}
+
 test("a reader that was away for too long is told how much it missed", async () => {
   const { clock, server, open } = scene();
   server.history = 10;

@@ -32,6 +32,7 @@ export class Server {
     return this.#channels.get(name);
   }
 
+  // With `left`, a message that nobody is told, since a later one that is `conflated` tells more.
   publish(name, data, more = {}) {
     const channel = this.channel(name);
     const id = `${channel.epoch}-${channel.first + channel.messages.length}`;
@@ -89,7 +90,7 @@ export class Server {
     if (position.epoch !== channel.epoch) Object.assign(position, { epoch: channel.epoch, next: channel.first, lost: true, missed: null });
     if (position.next < channel.first) Object.assign(position, { lost: true, missed: channel.first - position.next, next: channel.first });
     if (position.lost) news.push({ gap: { channel: channel.name, missed: position.missed }, id: `${channel.epoch}-${position.next - 1}` });
-    news.push(...channel.messages.slice(position.next - channel.first));
+    news.push(...channel.messages.slice(position.next - channel.first).filter(({ left }) => !left));
     Object.assign(position, { lost: false, next: channel.first + channel.messages.length });
     return news;
   }

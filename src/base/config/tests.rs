@@ -181,7 +181,7 @@ fn the_nearest_word_is_few_edits_away_or_none() {
 }
 
 #[test]
-fn what_speaks_to_a_host_is_read_when_it_is_checked() {
+fn what_names_channels_or_speaks_to_a_host_is_read_when_it_is_checked() {
     for (name, bad, expected) in [
         (
             "judge",
@@ -189,6 +189,9 @@ fn what_speaks_to_a_host_is_read_when_it_is_checked() {
             "--judge: \"chat\" is no pattern, a channel name begins with a slash (write /chat/rome, /chat/* or /chat/**)",
         ),
         ("host_channels", "/a,/b/*/c", "--host-channels: \"/b/*/c\" is no pattern"),
+        ("slow_conflate", "prices", "--slow-conflate: \"prices\" is no pattern"),
+        ("slow_latest", "/a,", "--slow-latest: \"\" is no pattern"),
+        ("slow_disconnect", "/**/a", "--slow-disconnect: \"/**/a\" is no pattern"),
         ("judge_default", "maybe", "--judge-default: \"maybe\" is neither deny nor allow"),
         ("events", "gone,left", "--events: \"left\" is none of subscribed, unsubscribed, gone, presence, log"),
         ("presence", "/a,b", "--presence: \"b\" is no pattern"),

@@ -147,17 +147,22 @@ impl Advice {
 }
 
 /// Appends `message` as an event: `{"channel":…,"data":…}`. Bytes that are no text are base64, and `ext` says so. For a
-/// client that has timestamps, when it was published.
-pub(crate) fn event(out: &mut Vec<u8>, message: &Message, stamped: bool) {
+/// client that has timestamps, when it was published; and for one that goes on with it from too far behind, how many it
+/// `skipped`, in `ext` too.
+pub(crate) fn event(out: &mut Vec<u8>, message: &Message, stamped: bool, skipped: Option<u64>) {
     out.extend_from_slice(b"{\"channel\":");
     string(out, message.channel());
     out.extend_from_slice(b",\"data\":");
     match message.kind() {
         Kind::Json => out.extend_from_slice(message.data()),
         Kind::Text => string(out, std::str::from_utf8(message.data()).expect("checked when it was published")),
-        Kind::Binary => {
-            text(out, format_args!("\"{}\",\"ext\":{{\"encoding\":\"base64\"}}", STANDARD.encode(message.data())));
-        }
+        Kind::Binary => text(out, format_args!("\"{}\"", STANDARD.encode(message.data()))),
+    }
+    match (message.kind() == Kind::Binary, skipped) {
+        (false, None) => {}
+        (true, None) => out.extend_from_slice(b",\"ext\":{\"encoding\":\"base64\"}"),
+        (false, Some(skipped)) => text(out, format_args!(",\"ext\":{{\"skipped\":{skipped}}}")),
+        (true, Some(skipped)) => text(out, format_args!(",\"ext\":{{\"encoding\":\"base64\",\"skipped\":{skipped}}}")),
     }
     if stamped {
         stamp(out, message.unix_ms());
@@ -268,9 +273,12 @@ mod tests {
         ] {
             let parts = Parts { channel: "/a", content_type, event: "", data, unix_ms: 0 };
             let message = Message::new(&parts).expect("a message");
-            assert_eq!(written(|out| event(out, &message, false)), json);
+            assert_eq!(written(|out| event(out, &message, false, None)), json);
             let stamped = json.replace('}', "").len() + ",\"timestamp\":\"1970-01-01T00:00:00.00Z\"".len();
-            assert_eq!(written(|out| event(out, &message, true)).replace('}', "").len(), stamped);
+            assert_eq!(written(|out| event(out, &message, true, None)).replace('}', "").len(), stamped);
+            let skipped = written(|out| event(out, &message, false, Some(7)));
+            let ext = if data == b"\xff" { r#""ext":{"encoding":"base64","skipped":7}}"# } else { r#","ext":{"skipped":7}}"# };
+            assert!(skipped.ends_with(ext), "{skipped}");
         }
     }
 }

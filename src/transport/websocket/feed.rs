@@ -5,7 +5,7 @@
 
 use super::super::envelope;
 use super::super::{Batch, Farewell, News, Opening, RAW, Setting, Tools, Variant};
-use super::{EXPIRED, GOING_AWAY, Opcode, close as close_frame, ping, write};
+use super::{EXPIRED, GOING_AWAY, Opcode, TRY_AGAIN_LATER, close as close_frame, ping, write};
 use crate::base::payload::Kind;
 
 /// Shorter messages gain nothing by compression.
@@ -33,9 +33,9 @@ pub(in crate::transport) fn batch(
                 let opcode = if message.kind() == Kind::Binary { Opcode::Binary } else { Opcode::Text };
                 say(out, opcode, message.data(), setting, tools);
             }
-            news => {
+            _ => {
                 json.clear();
-                envelope::news(&mut json, item.id, &news);
+                envelope::news(&mut json, item);
                 say(out, Opcode::Text, &json, setting, tools);
             }
         }
@@ -52,8 +52,17 @@ pub(in crate::transport) fn close(out: &mut Vec<u8>, variant: Variant, farewell:
         envelope::farewell(&mut json, farewell, setting.retry_ms);
         say(out, Opcode::Text, &json, setting, &mut Tools::default());
     }
-    let code = if farewell == Farewell::Expired { EXPIRED } else { GOING_AWAY };
-    close_frame(out, Some(code), farewell.word());
+    end(out, farewell);
+}
+
+/// Closes the socket, and says why.
+pub(crate) fn end(out: &mut Vec<u8>, farewell: Farewell) {
+    let code = match farewell {
+        Farewell::LifeSpan | Farewell::Stopping => GOING_AWAY,
+        Farewell::Expired => EXPIRED,
+        Farewell::TooSlow => TRY_AGAIN_LATER,
+    };
+    close_frame(out, Some(code), farewell.reason());
 }
 
 /// Writes one message, compressed if that was agreed and pays.

@@ -41,7 +41,7 @@ pub(crate) const NORMAL: u16 = 1000;
 pub(crate) const GOING_AWAY: u16 = 1001;
 /// The token has ended by which it was held; of the codes that are everybody's own.
 pub(crate) const EXPIRED: u16 = 4401;
-/// Too fast, or too many: come back after a while.
+/// Too fast, too many, or too slow: come back after a while (RFC 6455's registry, "Try Again Later").
 pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
 const PROTOCOL_ERROR: u16 = 1002;
 /// What it says is not what is spoken here.
