@@ -166,6 +166,12 @@ impl History {
         entries.enumerate().map(move |(i, entry)| (first + (skip + i) as u64, &entry.message))
     }
 
+    /// All messages, oldest first, each with how many milliseconds it has been kept.
+    pub(crate) fn ages(&self, now: Tick) -> impl Iterator<Item = (u64, &Message)> {
+        let entries = self.ring.iter().flat_map(|ring| ring.entries.iter());
+        entries.map(move |entry| (now.since(entry.kept), &entry.message))
+    }
+
     /// Panics unless all that must hold does.
     pub(crate) fn check_invariants(&self) {
         let weights: usize = self.from(0).map(|(_, message)| message.weight()).sum();

@@ -89,7 +89,35 @@ impl Origins {
             Origins::All => None,
         }
     }
+
+    /// The one that has this place, counted from 1, if there is one.
+    pub(crate) fn at(&self, place: u16) -> Option<&str> {
+        let Origins::Named(named) = self else { return None };
+        named.get(usize::from(place).wrapping_sub(1)).map(String::as_str).filter(|origin| *origin != NOBODY)
+    }
+
+    /// These from now on. Who is held is known by the place of its origin, so those that stay keep theirs, and the place
+    /// of one that goes is nobody's.
+    pub(crate) fn renew(&mut self, wanted: Origins) {
+        let (Origins::Named(former), Origins::Named(wanted)) = (&mut *self, &wanted) else {
+            *self = wanted;
+            return;
+        };
+        if former.len() + wanted.len() > PLACES_MAX {
+            // So many changes later nobody is held who came before the first.
+            former.clear();
+        }
+        former.iter_mut().filter(|origin| !wanted.contains(origin)).for_each(|origin| *origin = NOBODY.into());
+        let new: Vec<String> = wanted.iter().filter(|origin| !former.contains(origin)).cloned().collect();
+        former.extend(new);
+    }
 }
+
+/// Stands where an origin was: no header holds a line break.
+const NOBODY: &str = "\n";
+
+/// As many places are remembered.
+const PLACES_MAX: usize = 16_384;
 
 /// What an operator set that decides about requests.
 #[derive(Clone, Debug)]

@@ -26,6 +26,12 @@ impl Slots {
         Slots { slab: Slab::with_capacity(max), max, generation: 0 }
     }
 
+    /// Room for `max` connections from now on. Those beyond it stay.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = max;
+        self.slab.reserve_exact(max.saturating_sub(self.slab.len()));
+    }
+
     /// A slot for a new connection; `None` when all are taken.
     pub(crate) fn open(&mut self, now: Tick, door: Door) -> Option<Token> {
         if self.slab.len() >= self.max {

@@ -14,7 +14,8 @@
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
-//! connects of one are held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
+//! connects of one are held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`, `reload`
+//! (what an operator changes while it runs), `drain` (the end), `bequest` (what is left to a successor).
 
 mod acks;
 mod bayeux;
@@ -22,9 +23,11 @@ mod bayeux_answer;
 mod bayeux_publish;
 mod bayeux_socket;
 mod bayeux_stream;
+mod bequest;
 mod browsers;
 mod deadlines;
 mod deliver;
+mod drain;
 mod events;
 mod fragments;
 mod framed;
@@ -39,6 +42,7 @@ mod peer;
 mod peers;
 mod publish;
 mod receive;
+mod reload;
 mod riding;
 mod session;
 mod socket;
@@ -46,6 +50,8 @@ mod watch;
 
 pub use crate::base::door::Door;
 pub use crate::protocol::plain::VERDICTS;
+pub use bequest::Bequest;
+pub use drain::Ending;
 pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
 pub use moving::Luggage;
@@ -69,6 +75,7 @@ use crate::transport::{self, Look, Setting, Sharing, Tools};
 use browsers::Browsers;
 use deadlines::Durations;
 use deliver::{Frames, Wave};
+use drain::GRACE_MS;
 use fragments::Fragments;
 use framed::{Refusals, Stalled};
 use host::Host;
@@ -118,6 +125,10 @@ pub struct Engine {
     calendar: Calendar,
     host: Host,
     draining: bool,
+    /// While it drains: another process goes on in this one's place.
+    succeeded: bool,
+    /// Nothing more is kept here.
+    frozen: bool,
     counters: Counters,
 }
 
@@ -140,10 +151,12 @@ pub struct Counters {
     pub verdicts: [u64; VERDICTS.len()],
 }
 
-/// The bounds that are counts and bytes.
+/// The bounds that are counts and bytes. Those that bound the process are divided among the shards.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     http: http::Limits,
+    connections: usize,
+    sessions: usize,
     channels: usize,
     subscriptions: usize,
     star_channels: usize,
@@ -154,19 +167,23 @@ struct Limits {
     backlog: usize,
 }
 
-impl Engine {
-    /// Shard `shard` of `shards`, all of which are given the same `seed` and `config`. Counts and bytes that
-    /// bound the process are divided among the shards.
-    pub fn new(config: &Config, shard: u16, shards: u16, seed: Seed) -> Engine {
-        let share = |whole: u64| usize::try_from(whole.div_ceil(u64::from(shards))).unwrap_or(usize::MAX);
-        let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        let limits = Limits {
+/// A count as this machine counts.
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+impl Limits {
+    fn new(config: &Config, shards: u16) -> Limits {
+        let share = |whole: u64| size(whole.div_ceil(u64::from(shards)));
+        Limits {
             http: http::Limits {
                 line_bytes: size(config.line_bytes_max),
                 head_bytes: size(config.head_bytes_max),
                 headers: size(config.headers_max),
                 body_bytes: config.body_bytes_max,
             },
+            connections: share(config.connections_max),
+            sessions: share(config.bayeux_sessions_max),
             channels: share(config.channels_max),
             subscriptions: size(config.subscriptions_max),
             star_channels: size(config.bayeux_channels_max),
@@ -179,18 +196,26 @@ impl Engine {
             batch_bytes: size(config.batch_bytes),
             slice: size(config.fanout_slice),
             backlog: size(config.mailbox_messages),
-        };
+        }
+    }
+}
+
+impl Engine {
+    /// Shard `shard` of `shards`, all of which are given the same `seed` and `config`. Counts and bytes that
+    /// bound the process are divided among the shards.
+    pub fn new(config: &Config, shard: u16, shards: u16, seed: Seed) -> Engine {
+        let limits = Limits::new(config, shards);
         let durations = Durations::new(config);
         Engine {
             shard,
             shards,
             seed,
             random: Random::new(Seed(seed.0 ^ u64::from(shard) << 32, !seed.1)),
-            slots: Slots::new(share(config.connections_max)),
+            slots: Slots::new(limits.connections),
             timers: Timers::new(&durations.of_connections()),
             hub: Hub::new(seed),
             channel_timers: Timers::new(&durations.of_channels()),
-            sessions: Sessions::new(share(config.bayeux_sessions_max)),
+            sessions: Sessions::new(limits.sessions),
             session_timers: Timers::new(&[durations.session]),
             browsers: Browsers::new(size(config.bayeux_browser_connects)),
             watches: Watches::new(),
@@ -212,6 +237,8 @@ impl Engine {
             calendar: Calendar::new(config, seed),
             host: Host::new(config, shard, seed),
             draining: false,
+            succeeded: false,
+            frozen: false,
             counters: Counters::default(),
             limits,
             durations,
@@ -343,26 +370,6 @@ impl Engine {
         timers.into_iter().chain([self.host.next_deadline()]).flatten().min()
     }
 
-    /// Takes no new requests, ends what is parked, lets answers under way finish.
-    pub fn drain(&mut self, now: Now) {
-        self.draining = true;
-        let all: Vec<u32> = self.slots.indices().collect();
-        for index in all {
-            match self.slots[index].state {
-                State::Parked | State::Joining => self.end_hold(now, index),
-                State::Judged => {
-                    self.leave(now, index);
-                    self.refuse(now, index, &reply::stopping(), true);
-                }
-                // A request may be on its way: its sender must see that nobody took it, and keep what it was answered.
-                State::ExpectHead if !self.slots[index].has_unsent() => self.finish(now, index),
-                State::Framed => self.drain_framed(now, index),
-                State::Bayeux => self.end_connect(now, index),
-                _ => self.slots[index].flags.set(Flags::LAST, true),
-            }
-        }
-    }
-
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.slots.len()
@@ -427,7 +434,8 @@ impl Engine {
             self.end_state_after(now.tick, index, self.durations.stall);
         } else {
             self.slots[index].state = State::ExpectHead;
-            self.end_state_after(now.tick, index, self.durations.idle);
+            let idle = if self.succeeded { GRACE_MS } else { self.durations.idle };
+            self.end_state_after(now.tick, index, idle);
         }
     }
 
@@ -463,10 +471,9 @@ fn policy(config: &Config) -> Policy {
         "*" => Origins::All,
         named => Origins::Named(named.split(',').map(str::to_owned).collect()),
     };
-    let subscriptions_max = usize::try_from(config.subscriptions_max).unwrap_or(usize::MAX);
     let patterns = |text| Patterns::parse(text).expect("the options were checked");
     Policy {
-        subscriptions_max,
+        subscriptions_max: size(config.subscriptions_max),
         origins,
         echo: config.echo.clone(),
         demo: false,
@@ -500,7 +507,7 @@ impl Calendar {
         match &self.origins {
             Origins::None => Sharing::None,
             Origins::All => Sharing::All,
-            Origins::Named(named) => Sharing::Named(named.get(usize::from(origin).wrapping_sub(1)).map(String::as_str)),
+            Origins::Named(_) => Sharing::Named(self.origins.at(origin)),
         }
     }
 

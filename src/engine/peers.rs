@@ -206,7 +206,7 @@ impl Engine {
                 }
             }
             PeerMessage::Publish { message, asker } => {
-                let answer = self.keep(now, message).unwrap_or(super::Answer::Refused);
+                let answer = self.keep(now, message).unwrap_or(self.not_kept());
                 self.answer(asker, answer);
             }
             PeerMessage::Take { message, asker } => self.take_for(now, message, asker),

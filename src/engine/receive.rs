@@ -41,7 +41,7 @@ impl Engine {
         if waits {
             self.process(now, index, &[]);
         }
-        let draining = self.draining;
+        let draining = self.draining && !self.succeeded;
         let connection = &mut self.slots[index];
         connection.tidy();
         let over = draining || connection.flags.has(Flags::ENDED);
@@ -232,7 +232,7 @@ impl Engine {
             self.arrived(index);
         }
         match ask {
-            Ask::Hold(_) if self.draining => self.refuse(now, index, &reply::stopping(), true),
+            Ask::Hold(_) if self.draining && !self.succeeded => self.refuse(now, index, &reply::stopping(), true),
             Ask::Hold(hold) => self.admit(now, index, hold),
             Ask::Preflight(preflight, origin) => self.preflight(now, index, preflight, origin),
             Ask::Publish(publish, speaker) => self.publish_of_client(now, index, &publish, &speaker, body),

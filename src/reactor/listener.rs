@@ -7,9 +7,15 @@
 //! Readiness is edge-triggered: a listener that has become ready stays so until an accept finds nothing.
 //! Where the system has no descriptor left the connection stays in the queue, and asking again at once would
 //! be a spin: the listener pauses.
+//!
+//! A socket may listen before this process does: whoever had it before, or goes on to hold it, hands it over
+//! (`succession`). It takes the place of one that would be bound for the same option.
+
+mod adopt;
 
 use super::server::Addresses;
 use super::socket;
+use super::succession::{FileIdentity, Heirloom, Place};
 use crate::base::config::Config;
 use crate::base::door::Door;
 use crate::base::error::Error;
@@ -19,8 +25,8 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -41,6 +47,7 @@ pub(super) struct Listener {
     pub(super) door: Door,
     /// Whether its connections are dealt out among all reactors.
     pub(super) deals: bool,
+    place: Place,
     state: State,
     logged: Option<Tick>,
 }
@@ -63,8 +70,29 @@ enum State {
 }
 
 impl Listener {
-    fn new(source: Source, door: Door, deals: bool) -> Listener {
-        Listener { source, door, deals, state: State::Idle, logged: None }
+    fn new(source: Source, door: Door, deals: bool, place: Place) -> Listener {
+        Listener { source, door, deals, place, state: State::Idle, logged: None }
+    }
+
+    /// A copy for a successor.
+    pub(super) fn heirloom(&self) -> io::Result<Heirloom> {
+        let socket = match &self.source {
+            Source::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Source::Unix(listener) => listener.as_fd().try_clone_to_owned(),
+        };
+        Ok(Heirloom { place: self.place.clone(), socket: socket? })
+    }
+
+    /// Accepts no more. What somebody else holds too goes on listening there, and tells this process nothing.
+    pub(super) fn close(mut self, registry: &Registry, succeeded: bool) {
+        self.place.lent |= succeeded;
+        let outcome = match &mut self.source {
+            Source::Tcp(listener) => registry.deregister(listener),
+            Source::Unix(listener) => registry.deregister(listener),
+        };
+        if let Err(error) = outcome {
+            log::debug!("a listening socket is still watched: {error}");
+        }
     }
 
     /// Has `registry` report, under `token`, that connections wait.
@@ -127,6 +155,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         match &self.source {
+            _ if self.place.lent => {}
             Source::Tcp(listener) => socket::end(SockRef::from(listener)),
             Source::Unix(listener) => socket::end(SockRef::from(listener)),
         }
@@ -153,30 +182,49 @@ pub(super) struct Bound {
     pub(super) control: Option<ControlFile>,
 }
 
-/// Binds everything that `config` names, for so many reactors.
-pub(super) fn bind(config: &Config, reactors: usize) -> Result<Bound, Error> {
+/// Listens wherever `config` says, for so many reactors: at the sockets that are there already, and at new ones.
+pub(super) fn bind(config: &Config, reactors: usize, mut heirlooms: Vec<Heirloom>) -> Result<Bound, Error> {
     let mut listeners: Vec<Vec<Listener>> = (0..reactors).map(|_| Vec::new()).collect();
-    let mut addresses = Addresses::default();
-    for text in &config.listen {
-        let address = parse("listen", text)?;
-        let door = if address.ip().is_loopback() { Door::PublicLoopback } else { Door::Public };
-        addresses.public.push(bind_address("listen", address, door, &mut listeners)?);
-    }
-    for text in &config.private {
-        let address = parse("private", text)?;
-        let door = if address.ip().is_loopback() { Door::PrivateLoopback } else { Door::Private };
-        addresses.private.push(bind_address("private", address, door, &mut listeners)?);
-    }
+    let public = |ip: IpAddr| if ip.is_loopback() { Door::PublicLoopback } else { Door::Public };
+    let private = |ip: IpAddr| if ip.is_loopback() { Door::PrivateLoopback } else { Door::Private };
+    let mut addresses = Addresses {
+        public: bind_all("listen", &config.listen, public, &mut heirlooms, &mut listeners)?,
+        private: bind_all("private", &config.private, private, &mut heirlooms, &mut listeners)?,
+        control: None,
+    };
     let mut control = None;
-    if let Some(path) = &config.control {
-        let path = Path::new(path);
-        let (listener, file) =
-            bind_control(path, config.control_rights()).map_err(|error| refused("control", path.display(), error))?;
-        listeners[0].push(Listener::new(Source::Unix(listener), Door::Control, reactors > 1));
-        addresses.control = Some(path.into());
-        control = Some(file);
+    if let Some((listener, place, file, path)) = adopt::control(config, &mut heirlooms)? {
+        listeners[0].push(Listener::new(Source::Unix(listener), Door::Control, reactors > 1, place));
+        (addresses.control, control) = (Some(path), file);
+    }
+    for Heirloom { place, .. } in heirlooms {
+        log::warn!("--{}: the socket for {:?} that was handed over is not wanted any more, and closes", place.option, place.text);
     }
     Ok(Bound { listeners, addresses, control })
+}
+
+/// Listens at the addresses of one option. Sockets that were lent for it replace all of them.
+fn bind_all(
+    option: &'static str,
+    texts: &[String],
+    door: fn(IpAddr) -> Door,
+    heirlooms: &mut Vec<Heirloom>,
+    listeners: &mut [Vec<Listener>],
+) -> Result<Vec<SocketAddr>, Error> {
+    let lent = adopt::take(heirlooms, |place| place.option == option && place.lent);
+    if !lent.is_empty() {
+        return lent.into_iter().map(|one| adopt::all_of_one_address(vec![one], door, listeners)).collect();
+    }
+    let mut addresses = Vec::with_capacity(texts.len());
+    for text in texts {
+        let address = parse(option, text)?;
+        let own = adopt::take(heirlooms, |place| place.option == option && place.text == *text);
+        addresses.push(match own.is_empty() {
+            true => bind_address(option, text, door(address.ip()), listeners)?,
+            false => adopt::all_of_one_address(own, door, listeners)?,
+        });
+    }
+    Ok(addresses)
 }
 
 fn parse(option: &str, text: &str) -> Result<SocketAddr, Error> {
@@ -189,10 +237,10 @@ fn refused(option: &str, what: impl std::fmt::Display, error: io::Error) -> Erro
 
 /// Binds one address, for every reactor where the system can spread connections over them. Returns the
 /// address with its real port.
-fn bind_address(option: &str, address: SocketAddr, door: Door, listeners: &mut [Vec<Listener>]) -> Result<SocketAddr, Error> {
+fn bind_address(option: &'static str, text: &str, door: Door, listeners: &mut [Vec<Listener>]) -> Result<SocketAddr, Error> {
     let sharers = if system::SHARED_PORTS { listeners.len() } else { 1 };
     let deals = sharers < listeners.len();
-    let mut address = address;
+    let mut address = parse(option, text)?;
     if sharers > 1 && address.port() != 0 {
         // A port that is shared is shared with any other server of this user, which nobody has asked for.
         bind_tcp(address, false).map_err(|error| refused(option, address, error))?;
@@ -206,7 +254,7 @@ fn bind_address(option: &str, address: SocketAddr, door: Door, listeners: &mut [
             .map_err(|error| refused(option, address, error))?;
         // The first was given a port if none was asked for; the others join it there.
         address = listener.local_addr().map_err(|error| refused(option, address, error))?;
-        own.push(Listener::new(Source::Tcp(listener), door, deals));
+        own.push(Listener::new(Source::Tcp(listener), door, deals, Place::of(option, text)));
     }
     Ok(address)
 }
@@ -272,15 +320,27 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
 #[derive(Debug)]
 pub(super) struct ControlFile {
     path: PathBuf,
-    identity: Identity,
+    identity: FileIdentity,
 }
-
-/// Device, inode, and when it was made: an inode's number is soon used again.
-type Identity = (u64, u64, i64, i64);
 
 impl ControlFile {
     fn of(path: &Path) -> io::Result<ControlFile> {
         Ok(ControlFile { path: path.into(), identity: identity(path)? })
+    }
+
+    /// The file of a socket that a predecessor bound.
+    fn inherited(path: &str, identity: FileIdentity) -> ControlFile {
+        ControlFile { path: path.into(), identity }
+    }
+
+    /// What tells it from a file that another server puts there.
+    pub(super) fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+
+    /// It is another server's from now on.
+    pub(super) fn disown(mut self) {
+        self.path = PathBuf::new();
     }
 }
 
@@ -293,7 +353,7 @@ impl Drop for ControlFile {
     }
 }
 
-fn identity(path: &Path) -> io::Result<Identity> {
+fn identity(path: &Path) -> io::Result<FileIdentity> {
     let file = fs::symlink_metadata(path)?;
     Ok((file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
 }
@@ -309,6 +369,11 @@ mod system {
     pub(super) fn prepare(listener: &Socket, shared: bool) -> io::Result<()> {
         listener.set_tcp_nodelay(true)?;
         listener.set_reuse_port(shared)
+    }
+
+    /// Whether it is a listening socket.
+    pub(super) fn listens(socket: &Socket) -> io::Result<bool> {
+        socket.is_listener()
     }
 
     /// Sets what a connection did not inherit: nothing.
@@ -327,6 +392,11 @@ mod system {
         Ok(())
     }
 
+    /// Whether it is a listening socket: that cannot be asked here, and the first accept will tell.
+    pub(super) fn listens(_socket: &Socket) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Sets what a connection may not have inherited. That fails if the peer has gone, which the first
     /// read will tell, and for `TCP_NODELAY` on a socket in the file system, which has no need of it.
     pub(super) fn equip(connection: &Socket) {
@@ -341,6 +411,10 @@ mod tests {
     use std::net::TcpStream;
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn bind(config: &Config, reactors: usize) -> Result<Bound, Error> {
+        super::bind(config, reactors, Vec::new())
+    }
 
     fn config(listen: &[&str], private: &[&str], control: Option<&Path>) -> Config {
         Config {

@@ -6,18 +6,22 @@
 //!
 //! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
 //! does it with, `mailbox` is how others reach it, `publisher` how the host program does, `events` is how that
-//! hears of it, `clock` tells it the time, and `server` starts and stops them all. `remote` is the other side: a
+//! hears of it, `clock` tells it the time, `server` starts and stops them all
+//! (`drain`: step by step), `reload` gives them new options, and `succession` hands all over to another process. `remote` is the other side: a
 //! publisher to a server in another process.
 
 mod clock;
+mod drain;
 mod events;
 mod listener;
 mod mailbox;
 mod metrics;
 mod publisher;
+mod reload;
 mod remote;
 mod server;
 mod socket;
+mod succession;
 mod tally;
 mod turn;
 
@@ -26,4 +30,5 @@ pub use publisher::Publisher;
 pub use remote::Remote;
 pub use server::{Addresses, Judge, Server};
 pub(crate) use socket::shared_with_children;
+pub use succession::Heritage;
 pub use tally::Stats;

@@ -25,8 +25,14 @@ mod framed;
 mod gate;
 /// The program around the server: it judges, is published to, and hears who comes and goes.
 mod host;
+/// The service manager: the sockets that it passes, and what it is told.
+mod manager;
+/// Reload, succession and stop under very many connections; at full size by `ENCKE_SOAK=1`.
+mod operating;
 /// What is wrong or hostile gets its status, its connection a proper end, and nobody else notices.
 mod refusals;
+/// New options for a server that runs: nobody is dropped, and what is wrong changes nothing.
+mod reload;
 /// Whoever is cut off goes on where it was, by any transport.
 mod resume;
 /// A reader that stops reading costs nobody anything, and is told what it missed.
@@ -35,6 +41,8 @@ mod slow;
 mod soak;
 /// SIGTERM and its like: everybody gets a proper end.
 mod stop;
+/// A new process takes over: no client meets a closed door, and nothing that was taken is lost.
+mod succession;
 /// Every transport in a real browser.
 mod transports;
 /// WebSockets: what their clients say and are told, and how they end.
