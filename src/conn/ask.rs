@@ -117,7 +117,7 @@ impl Origins {
 const NOBODY: &str = "\n";
 
 /// As many places are remembered.
-const PLACES_MAX: usize = 16_384;
+const PLACES_MAX: usize = 2_048;
 
 /// What an operator set that decides about requests.
 #[derive(Clone, Debug)]
@@ -420,5 +420,36 @@ fn json(value: &str) -> Result<bool, Reject> {
         "json" => Ok(true),
         "none" => Ok(false),
         _ => Err(Reject::new(400, "bad_query", "envelope is json or none")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(origins: &[&str]) -> Origins {
+        Origins::Named(origins.iter().map(|origin| origin.to_string()).collect())
+    }
+
+    #[test]
+    fn origins_that_stay_keep_their_place_and_one_that_goes_leaves_nobody_there() {
+        let mut origins = named(&["https://a", "https://b"]);
+        origins.renew(named(&["https://c", "https://b"]));
+        assert_eq!([1, 2, 3, 4, 0].map(|place| origins.at(place)), [None, Some("https://b"), Some("https://c"), None, None]);
+        origins.renew(named(&["https://a"]));
+        assert_eq!([1, 2, 3, 4].map(|place| origins.at(place)), [None, None, None, Some("https://a")]);
+        origins.renew(Origins::All);
+        assert!(origins.only().is_none());
+        origins.renew(named(&["https://b"]));
+        assert_eq!(origins.at(1), Some("https://b"));
+    }
+
+    #[test]
+    fn places_are_bounded_however_often_origins_change() {
+        let mut origins = named(&[]);
+        for change in 0..2 * PLACES_MAX {
+            origins.renew(named(&[&format!("https://{change}")]));
+        }
+        assert!(origins.only().is_some_and(|places| places.len() <= PLACES_MAX));
     }
 }
