@@ -64,6 +64,7 @@ pub(crate) struct Timers {
     lists: Vec<List>,
     /// A bit for each list that is not empty.
     occupied: Vec<u64>,
+    armed: usize,
 }
 
 impl Timers {
@@ -81,13 +82,14 @@ impl Timers {
         durations.dedup();
         let lists: Vec<List> = durations.iter().map(|&ms| List { ms, head: NONE, tail: NONE, wakes: Tick(0) }).collect();
         let occupied = vec![0; lists.len().div_ceil(64)];
-        Timers { lists, occupied }
+        Timers { lists, occupied, armed: 0 }
     }
 
     /// Wakes `key` at `at` or earlier, never later (but not before the next millisecond): an owner woken
     /// early arms again. A timer that is armed already moves.
     pub(crate) fn arm(&mut self, links: &mut impl Links, key: u32, now: Tick, at: Tick) {
         self.cancel(links, key);
+        self.armed += 1;
         let wait = at.since(now).max(1);
         let which = self.lists.partition_point(|list| list.ms <= wait) - 1;
         let list = &mut self.lists[which];
@@ -109,6 +111,7 @@ impl Timers {
         if link.list == IDLE {
             return;
         }
+        self.armed -= 1;
         let which = usize::from(link.list);
         let list = &mut self.lists[which];
         match link.previous {
@@ -128,6 +131,11 @@ impl Timers {
         if list.head == NONE {
             self.occupied[which / 64] &= !(1 << (which % 64));
         }
+    }
+
+    /// How many are armed.
+    pub(crate) fn len(&self) -> usize {
+        self.armed
     }
 
     /// Takes out one timer whose time has come.

@@ -1,4 +1,5 @@
-//! What every room may use: errors, options, time as plain numbers, the shared message, its frames, ids, a seeded generator.
+//! What every room may use: errors, options, time and counts as plain numbers, the shared message, its frames, ids, a seeded
+//! generator.
 //!
 //! Nothing here knows of a socket, a clock or a thread.
 
@@ -8,6 +9,7 @@ pub mod door;
 pub mod error;
 pub mod event;
 pub mod frame;
+pub mod histogram;
 pub mod id;
 pub mod name;
 pub mod pattern;

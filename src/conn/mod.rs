@@ -24,6 +24,7 @@ mod framed;
 mod jar;
 mod rest;
 mod slots;
+mod ways;
 mod who;
 
 pub(crate) use ask::{Ask, Hold, Origins, Policy, Speaker};
@@ -32,6 +33,7 @@ pub(crate) use framed::Framed;
 pub(crate) use jar::Jar;
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;
+pub use ways::WAYS;
 
 use crate::base::door::Door;
 use crate::base::id::Token;
@@ -153,6 +155,7 @@ enum Inline {
 #[repr(align(64))]
 pub(crate) struct Connection {
     pub(crate) generation: u32,
+    /// Changed by [`Slots::turn`], which counts.
     pub(crate) state: State,
     pub(crate) door: Door,
     pub(crate) flags: Flags,

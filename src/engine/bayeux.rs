@@ -96,7 +96,7 @@ impl Engine {
     /// A WebSocket goes on to be one while it waits.
     fn wait_for_replies(&mut self, now: Now, index: u32, state: State, ms: u64) {
         if !self.is_socket(index) {
-            self.slots[index].state = state;
+            self.slots.turn(index, state);
             self.end_state_after(now.tick, index, ms);
         }
     }

@@ -7,9 +7,9 @@
 //! client gets is in order. A WebSocket is in order by itself: there they come when they are there, unless the client
 //! acknowledges what it gets. So they do on an event stream, as long as there is one.
 
-use super::Engine;
 use super::fragments::Wanted;
 use super::session::Session;
+use super::{Engine, reasons};
 use crate::base::time::Now;
 use crate::conn::{Exchange, Flags, State};
 use crate::protocol::bayeux::{Ack, Advice, ConnectionType, Fault, Reply};
@@ -61,7 +61,7 @@ impl Engine {
     }
 
     fn hold_connect(&mut self, now: Now, index: u32, slot: u32, timeout_ms: u64, reply: Reply) {
-        self.slots[index].state = State::Bayeux;
+        self.slots.turn(index, State::Bayeux);
         self.carry(now.tick, index, slot, reply);
         self.end_state_after(now.tick, index, timeout_ms);
         self.slots[index].tidy();
@@ -224,7 +224,10 @@ impl Engine {
             json.extend_from_slice(events);
         }
         json.push(b']');
-        self.counters.refused += replies.iter().filter(|reply| reply.fault.is_some()).count() as u64;
+        replies
+            .iter()
+            .filter_map(|reply| reply.fault.as_ref())
+            .for_each(|fault| self.count_refusal(reasons::of_bayeux(fault.code)));
         let connection = &mut self.slots[index];
         let variant = connection.variant.last(connection.flags.has(Flags::LAST));
         let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);

@@ -19,7 +19,9 @@ impl Engine {
         let Some(upgrade) = &call.upgrade else { return };
         let look = self.looks.take(&call.look).expect("only pictures are refused");
         let connection = &mut self.slots[index];
-        (connection.look, connection.variant, connection.state) = (look, call.variant(&[]), State::Bayeux);
+        (connection.look, connection.variant) = (look, call.variant(&[]));
+        self.slots.turn(index, State::Bayeux);
+        let connection = &mut self.slots[index];
         connection.flags.set(Flags::MAY_PUBLISH, call.may_publish);
         websocket::accept(connection.out(), upgrade, self.calendar.date(now));
         connection.rest().who = call.who;

@@ -29,7 +29,7 @@ impl Engine {
         let Some(slot) = known else { return self.refuse(now, index, &unknown_client(), false) };
         self.end_stream(now, slot);
         self.take_look(index, &call, &[]);
-        self.slots[index].state = State::Bayeux;
+        self.slots.turn(index, State::Bayeux);
         self.slots[index].carry(slot);
         self.streams_anew(now, slot);
         self.sessions[slot].extras().stream = Some(self.slots.token(index));

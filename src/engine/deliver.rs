@@ -39,7 +39,7 @@ struct Frame {
     wanted: Wanted,
     to: u64,
     messages: u64,
-    gaps: u64,
+    gaps: Gaps,
     bytes: Arc<[u8]>,
 }
 
@@ -216,7 +216,8 @@ impl Engine {
         subscription.position = frame.to;
         connection.flags.set(Flags::LENT, !frame.bytes.is_empty());
         self.counters.delivered += frame.messages;
-        self.counters.gaps += frame.gaps;
+        self.counters.gaps += frame.gaps.count;
+        self.counters.missed += frame.gaps.missed;
     }
 
     /// Several subscriptions: nobody else stands at the same positions, so the bytes are its own. Also the
@@ -238,8 +239,10 @@ impl Engine {
             room.bytes = share;
             subscription.position = collect(&mut items, place, channel, subscription.position, &mut room);
         }
-        self.counters.gaps += count_gaps(&items);
-        self.counters.delivered += items.len() as u64 - count_gaps(&items);
+        let gaps = Gaps::of(&items);
+        self.counters.gaps += gaps.count;
+        self.counters.missed += gaps.missed;
+        self.counters.delivered += items.len() as u64 - gaps.count;
         let batch = Batch { items: &items, cursor: &mut cursor, earlier: &earlier };
         let setting = self.calendar.setting(now, self.looks.get(look), self.durations.retry);
         transport::batch(connection.out(), variant, batch, &setting, &mut self.tools);
@@ -403,8 +406,24 @@ fn earlier(channel: &Channel, position: u64, variant: Variant) -> Vec<&Message> 
     channel.history.from(from).take_while(|(offset, _)| *offset < position).map(|(_, message)| message).collect()
 }
 
-fn count_gaps(items: &[Item<'_>]) -> u64 {
-    items.iter().filter(|item| matches!(item.news, News::Gap { .. })).count() as u64
+/// What a batch says of messages that were missed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gaps {
+    count: u64,
+    missed: u64,
+}
+
+impl Gaps {
+    fn of(items: &[Item<'_>]) -> Gaps {
+        let mut gaps = Gaps::default();
+        for item in items {
+            if let News::Gap { missed, .. } = item.news {
+                gaps.count += 1;
+                gaps.missed += missed.unwrap_or(0);
+            }
+        }
+        gaps
+    }
 }
 
 fn frame(wanted: Wanted, channel: &Channel, bytes_max: usize, setting: &Setting<'_>, tools: &mut Tools) -> Frame {
@@ -416,6 +435,6 @@ fn frame(wanted: Wanted, channel: &Channel, bytes_max: usize, setting: &Setting<
     let earlier = earlier(channel, wanted.from, wanted.variant);
     let batch = Batch { items: &items, cursor: &mut cursor, earlier: &earlier };
     transport::batch(&mut bytes, wanted.variant, batch, setting, tools);
-    let gaps = count_gaps(&items);
-    Frame { wanted, to, messages: items.len() as u64 - gaps, gaps, bytes: bytes.into() }
+    let gaps = Gaps::of(&items);
+    Frame { wanted, to, messages: items.len() as u64 - gaps.count, gaps, bytes: bytes.into() }
 }

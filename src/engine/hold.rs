@@ -35,7 +35,7 @@ impl Engine {
             self.leave(now, index);
             return self.refuse(now, index, &reply::too_many_channels(), false);
         }
-        self.slots[index].state = State::Joining;
+        self.slots.turn(index, State::Joining);
         let waiting = hold.channels.iter().map(|name| self.join(now, index, name, &hold.since)).sum();
         // Not before: what cannot be held is refused by HTTP.
         if let Some(socket) = &hold.socket {
@@ -153,14 +153,13 @@ impl Engine {
         }
         let state = connection.state;
         self.tell_subscribed(index, &told);
-        let connection = &mut self.slots[index];
         if state == State::Parked {
             // A WebSocket's client has wished for more channels.
             self.say_subscribed(now, index);
             return self.heard_socket(now, index, &[]);
         }
-        connection.state = State::Parked;
-        let transport = connection.variant.transport();
+        self.slots.turn(index, State::Parked);
+        let transport = self.slots[index].variant.transport();
         if transport.is_stream() {
             self.write_opening(now, index, lost);
         }

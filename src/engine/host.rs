@@ -203,9 +203,8 @@ impl Engine {
             None => self.refuse(now, index, &reply::not_allowed(), false),
             Some(open) if open.is_empty() => self.hold(now, index, &hold),
             Some(open) => {
-                let connection = &mut self.slots[index];
-                connection.rest().judged = Some(Box::new(Judged { open, then: Then::Hold(hold) }));
-                connection.state = State::Judged;
+                self.slots[index].rest().judged = Some(Box::new(Judged { open, then: Then::Hold(hold) }));
+                self.slots.turn(index, State::Judged);
                 self.end_state_after(now.tick, index, NEVER_MS);
             }
         }

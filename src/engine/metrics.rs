@@ -8,7 +8,7 @@ use crate::protocol::plain::reply;
 impl Engine {
     /// A connection asks for the numbers.
     pub(super) fn ask_metrics(&mut self, now: Now, index: u32) {
-        self.slots[index].state = State::Asking;
+        self.slots.turn(index, State::Asking);
         self.end_state_after(now.tick, index, self.durations.stall);
         self.orders.push_back(Output::Metrics(self.slots.token(index)));
     }

@@ -38,6 +38,7 @@ mod output;
 mod peer;
 mod peers;
 mod publish;
+mod reasons;
 mod receive;
 mod riding;
 mod session;
@@ -45,21 +46,24 @@ mod socket;
 mod watch;
 
 pub use crate::base::door::Door;
+pub use crate::conn::WAYS;
 pub use crate::protocol::plain::VERDICTS;
 pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
 pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
+pub use reasons::{OTHER, REASONS_MAX, Reasons};
 
 use crate::base::config::Config;
 use crate::base::error::Reject;
+use crate::base::histogram::Histogram;
 use crate::base::id::Token;
 use crate::base::pattern::Patterns;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Hub, Keep, Role, Subscriber};
-use crate::conn::{self, Flags, Origins, Policy, Slots, State};
+use crate::conn::{self, ENDED, Flags, LOST, Origins, Policy, Slots, State, Subscription};
 use crate::http;
 use crate::protocol::plain::Preflight;
 use crate::protocol::plain::reply::{self, Dress};
@@ -119,6 +123,9 @@ pub struct Engine {
     host: Host,
     draining: bool,
     counters: Counters,
+    reasons: Reasons,
+    /// How many messages behind readers were when their sockets, which had been full, could take bytes again.
+    lag: Histogram,
 }
 
 /// What the engine has done since it was made; each only ever grows.
@@ -132,6 +139,12 @@ pub struct Counters {
     pub delivered: u64,
     /// Readers told that they have missed something.
     pub gaps: u64,
+    /// How many messages they have missed, as far as that is known: nobody knows it of a former epoch.
+    pub missed: u64,
+    /// Bytes that came by sockets.
+    pub received_bytes: u64,
+    /// Bytes that sockets took.
+    pub sent_bytes: u64,
     /// Requests refused.
     pub refused: u64,
     /// Messages published in this process that could not be kept, since there were too many channels.
@@ -213,6 +226,8 @@ impl Engine {
             host: Host::new(config, shard, seed),
             draining: false,
             counters: Counters::default(),
+            reasons: Reasons::default(),
+            lag: Histogram::default(),
             limits,
             durations,
         }
@@ -240,6 +255,7 @@ impl Engine {
         let live = |slots: &Slots, token| slots.live(token);
         match input {
             Input::Bytes { token, bytes } => {
+                self.counters.received_bytes += bytes.len() as u64;
                 if let Some(index) = live(&self.slots, token) {
                     self.received(now, index, bytes);
                 }
@@ -251,12 +267,16 @@ impl Engine {
             }
             Input::Writable { token } => {
                 if let Some(index) = live(&self.slots, token) {
+                    if self.slots[index].flags.has(Flags::BLOCKED) {
+                        self.lag.observe(self.behind(index));
+                    }
                     self.slots[index].flags.set(Flags::BLOCKED, false);
                     self.watch_hold(now.tick, index);
                     self.enqueue(index);
                 }
             }
             Input::Wrote { token, count } => {
+                self.counters.sent_bytes += count as u64;
                 if let Some(index) = live(&self.slots, token) {
                     self.wrote(now, index, count);
                 }
@@ -378,6 +398,50 @@ impl Engine {
         self.counters
     }
 
+    /// How many connections are held in each of the [`WAYS`].
+    pub fn ways(&self) -> &[u32; WAYS.len()] {
+        self.slots.ways()
+    }
+
+    /// How often requests were refused, for which reason.
+    pub fn reasons(&self) -> &Reasons {
+        &self.reasons
+    }
+
+    /// How many messages behind readers were, each time that a full socket could take bytes again. Who is never full is
+    /// never behind by more than what is on its way, and is not counted.
+    pub fn lag(&self) -> &Histogram {
+        &self.lag
+    }
+
+    /// What the histories weigh of the channels whose home is here.
+    pub fn history_bytes(&self) -> usize {
+        self.hub.bytes
+    }
+
+    /// How many deadlines are armed.
+    pub fn timers(&self) -> usize {
+        self.timers.len() + self.channel_timers.len() + self.session_timers.len()
+    }
+
+    fn count_refusal(&mut self, code: &'static str) {
+        self.counters.refused += 1;
+        self.reasons.count(code);
+    }
+
+    /// How many messages there are that a connection has yet to be told.
+    fn behind(&self, index: u32) -> u64 {
+        let subscriptions = match self.slots[index].session() {
+            Some(slot) => &self.sessions[slot].subscriptions,
+            None => self.slots[index].subscriptions(),
+        };
+        let behind = |one: &Subscription| match one.position {
+            LOST | ENDED => self.hub[one.channel].history.len() as u64,
+            position => self.hub[one.channel].history.next().saturating_sub(position),
+        };
+        subscriptions.iter().map(behind).sum()
+    }
+
     /// Puts a connection in line to be attended to.
     fn enqueue(&mut self, index: u32) {
         let token = self.slots.token(index);
@@ -391,7 +455,7 @@ impl Engine {
     /// Refuses the request under way; with `last`, the connection ends with that.
     fn refuse(&mut self, now: Now, index: u32, reject: &Reject, last: bool) {
         log::debug!("refused {} {}: {}", reject.status, reject.code, reject.detail);
-        self.counters.refused += 1;
+        self.count_refusal(reject.code);
         let flags = &mut self.slots[index].flags;
         flags.set(Flags::LAST, last || flags.has(Flags::LAST) || flags.has(Flags::HTTP10));
         self.reply(now, index, |out, dress| reply::refused(out, dress, reject));
@@ -423,10 +487,10 @@ impl Engine {
     fn answered(&mut self, now: Now, index: u32) {
         self.enqueue(index);
         if self.slots[index].flags.has(Flags::LAST) {
-            self.slots[index].state = State::Closing;
+            self.slots.turn(index, State::Closing);
             self.end_state_after(now.tick, index, self.durations.stall);
         } else {
-            self.slots[index].state = State::ExpectHead;
+            self.slots.turn(index, State::ExpectHead);
             self.end_state_after(now.tick, index, self.durations.idle);
         }
     }
@@ -515,6 +579,7 @@ impl Engine {
     /// Panics unless all that must hold between two steps does. Walks over everything: for tests.
     pub fn check_invariants(&self) {
         self.hub.check_invariants();
+        self.slots.check_ways();
         self.looks.check_invariants(self.slots.indices().map(|index| self.slots[index].look));
         for key in self.hub.keys() {
             for (place, &subscriber) in self.hub[key].subscribers.iter().enumerate() {

@@ -25,9 +25,8 @@ impl Engine {
     /// What a client asks for here is for another shard.
     pub(super) fn move_to(&mut self, now: Now, index: u32, shard: u16, cargo: Cargo) {
         self.leave(now, index);
-        let connection = &mut self.slots[index];
-        connection.rest().moving = Some(Box::new(Moving { shard, cargo }));
-        connection.state = State::Moving;
+        self.slots[index].rest().moving = Some(Box::new(Moving { shard, cargo }));
+        self.slots.turn(index, State::Moving);
         self.end_state_after(now.tick, index, self.durations.stall);
         self.enqueue(index);
     }
@@ -74,7 +73,7 @@ impl Engine {
             Cargo::Text { text, look, who } => {
                 self.slots[index].look = self.looks.take(&look).expect("only pictures are refused");
                 self.slots[index].variant = Variant::socket();
-                self.slots[index].state = State::Bayeux;
+                self.slots.turn(index, State::Bayeux);
                 if who.is_some() {
                     self.slots[index].rest().who = who;
                 }

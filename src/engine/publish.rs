@@ -227,9 +227,8 @@ impl Engine {
         if missing == 0 {
             return self.reply_answers(now, index, &asking);
         }
-        let connection = &mut self.slots[index];
-        connection.rest().asking = Some(asking);
-        connection.state = State::Asking;
+        self.slots[index].rest().asking = Some(asking);
+        self.slots.turn(index, State::Asking);
         self.end_state_after(now.tick, index, self.durations.stall);
     }
 

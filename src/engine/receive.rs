@@ -182,9 +182,8 @@ impl Engine {
             self.slots[index].out().extend_from_slice(response::CONTINUE);
             self.enqueue(index);
         }
-        let connection = &mut self.slots[index];
-        connection.rest().body = Some(Box::new(BodyUnderWay { ask, decoder, data: Vec::new() }));
-        connection.state = State::ExpectBody;
+        self.slots[index].rest().body = Some(Box::new(BodyUnderWay { ask, decoder, data: Vec::new() }));
+        self.slots.turn(index, State::ExpectBody);
         self.end_state_after(now.tick, index, self.durations.body);
         0
     }
@@ -285,7 +284,7 @@ impl Engine {
             return self.close(now, index);
         }
         self.orders.push_back(super::Output::Shutdown(self.slots.token(index)));
-        self.slots[index].state = State::Lingering;
+        self.slots.turn(index, State::Lingering);
         self.slots[index].tidy();
         self.end_state_after(now.tick, index, super::deadlines::LINGER_MS);
     }

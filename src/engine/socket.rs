@@ -4,7 +4,7 @@
 //! A client's wishes are fulfilled one after the other: while one waits for other shards, what the client says
 //! next is left unread.
 
-use super::{Answer, Asker, Engine, PeerMessage};
+use super::{Answer, Asker, Engine, PeerMessage, reasons};
 use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::base::payload::Message;
@@ -104,7 +104,7 @@ impl Engine {
     /// The client broke the protocol: it is told how, and nothing more is read from it.
     pub(super) fn hang_up(&mut self, now: Now, index: u32, fault: &Fault) {
         log::debug!("closed a WebSocket with {}: {}", fault.code, fault.detail);
-        self.counters.refused += 1;
+        self.count_refusal(reasons::of_websocket(fault.code));
         websocket::close(self.slots[index].out(), Some(fault.code), &fault.detail);
         self.leave(now, index);
         self.hold_answered(now, index);
@@ -199,7 +199,7 @@ impl Engine {
     }
 
     pub(super) fn say_refused(&mut self, now: Now, index: u32, reject: &Reject, reference: &str) {
-        self.counters.refused += 1;
+        self.count_refusal(reject.code);
         self.say_json(now, index, &feed::refused(reject, reference));
     }
 

@@ -14,6 +14,7 @@ mod events;
 mod listener;
 mod mailbox;
 mod metrics;
+mod process;
 mod publisher;
 mod remote;
 mod server;

@@ -101,6 +101,7 @@ impl Server {
         }
         let shared = Arc::new(Shared {
             seed: system_seed(),
+            clock: Clock::start(),
             message_bytes_max: config.body_bytes_max,
             drain_timeout_ms: AtomicU64::new(config.drain_timeout_ms),
             tallies: (0..reactors).map(|_| Tally::default()).collect(),
@@ -111,7 +112,7 @@ impl Server {
         });
         let mut server = Server { shared, addresses, control, threads: Vec::with_capacity(reactors) };
         let config = Arc::new(config);
-        let clock = Clock::start();
+        let clock = server.shared.clock;
         for outfit in outfits {
             server.spawn(outfit, config.clone(), clock, audience)?;
         }
@@ -223,6 +224,7 @@ impl Judge {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) seed: Seed,
+    pub(super) clock: Clock,
     pub(super) message_bytes_max: u64,
     pub(super) drain_timeout_ms: AtomicU64,
     /// One a reactor.
@@ -237,6 +239,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// How long the server has been there.
+    pub(super) fn uptime_ms(&self) -> u64 {
+        self.clock.elapsed_ms()
+    }
+
     /// Whether the reactors are to end.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
@@ -256,6 +263,22 @@ impl Shared {
 
     pub(super) fn shards(&self) -> u16 {
         self.mailboxes.len() as u16
+    }
+
+    /// Of `reactors` that nobody drives, and that cannot be reached.
+    #[cfg(test)]
+    pub(super) fn for_tests(reactors: usize) -> Shared {
+        Shared {
+            seed: Seed(1, 2),
+            clock: Clock::start(),
+            message_bytes_max: 10,
+            drain_timeout_ms: AtomicU64::new(0),
+            tallies: (0..reactors).map(|_| Tally::default()).collect(),
+            mailboxes: (0..reactors).map(|_| super::mailbox::deserted()).collect(),
+            outbox: None,
+            stopping: AtomicBool::new(false),
+            undrained: AtomicUsize::new(0),
+        }
     }
 
     fn stop(&self) {
@@ -347,16 +370,7 @@ mod tests {
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
         let (mailbox, inbox) = mailbox(1, waker);
-        let shared = Shared {
-            seed: Seed(1, 2),
-            message_bytes_max: 10,
-            drain_timeout_ms: AtomicU64::new(0),
-            tallies: vec![],
-            mailboxes: vec![mailbox],
-            outbox: None,
-            stopping: AtomicBool::new(false),
-            undrained: AtomicUsize::new(0),
-        };
+        let shared = Shared { mailboxes: vec![mailbox], tallies: vec![], ..Shared::for_tests(0) };
         (Arc::new(shared), inbox, poll)
     }
 

@@ -15,7 +15,7 @@
 //! A turn takes no lock, allocates nothing for a delivery, and every loop in it is bounded: here for reads,
 //! accepts and mail, by the engine's slice for writes.
 
-use super::clock::Clock;
+use super::clock::{Clock, Stopwatch};
 use super::listener::Listener;
 use super::mailbox::{End, Inbox, Mailbox, Parcel, RUN_MAX, Rare, mailbox};
 use super::metrics;
@@ -150,6 +150,7 @@ impl Turn {
         let mut timeout = Some(Duration::ZERO);
         loop {
             let now = self.poll(&mut events, timeout)?;
+            let awake = Stopwatch::start();
             self.accept(now);
             self.read(now);
             self.mail(now);
@@ -164,6 +165,7 @@ impl Turn {
                 return Ok(());
             }
             timeout = self.timeout(now);
+            self.shared.tallies[self.shard].turned(awake.microseconds());
         }
     }
 
@@ -372,7 +374,7 @@ impl Turn {
                 Output::Metrics(token) => {
                     // What this turn did is not in its tally yet.
                     self.shared.tallies[self.shard].write(&self.engine);
-                    let text = metrics::text(&self.shared.tallies);
+                    let text = metrics::text(&self.shared);
                     self.engine.handle(now, Input::Metrics { token, text: &text });
                 }
                 Output::Ring => self.shared.ring(),
