@@ -11,6 +11,7 @@ pub mod event;
 pub mod frame;
 pub mod histogram;
 pub mod id;
+pub mod incident;
 pub mod name;
 pub mod pattern;
 pub mod payload;

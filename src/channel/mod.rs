@@ -7,5 +7,5 @@
 mod history;
 mod hub;
 
-pub(crate) use history::{History, Keep};
+pub(crate) use history::{History, Keep, LetGo};
 pub(crate) use hub::{Channel, Holder, Hub, Mirror, Role, Subscriber, Waving};

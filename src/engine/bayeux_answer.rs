@@ -32,6 +32,7 @@ impl Engine {
             let crowded = waits && !socket && self.is_crowded(slot);
             let last = replies.iter().rposition(is_connect);
             if self.session_is_over(slot) {
+                self.note_places_lost(now, slot);
                 self.put_down_session(now, slot);
                 self.end_session(now, slot);
                 replies.iter_mut().filter(|reply| is_connect(reply)).for_each(tell_over);
@@ -100,6 +101,7 @@ impl Engine {
         let mut events = Vec::new();
         self.release_connect(now, index, slot);
         if self.session_is_over(slot) {
+            self.note_places_lost(now, slot);
             self.put_down(now.tick, index);
             self.end_session(now, slot);
             tell_over(&mut reply);

@@ -172,6 +172,7 @@ impl Engine {
         let event_stream = self.is_event_stream(index);
         let connection = &mut self.slots[index];
         if connection.flags.has(Flags::BLOCKED) {
+            self.note_stall(now, index);
             return self.close(now, index);
         }
         let timeout = |what: &'static str| Reject::new(408, "timeout", what);

@@ -218,6 +218,9 @@ impl Engine {
         self.counters.delivered += frame.messages;
         self.counters.gaps += frame.gaps.count;
         self.counters.missed += frame.gaps.missed;
+        if frame.gaps.count > 0 {
+            self.note_gap(now, index, wanted.channel, wanted.from);
+        }
     }
 
     /// Several subscriptions: nobody else stands at the same positions, so the bytes are its own. Also the
@@ -231,13 +234,18 @@ impl Engine {
             _ => Vec::new(),
         };
         let mut items = Vec::new();
+        let mut gone = Vec::new();
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let share = (self.limits.batch_bytes / connection.subscriptions().len().max(1)).max(1);
         let mut room = Room { bytes: share, messages: variant.messages_max() };
         for (place, subscription) in connection.subscriptions_mut().iter_mut().enumerate() {
             let channel = &self.hub[subscription.channel];
             room.bytes = share;
-            subscription.position = collect(&mut items, place, channel, subscription.position, &mut room);
+            let from = subscription.position;
+            subscription.position = collect(&mut items, place, channel, from, &mut room);
+            if from < channel.history.first() {
+                gone.push((subscription.channel, from));
+            }
         }
         let gaps = Gaps::of(&items);
         self.counters.gaps += gaps.count;
@@ -246,6 +254,9 @@ impl Engine {
         let batch = Batch { items: &items, cursor: &mut cursor, earlier: &earlier };
         let setting = self.calendar.setting(now, self.looks.get(look), self.durations.retry);
         transport::batch(connection.out(), variant, batch, &setting, &mut self.tools);
+        for (key, from) in gone {
+            self.note_gap(now, index, key, from);
+        }
     }
 
     /// A stream begins: its head and greeting. A reader with a `lost` place is given no cursor that would hide

@@ -33,7 +33,7 @@ impl Engine {
         }
         if !self.has_room_for(&hold.channels) {
             self.leave(now, index);
-            return self.refuse(now, index, &reply::too_many_channels(), false);
+            return self.refuse_hold(now, index, hold, &reply::too_many_channels());
         }
         self.slots.turn(index, State::Joining);
         let waiting = hold.channels.iter().map(|name| self.join(now, index, name, &hold.since)).sum();
@@ -52,6 +52,12 @@ impl Engine {
         }
         self.slots[index].rest().joining = Some((hold.since.clone(), waiting));
         self.end_state_after(now.tick, index, self.durations.stall);
+    }
+
+    /// A reader is not held.
+    pub(super) fn refuse_hold(&mut self, now: Now, index: u32, hold: &Hold, reject: &Reject) {
+        let channels: Vec<Arc<str>> = hold.channels.iter().map(|name| name.shared().clone()).collect();
+        self.refuse_for(now, index, reject, false, &channels);
     }
 
     /// Whether those of these channels that are unknown here could be made. Looked at before the first is joined: who

@@ -53,6 +53,8 @@ pub(super) struct Host {
     addresses: Vec<Option<Address>>,
     /// Something was told since the reactor last rang.
     rings: bool,
+    /// Events that found no room, since that was last noted.
+    unheard: u64,
 }
 
 /// One question that the host has yet to answer.
@@ -76,6 +78,7 @@ impl Host {
             last_question: u64::from(shard) << SHARD_SHIFT | first,
             addresses: Vec::new(),
             rings: false,
+            unheard: 0,
         }
     }
 
@@ -108,7 +111,15 @@ impl Host {
 
     fn tell(&mut self, event: Event) -> bool {
         self.rings |= self.port.is_some();
-        self.port.as_ref().is_some_and(|port| port.tell(event))
+        let Some(port) = &self.port else { return false };
+        let told = port.tell(event);
+        self.unheard += u64::from(!told);
+        told
+    }
+
+    /// How many events found no room since this was last asked.
+    pub(super) fn take_unheard(&mut self) -> u64 {
+        std::mem::take(&mut self.unheard)
     }
 
     /// Asks whether a client may subscribe; `None` if that cannot be asked.
@@ -200,7 +211,7 @@ impl Engine {
         let judged = self.judged(&hold.channels);
         let client = self.note_if(index, !judged.is_empty());
         match self.put_questions(now.tick, index, client, &judged, hold.who.as_ref()) {
-            None => self.refuse(now, index, &reply::not_allowed(), false),
+            None => self.refuse_hold(now, index, &hold, &reply::not_allowed()),
             Some(open) if open.is_empty() => self.hold(now, index, &hold),
             Some(open) => {
                 self.slots[index].rest().judged = Some(Box::new(Judged { open, then: Then::Hold(hold) }));
@@ -273,7 +284,7 @@ impl Engine {
         self.host.forget(&judged.open);
         match (judged.then, allow) {
             (Then::Hold(hold), true) => self.hold(now, index, &hold),
-            (Then::Hold(_), false) => self.refuse(now, index, &reply::not_allowed(), false),
+            (Then::Hold(hold), false) => self.refuse_hold(now, index, &hold, &reply::not_allowed()),
             (Then::More(more), true) => self.subscribe_more(now, index, more),
             (Then::Subscribe { session, topics, reply }, allow) => {
                 self.subscription_judged(now, index, session, &topics, reply, allow);

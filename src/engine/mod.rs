@@ -23,6 +23,7 @@ mod bayeux_publish;
 mod bayeux_socket;
 mod bayeux_stream;
 mod browsers;
+mod calendar;
 mod deadlines;
 mod deliver;
 mod events;
@@ -30,6 +31,7 @@ mod fragments;
 mod framed;
 mod hold;
 mod host;
+mod incidents;
 mod input;
 mod looks;
 mod metrics;
@@ -63,23 +65,26 @@ use crate::base::pattern::Patterns;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Hub, Keep, Role, Subscriber};
-use crate::conn::{self, ENDED, Flags, LOST, Origins, Policy, Slots, State, Subscription};
+use crate::conn::{self, Flags, Origins, Policy, Slots, State};
 use crate::http;
 use crate::protocol::plain::Preflight;
 use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
 use crate::transport::websocket::Workspace;
-use crate::transport::{self, Look, Setting, Sharing, Tools};
+use crate::transport::{self, Tools};
 use browsers::Browsers;
+use calendar::Calendar;
 use deadlines::Durations;
 use deliver::{Frames, Wave};
 use fragments::Fragments;
 use framed::{Refusals, Stalled};
 use host::Host;
+use incidents::Incidents;
 use looks::Looks;
 use peers::Peers;
 use session::Sessions;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use watch::Watches;
 
 /// One shard's whole state.
@@ -126,6 +131,7 @@ pub struct Engine {
     reasons: Reasons,
     /// How many messages behind readers were when their sockets, which had been full, could take bytes again.
     lag: Histogram,
+    incidents: Incidents,
 }
 
 /// What the engine has done since it was made; each only ever grows.
@@ -228,6 +234,7 @@ impl Engine {
             counters: Counters::default(),
             reasons: Reasons::default(),
             lag: Histogram::default(),
+            incidents: Incidents::default(),
             limits,
             durations,
         }
@@ -308,7 +315,11 @@ impl Engine {
 
     /// The next thing to do; `None` when there is nothing more in this turn.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
-        self.next_output(now).or_else(|| self.host.take_ring().then_some(Output::Ring))
+        let output = self.next_output(now);
+        if output.is_none() {
+            self.note_unheard(now);
+        }
+        output.or_else(|| self.host.take_ring().then_some(Output::Ring))
     }
 
     fn next_output(&mut self, now: Now) -> Option<Output> {
@@ -398,50 +409,6 @@ impl Engine {
         self.counters
     }
 
-    /// How many connections are held in each of the [`WAYS`].
-    pub fn ways(&self) -> &[u32; WAYS.len()] {
-        self.slots.ways()
-    }
-
-    /// How often requests were refused, for which reason.
-    pub fn reasons(&self) -> &Reasons {
-        &self.reasons
-    }
-
-    /// How many messages behind readers were, each time that a full socket could take bytes again. Who is never full is
-    /// never behind by more than what is on its way, and is not counted.
-    pub fn lag(&self) -> &Histogram {
-        &self.lag
-    }
-
-    /// What the histories weigh of the channels whose home is here.
-    pub fn history_bytes(&self) -> usize {
-        self.hub.bytes
-    }
-
-    /// How many deadlines are armed.
-    pub fn timers(&self) -> usize {
-        self.timers.len() + self.channel_timers.len() + self.session_timers.len()
-    }
-
-    fn count_refusal(&mut self, code: &'static str) {
-        self.counters.refused += 1;
-        self.reasons.count(code);
-    }
-
-    /// How many messages there are that a connection has yet to be told.
-    fn behind(&self, index: u32) -> u64 {
-        let subscriptions = match self.slots[index].session() {
-            Some(slot) => &self.sessions[slot].subscriptions,
-            None => self.slots[index].subscriptions(),
-        };
-        let behind = |one: &Subscription| match one.position {
-            LOST | ENDED => self.hub[one.channel].history.len() as u64,
-            position => self.hub[one.channel].history.next().saturating_sub(position),
-        };
-        subscriptions.iter().map(behind).sum()
-    }
-
     /// Puts a connection in line to be attended to.
     fn enqueue(&mut self, index: u32) {
         let token = self.slots.token(index);
@@ -454,8 +421,14 @@ impl Engine {
 
     /// Refuses the request under way; with `last`, the connection ends with that.
     fn refuse(&mut self, now: Now, index: u32, reject: &Reject, last: bool) {
+        self.refuse_for(now, index, reject, last, &[]);
+    }
+
+    /// The same for a request that is about these channels.
+    fn refuse_for(&mut self, now: Now, index: u32, reject: &Reject, last: bool, channels: &[Arc<str>]) {
         log::debug!("refused {} {}: {}", reject.status, reject.code, reject.detail);
         self.count_refusal(reject.code);
+        self.note_refusal(now, index, reject, channels);
         let flags = &mut self.slots[index].flags;
         flags.set(Flags::LAST, last || flags.has(Flags::LAST) || flags.has(Flags::HTTP10));
         self.reply(now, index, |out, dress| reply::refused(out, dress, reject));
@@ -512,15 +485,6 @@ impl Engine {
     }
 }
 
-/// What responses say beside the news, the same for all: a date that is formatted once a second, and what an
-/// operator set.
-struct Calendar {
-    second: u64,
-    date: String,
-    origins: Origins,
-    boundary: String,
-}
-
 fn policy(config: &Config) -> Policy {
     let origins = match &*config.origin {
         "" => Origins::None,
@@ -538,40 +502,6 @@ fn policy(config: &Config) -> Policy {
         host_channels: patterns(&config.host_channels),
         bayeux_publish: patterns(&config.bayeux_publish),
         hosted: false,
-    }
-}
-
-impl Calendar {
-    fn new(config: &Config, seed: Seed) -> Calendar {
-        let origins = policy(config).origins;
-        // The same on every shard, and known to nobody who was not sent it.
-        let mut random = Random::new(Seed(!seed.0, seed.1));
-        let boundary = format!("encke-{:016x}{:016x}", random.bits(), random.bits());
-        Calendar { second: u64::MAX, date: String::new(), origins, boundary }
-    }
-
-    fn date(&mut self, now: Now) -> &str {
-        let second = now.unix_ms / 1000;
-        if self.second != second {
-            self.second = second;
-            let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
-            self.date = httpdate::fmt_http_date(moment);
-        }
-        &self.date
-    }
-
-    fn sharing(&self, origin: u16) -> Sharing<'_> {
-        match &self.origins {
-            Origins::None => Sharing::None,
-            Origins::All => Sharing::All,
-            Origins::Named(named) => Sharing::Named(named.get(usize::from(origin).wrapping_sub(1)).map(String::as_str)),
-        }
-    }
-
-    fn setting<'a>(&'a mut self, now: Now, look: &'a Look, retry_ms: u64) -> Setting<'a> {
-        self.date(now);
-        let sharing = self.sharing(look.origin);
-        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look, cookie: None }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 use crate::base::id::{Epoch, MessageId, Token};
+use crate::base::incident::About;
 use crate::base::payload::Message;
 pub use crate::protocol::plain::{Answer, ChannelInfo};
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub enum PeerMessage {
     Forward { id: MessageId, message: Message },
     /// The home had to let go of everything before `first`.
     Trim { name: Arc<str>, first: MessageId },
+    /// Tell what happened that is about this.
+    Recall { about: About, asker: Asker },
     /// What `Asker` asked for.
     Answer { asker: Asker, answer: Answer },
 }

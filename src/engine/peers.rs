@@ -9,7 +9,7 @@ use super::{Asker, Engine, PeerMessage};
 use crate::base::id::{Epoch, MessageId};
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::channel::{History, Holder, Mirror, Role};
+use crate::channel::{History, Holder, LetGo, Mirror, Role};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -223,6 +223,10 @@ impl Engine {
                 let answer = self.drop_channel(now, &name);
                 self.answer(asker, answer);
             }
+            PeerMessage::Recall { about, asker } => {
+                let answer = self.recall(&about);
+                self.answer(asker, answer);
+            }
             PeerMessage::Watch { pattern, asker } => self.watched_by(now, pattern, asker),
             PeerMessage::Watched { asker } => {
                 if let Some(index) = self.slots.live(asker.token) {
@@ -236,7 +240,7 @@ impl Engine {
                 let Some(key) = self.hub.find(&name) else { return };
                 let channel = &mut self.hub[key];
                 if channel.role == Role::Mirror && channel.epoch == first.epoch {
-                    channel.history.skip_to(first.offset);
+                    channel.history.skip_to(first.offset, LetGo::Budget);
                     self.start_wave(key);
                 }
             }
@@ -321,7 +325,7 @@ impl Engine {
             return;
         }
         if id.offset > channel.history.next() {
-            channel.history.skip_to(id.offset);
+            channel.history.skip_to(id.offset, LetGo::Behind);
         }
         channel.history.append(now.tick, message, &keep);
         self.schedule_channel(now.tick, key);

@@ -6,7 +6,7 @@ use crate::base::id::{Epoch, MessageId};
 use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::channel::{History, Keep, Waving};
+use crate::channel::{History, Keep, LetGo, Waving};
 use crate::conn::{Asking, ENDED, LOST, State, UNKNOWN};
 use crate::protocol::plain::{self, Manner, Publish, reply};
 
@@ -145,7 +145,7 @@ impl Engine {
             let newest = self.hub.is_most_recently_used(key);
             self.hub.change_history(key, |history| {
                 while over > 0 && history.len() > usize::from(newest) {
-                    over = over.saturating_sub(history.drop_oldest());
+                    over = over.saturating_sub(history.drop_oldest(LetGo::Budget));
                 }
             });
             self.tell_trimmed(key);
@@ -221,7 +221,7 @@ impl Engine {
     }
 
     /// Waits for the answers that are not there yet, or replies at once.
-    fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, manner: Manner) {
+    pub(super) fn await_answers(&mut self, now: Now, index: u32, answers: Vec<Option<Answer>>, manner: Manner) {
         let missing = answers.iter().filter(|answer| answer.is_none()).count();
         let asking = Asking { answers, missing, manner, reference: String::new() };
         if missing == 0 {
@@ -260,7 +260,12 @@ impl Engine {
 
     fn reply_answers(&mut self, now: Now, index: u32, asking: &Asking) {
         match (&asking.answers[..], asking.manner) {
-            ([Some(answer)], Manner::Message) => self.reply(now, index, |out, dress| reply::answer(out, dress, answer)),
+            ([Some(answer)], Manner::Message) if !matches!(answer, Answer::Recalled(_)) => {
+                self.reply(now, index, |out, dress| reply::answer(out, dress, answer))
+            }
+            ([Some(Answer::Recalled(_)), ..], _) => {
+                self.reply(now, index, |out, dress| reply::incidents(out, dress, &asking.answers))
+            }
             ([Some(Answer::Published { .. })], Manner::Form) => self.reply(now, index, reply::back_to_form),
             (answers, _) => self.reply(now, index, |out, dress| reply::batch_answer(out, dress, answers)),
         }

@@ -8,7 +8,7 @@ use super::Engine;
 use crate::base::time::Now;
 use crate::conn::{Ask, BodyUnderWay, Decoder, Flags, State};
 use crate::http::{self, Body, Chunked, Request, Version, request, response};
-use crate::protocol::plain::{Command, reply};
+use crate::protocol::plain::{self, Command, reply};
 
 /// Answers collected for one connection before further requests of it have to wait for the socket.
 const OUT_BYTES_MAX: usize = 64 << 10;
@@ -155,7 +155,8 @@ impl Engine {
             Ok(ask) => ask,
             Err(reject) => {
                 // Its body, if it has one, is not worth reading just to be able to go on behind it.
-                self.refuse(now, index, &reject, !matches!(request.body, Body::None));
+                let channels: Vec<_> = plain::subject(request.path).into_iter().collect();
+                self.refuse_for(now, index, &reject, !matches!(request.body, Body::None), &channels);
                 return head.len();
             }
         };
@@ -248,6 +249,7 @@ impl Engine {
             Command::Delete(name) => self.delete(now, index, name),
             Command::Frames => self.accept_frames(now, index),
             Command::Metrics => self.ask_metrics(now, index),
+            Command::Why(about) => self.ask_why(now, index, about),
             Command::Verdict(verdict) => {
                 self.counters.verdicts[verdict.place()] += 1;
                 self.reply(now, index, reply::counted);

@@ -5,6 +5,7 @@
 //! POST /pub/<channel>     publish             DELETE /channels/<channel>  drop
 //! GET  / /transports /healthz  pages          OPTIONS anything            CORS preflight
 //! GET  /encke.js /encke.classic.js  the client  GET  /metrics            numbers, for Prometheus
+//! GET  /why/<channel> /why?client= /why?session=  what was lost or refused lately, and why
 //! GET  /probe             say hello as a stream does, or take a verdict that a client came to
 //! GET  /frames, Upgrade: encke1  a framed stream of messages, as on the control socket
 //! ```
@@ -15,8 +16,10 @@ use super::script::Script;
 use super::verdict::Verdict;
 use crate::base::door::Door;
 use crate::base::error::Reject;
+use crate::base::incident::About;
 use crate::base::name::Name;
 use crate::http::{Body, Method, Request, Version, query};
+use std::sync::Arc;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub(crate) enum Command {
     Verdict(Verdict),
     /// Tell the numbers of all shards.
     Metrics,
+    /// Tell what happened lately to a channel or a client.
+    Why(About),
     /// Hand out the client for browsers.
     Script(Script),
     /// Hand out a file of the demonstrations.
@@ -157,6 +162,11 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             gate::inspect(request, door)?;
             Ok(Command::Metrics)
         }
+        "why" => {
+            allow(request, &[Method::Get, Method::Head], READ)?;
+            gate::inspect(request, door)?;
+            why(request, channel(rest)?).map(Command::Why)
+        }
         "encke.js" if rest.is_empty() => script(request, Script::module),
         "encke.classic.js" if rest.is_empty() => script(request, Script::classic),
         "frames" if rest.is_empty() => {
@@ -171,7 +181,7 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             404,
             "not_found",
             "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /channels/<channel>, /frames, /transports, /encke.js, /metrics, \
-             /healthz and /",
+             /why, /healthz and /",
         )),
     }
 }
@@ -184,6 +194,32 @@ fn frames(request: &Request<'_, '_>) -> Result<Command, Reject> {
         return Err(Reject::upgrade(FRAMES_UPGRADE, "upgrade_required", detail));
     }
     Ok(Command::Frames)
+}
+
+/// What somebody wants to know the reasons of. A channel goes over a client, and a client over a session.
+fn why(request: &Request<'_, '_>, channel: Option<Name>) -> Result<About, Reject> {
+    let mut about = channel.map(|name| About::Channel(name.shared().clone()));
+    for pair in query::pairs(request.query) {
+        let (name, value) = pair?;
+        let asked = match &*name {
+            "client" => {
+                let number =
+                    value.parse().map_err(|_| Reject::new(400, "bad_query", "client is the number that a host program knows"));
+                Some(About::Client(number?))
+            }
+            "session" => Some(About::Session((&*value).into())),
+            _ => None,
+        };
+        about = about.or(asked);
+    }
+    Ok(about.unwrap_or(About::All))
+}
+
+/// The channel that a request is about, by its path alone, if it is about one.
+pub(crate) fn subject(path: &str) -> Option<Arc<str>> {
+    let (room, rest) = split(path);
+    let channels = matches!(room, "sub" | "pub" | "channels");
+    channels.then(|| channel(rest).ok().flatten().map(|name| name.shared().clone())).flatten()
 }
 
 /// Whoever tells its verdict asks for nothing else.
@@ -204,7 +240,7 @@ fn script(request: &Request<'_, '_>, read: fn(&Request<'_, '_>) -> Script) -> Re
 
 fn preflight(room: &str) -> Preflight {
     match room {
-        "metrics" => Preflight { allow: READ, open: false },
+        "metrics" | "why" => Preflight { allow: READ, open: false },
         "frames" => Preflight { allow: FRAMES, open: false },
         "pub" => Preflight { allow: PUBLISH, open: false },
         "channels" => Preflight { allow: INSPECT, open: false },

@@ -11,7 +11,9 @@ mod script;
 mod verdict;
 
 pub(crate) use batch::{message, messages};
-pub(crate) use command::{Command, Manner, Preflight, Publish, parse, preflight_of_publish, published_channel, ungated_publish};
+pub(crate) use command::{
+    Command, Manner, Preflight, Publish, parse, preflight_of_publish, published_channel, subject, ungated_publish,
+};
 pub(crate) use demo::demonstration;
 pub(crate) use gate::{is_same_site, publish as may_publish};
 pub use reply::{Answer, ChannelInfo};

@@ -6,6 +6,7 @@ use super::file::{Asked, File};
 use super::script::{self, Script};
 use crate::base::error::Reject;
 use crate::base::id::MessageId;
+use crate::base::incident::Incident;
 use crate::http::response;
 use std::sync::LazyLock;
 
@@ -75,6 +76,8 @@ pub enum Answer {
     Info(ChannelInfo),
     /// The channel was dropped.
     Deleted,
+    /// What one shard knows of what happened lately; the newest first of each sort.
+    Recalled(Vec<Incident>),
     /// There is no such channel.
     Unknown,
     /// There are as many channels as there may be: nothing was kept.
@@ -87,9 +90,22 @@ pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
         Answer::Published { id, subscribers } => published(out, dress, *id, *subscribers),
         Answer::Info(channel) => info(out, dress, channel),
         Answer::Deleted => json(out, dress, "{\"deleted\":true}"),
+        Answer::Recalled(_) => incidents(out, dress, &[Some(answer.clone())]),
         Answer::Unknown => refused(out, dress, &Reject::new(404, "no_channel", "there is no such channel")),
         Answer::Refused => refused(out, dress, &too_many_channels()),
     }
+}
+
+/// What all shards know of what happened lately, the newest first.
+pub(crate) fn incidents(out: &mut Vec<u8>, dress: &Dress<'_>, answers: &[Option<Answer>]) {
+    let recalled = |answer: &Option<Answer>| match answer {
+        Some(Answer::Recalled(incidents)) => incidents.clone(),
+        _ => Vec::new(),
+    };
+    let mut all: Vec<Incident> = answers.iter().flat_map(recalled).collect();
+    all.sort_by_key(|incident| std::cmp::Reverse(incident.unix_ms));
+    let told = serde_json::to_string(&all).expect("incidents make JSON");
+    json(out, dress, &format!("{{\"incidents\":{told}}}"));
 }
 
 /// The refusal of one more channel.
