@@ -7,7 +7,7 @@ use super::who;
 use crate::base::cursor::Since;
 use crate::base::door::{Address, Door};
 use crate::base::error::Reject;
-use crate::base::name::Name;
+use crate::base::name::{Name, is_internal};
 use crate::base::pattern::Patterns;
 use crate::http::{Method, Request, query};
 use crate::protocol::bayeux;
@@ -170,7 +170,11 @@ impl Ask {
         match plain::parse(request, door)? {
             Command::Subscribe(first) => {
                 let socket = socket(request, door, policy)?;
-                Hold::read(request, first, socket, policy).map(Ask::Hold)
+                let hold = Hold::read(request, first, socket, policy)?;
+                if hold.channels.iter().any(|name| is_internal(name)) {
+                    plain::may_read_internal(request, door)?;
+                }
+                Ok(Ask::Hold(hold))
             }
             Command::Socket => {
                 let socket = socket(request, door, policy)?.ok_or_else(needs_upgrade)?;

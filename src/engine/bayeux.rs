@@ -6,6 +6,7 @@
 
 use super::{Engine, PeerMessage};
 use crate::base::id::Token;
+use crate::base::name::is_internal;
 use crate::base::pattern::Pattern;
 use crate::base::time::{Now, Tick};
 use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
@@ -239,6 +240,9 @@ impl Engine {
                 new.push(topic.clone());
             }
         }
+        if new.iter().any(|topic| matches!(topic, Topic::Channel(name) if is_internal(name))) {
+            return Outcome::Done(reply.failed(internal()));
+        }
         if self.wishes(slot) + new.len() > self.limits.subscriptions {
             let detail = format!("A client has at most {} channels (subscriptions_max)", self.limits.subscriptions);
             return Outcome::Done(reply.failed(Fault::new(403, detail)));
@@ -375,6 +379,11 @@ impl Engine {
             false => self.resume_reading(now, index),
         }
     }
+}
+
+/// Bayeux clients have no business in the server's own channels, by whichever door they come.
+pub(super) fn internal() -> Fault {
+    Fault::new(403, reply::internal().detail)
 }
 
 fn denied() -> Fault {

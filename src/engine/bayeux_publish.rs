@@ -1,7 +1,8 @@
 //! What Bayeux clients publish: to channels, as far as they may, and to the host program's services.
 
-use super::bayeux::{Outcome, too_many_channels};
+use super::bayeux::{Outcome, internal, too_many_channels};
 use super::{Engine, PeerMessage};
+use crate::base::name::is_internal;
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::conn::Flags;
@@ -19,6 +20,9 @@ impl Engine {
     ) -> Outcome {
         if self.is_for_host(index, &message) {
             return Outcome::Done(self.give_message(index, session, message, reply));
+        }
+        if is_internal(message.channel()) {
+            return Outcome::Done(reply.failed(internal()));
         }
         let anywhere = self.slots[index].flags.has(Flags::MAY_PUBLISH);
         if !anywhere && !self.policy.bayeux_publish.matches(message.channel()) {

@@ -127,6 +127,7 @@ impl Engine {
     /// Some time has passed.
     pub(super) fn passed(&mut self, now: Now) {
         self.judge_overdue(now, TIMERS_A_TURN);
+        self.sample_if_due(now);
         for _ in 0..TIMERS_A_TURN {
             let Some(index) = self.timers.expired(&mut self.slots, now.tick) else { break };
             let due = self.due(now.tick, index);

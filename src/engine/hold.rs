@@ -122,6 +122,7 @@ impl Engine {
         self.slots[index].add_subscription(subscription);
         self.hub.touch(key, now);
         self.recount(key);
+        self.begin_samples(now, key);
     }
 
     /// One thing less that a reader waits for before it can be held.

@@ -43,6 +43,7 @@ mod publish;
 mod reasons;
 mod receive;
 mod riding;
+mod samples;
 mod session;
 mod socket;
 mod watch;
@@ -56,6 +57,7 @@ pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage};
 pub use reasons::{OTHER, REASONS_MAX, Reasons};
+pub use samples::{Busy, STATS};
 
 use crate::base::config::Config;
 use crate::base::error::Reject;
@@ -82,6 +84,7 @@ use host::Host;
 use incidents::Incidents;
 use looks::Looks;
 use peers::Peers;
+use samples::Samples;
 use session::Sessions;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -132,6 +135,7 @@ pub struct Engine {
     /// How many messages behind readers were when their sockets, which had been full, could take bytes again.
     lag: Histogram,
     incidents: Incidents,
+    samples: Samples,
 }
 
 /// What the engine has done since it was made; each only ever grows.
@@ -235,6 +239,7 @@ impl Engine {
             reasons: Reasons::default(),
             lag: Histogram::default(),
             incidents: Incidents::default(),
+            samples: Samples::default(),
             limits,
             durations,
         }
@@ -298,6 +303,7 @@ impl Engine {
                     self.tell_metrics(now, index, text);
                 }
             }
+            Input::Sample { fields } => self.publish_sample(now, fields),
             Input::Peer(message) => self.heard(now, message),
             Input::Publish(messages) => self.keep_all(now, messages),
             Input::Verdict { question, allow } => self.verdict(now, question, allow),
@@ -371,7 +377,7 @@ impl Engine {
     /// When to call `handle(Input::Time)` at the latest.
     pub fn next_deadline(&self) -> Option<Tick> {
         let timers = [self.timers.next(), self.channel_timers.next(), self.session_timers.next()];
-        timers.into_iter().chain([self.host.next_deadline()]).flatten().min()
+        timers.into_iter().chain([self.host.next_deadline(), self.samples.due]).flatten().min()
     }
 
     /// Takes no new requests, ends what is parked, lets answers under way finish.

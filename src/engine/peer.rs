@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)]
 
+use super::samples::Busy;
 use crate::base::id::{Epoch, MessageId, Token};
 use crate::base::incident::About;
 use crate::base::payload::Message;
@@ -54,6 +55,10 @@ pub enum PeerMessage {
     Trim { name: Arc<str>, first: MessageId },
     /// Tell what happened that is about this.
     Recall { about: About, asker: Asker },
+    /// Tell `shard`, where the samples are made, which channels are the busiest, and count on.
+    Busiest { shard: u16 },
+    /// These are.
+    Busy { channels: Vec<Busy> },
     /// What `Asker` asked for.
     Answer { asker: Asker, answer: Answer },
 }

@@ -204,6 +204,7 @@ impl Engine {
                 if let Some(mirror) = mirrors.find(|mirror| mirror.shard == shard) {
                     mirror.subscribers = subscribers;
                 }
+                self.begin_samples(now.tick, key);
             }
             PeerMessage::Publish { message, asker } => {
                 let answer = self.keep(now, message).unwrap_or(super::Answer::Refused);
@@ -223,6 +224,8 @@ impl Engine {
                 let answer = self.drop_channel(now, &name);
                 self.answer(asker, answer);
             }
+            PeerMessage::Busiest { shard } => self.tell_busiest(now.tick, shard),
+            PeerMessage::Busy { channels } => self.told_busiest(channels),
             PeerMessage::Recall { about, asker } => {
                 let answer = self.recall(&about);
                 self.answer(asker, answer);

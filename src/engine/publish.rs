@@ -29,6 +29,9 @@ impl Engine {
 
     /// The same for the messages of a request, which came in this `manner`.
     pub(super) fn publish_messages(&mut self, now: Now, index: u32, messages: Vec<Message>, manner: Manner) {
+        if messages.iter().any(|message| self.is_closed(index, message.channel())) {
+            return self.refuse(now, index, &reply::internal(), false);
+        }
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
             return self.refuse(now, index, &busy, false);
@@ -106,6 +109,7 @@ impl Engine {
         let keep = self.bounds_of(key);
         let offset = self.hub.change_history(key, |history| history.append(now.tick, message, &keep));
         self.forward(key);
+        self.count_busy(now.tick, key, 1);
         self.counters.published += 1;
         offset
     }
@@ -116,6 +120,7 @@ impl Engine {
             return messages.for_each(|message| _ = self.append(now, key, message));
         }
         let keep = self.bounds_of(key);
+        self.count_busy(now.tick, key, messages.len() as u64);
         self.counters.published += messages.len() as u64;
         self.hub.change_history(key, |history| history.append_all(now.tick, messages, &keep));
     }

@@ -6,7 +6,7 @@
 
 use super::{Answer, Asker, Engine, PeerMessage, reasons};
 use crate::base::error::Reject;
-use crate::base::name::Name;
+use crate::base::name::{Name, is_internal};
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::channel::Subscriber;
@@ -110,6 +110,14 @@ impl Engine {
         self.hold_answered(now, index);
     }
 
+    /// Whether a channel is the server's own, and this connection came by no door to them. Of whoever holds a socket it is
+    /// known only from what it may publish that its request came from no other site's page.
+    pub(super) fn is_closed(&self, index: u32, channel: &str) -> bool {
+        let connection = &self.slots[index];
+        let stranger = connection.door.is_public() || self.is_socket(index) && !connection.flags.has(Flags::MAY_PUBLISH);
+        stranger && is_internal(channel)
+    }
+
     fn fulfil(&mut self, now: Now, index: u32, wish: Wish) {
         let Wish { reference, what } = wish;
         match what {
@@ -137,6 +145,9 @@ impl Engine {
         if held.len() + new.len() > self.limits.subscriptions {
             let detail = format!("a connection has at most {} channels (subscriptions_max)", self.limits.subscriptions);
             return self.say_refused(now, index, &Reject::new(400, "too_many_channels", detail), &more.reference);
+        }
+        if new.iter().any(|name| self.is_closed(index, name)) {
+            return self.say_refused(now, index, &reply::internal(), &more.reference);
         }
         self.admit_more(now, index, &new, more);
     }
@@ -170,6 +181,9 @@ impl Engine {
                 true => self.say_json(now, index, &feed::taken(&reference)),
                 false => self.say_refused(now, index, &reply::host_is_busy(), &reference),
             };
+        }
+        if self.is_closed(index, message.channel()) {
+            return self.say_refused(now, index, &reply::internal(), &reference);
         }
         if !self.slots[index].flags.has(Flags::MAY_PUBLISH) {
             let reject = Reject::new(403, "forbidden", "this connection may not publish");

@@ -17,6 +17,7 @@ mod metrics;
 mod process;
 mod publisher;
 mod remote;
+mod sample;
 mod server;
 mod socket;
 mod tally;

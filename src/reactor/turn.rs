@@ -19,6 +19,7 @@ use super::clock::{Clock, Stopwatch};
 use super::listener::Listener;
 use super::mailbox::{End, Inbox, Mailbox, Parcel, RUN_MAX, Rare, mailbox};
 use super::metrics;
+use super::sample;
 use super::server::{Attendance, Shared};
 use super::socket::{self, Mark, Sockets};
 use crate::base::door::Door;
@@ -376,6 +377,11 @@ impl Turn {
                     self.shared.tallies[self.shard].write(&self.engine);
                     let text = metrics::text(&self.shared);
                     self.engine.handle(now, Input::Metrics { token, text: &text });
+                }
+                Output::Sample => {
+                    self.shared.tallies[self.shard].write(&self.engine);
+                    let fields = sample::fields(&self.shared, now.unix_ms);
+                    self.engine.handle(now, Input::Sample { fields: &fields });
                 }
                 Output::Ring => self.shared.ring(),
             }

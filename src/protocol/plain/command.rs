@@ -6,6 +6,7 @@
 //! GET  / /transports /healthz  pages          OPTIONS anything            CORS preflight
 //! GET  /encke.js /encke.classic.js  the client  GET  /metrics            numbers, for Prometheus
 //! GET  /why/<channel> /why?client= /why?session=  what was lost or refused lately, and why
+//! GET  /dashboard         a page with the server's numbers as they change
 //! GET  /probe             say hello as a stream does, or take a verdict that a client came to
 //! GET  /frames, Upgrade: encke1  a framed stream of messages, as on the control socket
 //! ```
@@ -94,6 +95,7 @@ pub(crate) enum Page {
     Start,
     Transports,
     Health,
+    Dashboard,
 }
 
 /// What the protocol of framed streams is called in `Upgrade`.
@@ -162,6 +164,10 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             gate::inspect(request, door)?;
             Ok(Command::Metrics)
         }
+        "dashboard" if rest.is_empty() => {
+            gate::inspect(request, door)?;
+            page(request, Page::Dashboard)
+        }
         "why" => {
             allow(request, &[Method::Get, Method::Head], READ)?;
             gate::inspect(request, door)?;
@@ -181,7 +187,7 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             404,
             "not_found",
             "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /channels/<channel>, /frames, /transports, /encke.js, /metrics, \
-             /why, /healthz and /",
+             /dashboard, /why, /healthz and /",
         )),
     }
 }
@@ -240,7 +246,7 @@ fn script(request: &Request<'_, '_>, read: fn(&Request<'_, '_>) -> Script) -> Re
 
 fn preflight(room: &str) -> Preflight {
     match room {
-        "metrics" | "why" => Preflight { allow: READ, open: false },
+        "metrics" | "why" | "dashboard" => Preflight { allow: READ, open: false },
         "frames" => Preflight { allow: FRAMES, open: false },
         "pub" => Preflight { allow: PUBLISH, open: false },
         "channels" => Preflight { allow: INSPECT, open: false },

@@ -15,6 +15,6 @@ pub(crate) use command::{
     Command, Manner, Preflight, Publish, parse, preflight_of_publish, published_channel, subject, ungated_publish,
 };
 pub(crate) use demo::demonstration;
-pub(crate) use gate::{is_same_site, publish as may_publish};
+pub(crate) use gate::{internal as may_read_internal, is_same_site, publish as may_publish};
 pub use reply::{Answer, ChannelInfo};
 pub use verdict::VERDICTS;

@@ -28,6 +28,11 @@ const TRANSPORTS_POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-i
                                  img-src 'self' data: http://localhost:* http://127.0.0.1:*; \
                                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// The server's numbers as they change.
+const DASHBOARD: &str = include_str!("dashboard.html");
+/// It runs what it brings along, and reads its own server.
+const DASHBOARD_POLICY: &str = START_POLICY;
+
 /// The answer behind which a connection is a framed stream.
 pub(crate) fn frames_follow(out: &mut Vec<u8>, date: &str) {
     response::start(out, 101);
@@ -137,6 +142,11 @@ pub(crate) fn taken(out: &mut Vec<u8>, dress: &Dress<'_>, sharing: &[u8]) {
     finish(out, dress, b"{\"taken\":true}");
 }
 
+/// The refusal of whoever asks for the server's own channels by another way than the private listener.
+pub(crate) fn internal() -> Reject {
+    Reject::new(403, "forbidden", "channels below /encke are the server's own, and read on the private listener")
+}
+
 /// The refusal of what the host program has no room for.
 pub(crate) fn host_is_busy() -> Reject {
     Reject::new(503, "busy", "the application is behind and nothing was taken, try again shortly (events_max)")
@@ -171,6 +181,7 @@ pub(crate) fn page(out: &mut Vec<u8>, dress: &Dress<'_>, page: Page) {
     match page {
         Page::Health => json(out, dress, "{\"status\":\"ok\"}"),
         Page::Start => html(out, dress, START, START_POLICY),
+        Page::Dashboard => html(out, dress, DASHBOARD, DASHBOARD_POLICY),
         Page::Transports => html(out, dress, TRANSPORTS, TRANSPORTS_POLICY),
     }
 }
