@@ -256,7 +256,7 @@ mod tests {
     fn skipping_beyond_the_end_leaves_a_hole_that_readers_can_see() {
         let mut history = History::new(1);
         history.append(Tick(0), message("x"), &KEEP);
-        history.skip_to(9);
+        history.skip_to(9, LetGo::Behind);
         assert_eq!((history.len(), history.first(), history.next()), (0, 9, 9));
         history.check_invariants();
     }

@@ -34,6 +34,7 @@ pub(crate) use jar::Jar;
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;
 pub use ways::WAYS;
+pub(crate) use ways::bayeux_way;
 
 use crate::base::door::Door;
 use crate::base::id::Token;

@@ -56,6 +56,11 @@ fn held(transport: Transport) -> usize {
     }
 }
 
+/// What the way is called in which a Bayeux client of this transport is held.
+pub(crate) fn bayeux_way(transport: Transport) -> &'static str {
+    WAYS[held_by_bayeux(transport)]
+}
+
 fn held_by_bayeux(transport: Transport) -> usize {
     match transport {
         Transport::Jsonp => 13,

@@ -9,7 +9,7 @@ use crate::base::id::Token;
 use crate::base::name::is_internal;
 use crate::base::pattern::Pattern;
 use crate::base::time::{Now, Tick};
-use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then};
+use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, State, Then, bayeux_way};
 use crate::protocol::bayeux::{Ack, Advice, Browser, Client, ConnectionType, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ impl Engine {
         let connection = &mut self.slots[index];
         connection.look = look;
         connection.variant = call.variant(messages).last(connection.flags.has(Flags::LAST));
+        let transport = connection.variant.transport();
+        self.log_transport(index, bayeux_way(transport));
     }
 
     /// The other shard where the session lies that these messages speak of; or where those of a browser do that shakes hands.

@@ -5,9 +5,10 @@
 
 use super::Engine;
 use crate::base::time::Now;
-use crate::conn::{Call, Cargo, Exchange, Flags, State};
+use crate::conn::{Call, Cargo, Exchange, Flags, State, bayeux_way};
 use crate::protocol::bayeux;
 use crate::protocol::plain::reply;
+use crate::transport::Transport;
 use crate::transport::websocket::{self, Fault, GOING_AWAY};
 
 impl Engine {
@@ -21,6 +22,7 @@ impl Engine {
         let connection = &mut self.slots[index];
         (connection.look, connection.variant) = (look, call.variant(&[]));
         self.slots.turn(index, State::Bayeux);
+        self.log_transport(index, bayeux_way(Transport::WebSocket));
         let connection = &mut self.slots[index];
         connection.flags.set(Flags::MAY_PUBLISH, call.may_publish);
         websocket::accept(connection.out(), upgrade, self.calendar.date(now));

@@ -180,6 +180,7 @@ impl Engine {
         let half_read = connection.rest.as_ref().is_some_and(|rest| !rest.inbox.is_empty());
         match connection.state {
             State::ExpectHead if half_read => {
+                self.log_begin(now, index, None);
                 self.refuse(now, index, &timeout("the head of the request took too long (head_timeout)"), true);
             }
             State::ExpectBody => {

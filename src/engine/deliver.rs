@@ -321,6 +321,7 @@ impl Engine {
 
     /// The socket took `count` bytes of what was lent for it.
     pub(super) fn wrote(&mut self, now: Now, index: u32, count: usize) {
+        self.log_wrote(index, count);
         let connection = &mut self.slots[index];
         if connection.flags.has(Flags::LENT) {
             connection.flags.set(Flags::LENT, false);

@@ -18,6 +18,7 @@ impl Engine {
     pub(super) fn hold(&mut self, now: Now, index: u32, hold: &Hold) {
         let last = self.slots[index].flags.has(Flags::LAST);
         self.slots[index].variant = hold.variant.last(last);
+        self.log_transport(index, hold.variant.transport().name());
         let Some(look) = self.looks.take(&hold.look) else {
             let detail = "as many pictures of different looks are drawn as there may be: take the size and colours of another";
             return self.refuse(now, index, &Reject::new(503, "too_many_looks", detail), false);

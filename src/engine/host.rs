@@ -173,9 +173,9 @@ impl Engine {
         (question >> SHARD_SHIFT) as u16
     }
 
-    /// Whether the host program may want to know where connections come from.
+    /// Whether the host program may want to know where connections come from, or the access log says so.
     pub fn wants_addresses(&self) -> bool {
-        self.policy.asks_who()
+        self.policy.asks_who() || self.access_log.is_some()
     }
 
     /// A connection that was just opened comes from `address`.

@@ -16,6 +16,7 @@
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
 //! connects of one are held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
 
+mod access_log;
 mod acks;
 mod bayeux;
 mod bayeux_answer;
@@ -51,6 +52,7 @@ mod watch;
 pub use crate::base::door::Door;
 pub use crate::conn::WAYS;
 pub use crate::protocol::plain::VERDICTS;
+pub use access_log::{Finished, LogFeed, LogPort, access_log};
 pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
 pub use moving::Luggage;
@@ -74,6 +76,7 @@ use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
 use crate::transport::websocket::Workspace;
 use crate::transport::{self, Tools};
+use access_log::AccessLog;
 use browsers::Browsers;
 use calendar::Calendar;
 use deadlines::Durations;
@@ -136,6 +139,7 @@ pub struct Engine {
     lag: Histogram,
     incidents: Incidents,
     samples: Samples,
+    access_log: Option<Box<AccessLog>>,
 }
 
 /// What the engine has done since it was made; each only ever grows.
@@ -240,6 +244,7 @@ impl Engine {
             lag: Histogram::default(),
             incidents: Incidents::default(),
             samples: Samples::default(),
+            access_log: None,
             limits,
             durations,
         }
@@ -377,7 +382,7 @@ impl Engine {
     /// When to call `handle(Input::Time)` at the latest.
     pub fn next_deadline(&self) -> Option<Tick> {
         let timers = [self.timers.next(), self.channel_timers.next(), self.session_timers.next()];
-        timers.into_iter().chain([self.host.next_deadline(), self.samples.due]).flatten().min()
+        timers.into_iter().chain([self.host.next_deadline(), self.samples.next_deadline()]).flatten().min()
     }
 
     /// Takes no new requests, ends what is parked, lets answers under way finish.
@@ -435,6 +440,7 @@ impl Engine {
         log::debug!("refused {} {}: {}", reject.status, reject.code, reject.detail);
         self.count_refusal(reject.code);
         self.note_refusal(now, index, reject, channels);
+        self.log_refusal(index, reject.code);
         let flags = &mut self.slots[index].flags;
         flags.set(Flags::LAST, last || flags.has(Flags::LAST) || flags.has(Flags::HTTP10));
         self.reply(now, index, |out, dress| reply::refused(out, dress, reject));
@@ -464,6 +470,7 @@ impl Engine {
 
     /// The response under way is complete, though perhaps not yet written.
     fn answered(&mut self, now: Now, index: u32) {
+        self.log_answered(now, index);
         self.enqueue(index);
         if self.slots[index].flags.has(Flags::LAST) {
             self.slots.turn(index, State::Closing);
@@ -476,6 +483,7 @@ impl Engine {
 
     /// The connection is gone.
     fn close(&mut self, now: Now, index: u32) {
+        self.log_gone(now, index);
         self.leave(now, index);
         self.leave_homes(index);
         self.gone(index, Output::Close);

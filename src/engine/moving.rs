@@ -2,6 +2,7 @@
 //!
 //! It goes when all that was to be written before is written, with what was read of it: its socket moves once, and stays.
 
+use super::access_log::Entry;
 use super::{Engine, Output};
 use crate::base::door::{Address, Door};
 use crate::base::id::Token;
@@ -19,6 +20,8 @@ pub struct Luggage {
     cargo: Cargo,
     unread: Vec<u8>,
     inbound: Option<Box<Inbound>>,
+    /// Of the access log.
+    entry: Option<Box<Entry>>,
 }
 
 impl Engine {
@@ -37,7 +40,8 @@ impl Engine {
         let Some(Moving { shard, cargo }) = rest.moving.take().map(|moving| *moving) else { return };
         let (unread, inbound) = (std::mem::take(&mut rest.inbox), rest.inbound.take());
         let (door, flags) = (self.slots[index].door, self.slots[index].flags);
-        self.leaving.push_back(Luggage { door, address: self.host.address(index), flags, cargo, unread, inbound });
+        let entry = self.log_take(index);
+        self.leaving.push_back(Luggage { door, address: self.host.address(index), flags, cargo, unread, inbound, entry });
         self.gone(index, |token| Output::Move { token, shard });
     }
 
@@ -49,13 +53,14 @@ impl Engine {
 
     /// Takes in a connection of another shard, whose client has asked for something. `None`: no room, close it.
     pub fn arrive(&mut self, now: Now, luggage: Luggage) -> Option<Token> {
-        let Luggage { door, address, flags, cargo, unread, inbound } = luggage;
+        let Luggage { door, address, flags, cargo, unread, inbound, entry } = luggage;
         let token = self.slots.open(now.tick, door)?;
         let index = token.index;
         self.host.opened(token);
         if let Some(address) = address {
             self.came_from(token, address);
         }
+        self.log_arrive(index, entry);
         let connection = &mut self.slots[index];
         for flag in [Flags::HTTP10, Flags::LAST, Flags::MAY_PUBLISH] {
             connection.flags.set(flag, flags.has(flag));

@@ -123,6 +123,7 @@ impl Engine {
                 0
             }
             Err(reject) => {
+                self.log_begin(now, index, None);
                 self.begin_answer(index, Version::Http11, false, false);
                 self.refuse(now, index, &reject, true);
                 input.len()
@@ -143,11 +144,13 @@ impl Engine {
         let request = match request::parse(head, &self.limits.http, headers) {
             Ok(request) => request,
             Err(reject) => {
+                self.log_begin(now, index, None);
                 self.begin_answer(index, Version::Http11, false, false);
                 self.refuse(now, index, &reject, true);
                 return head.len() + behind.len();
             }
         };
+        self.log_begin(now, index, Some(&request));
         let last = !request.keep_alive || self.draining;
         self.begin_answer(index, request.version, request.method == http::Method::Head, last);
         let address = self.host.address(index);
@@ -181,6 +184,7 @@ impl Engine {
         };
         if request.expect_continue && behind.is_empty() {
             self.slots[index].out().extend_from_slice(response::CONTINUE);
+            self.log_interim(index, response::CONTINUE.len());
             self.enqueue(index);
         }
         self.slots[index].rest().body = Some(Box::new(BodyUnderWay { ask, decoder, data: Vec::new() }));

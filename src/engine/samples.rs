@@ -1,8 +1,8 @@
 //! The server's own numbers, once a second, on a channel of its own: `/encke/stats`.
 //!
 //! The home of that channel orders a sample from its reactor while somebody listens, and asks the other shards which of
-//! their channels are the busiest. What they answer goes into the next sample. While nobody listens, no deadline is armed
-//! and nothing is counted.
+//! their channels are the busiest. It waits for their answers, though not for long. While nobody listens, no deadline is
+//! armed and nothing is counted.
 //!
 //! **The busiest.** A shard counts what it keeps, as a home, for a bounded number of channels. One that finds no place takes
 //! that of the quietest, and its weight: so whatever is truly busy is among them, and no count tells too much.
@@ -19,6 +19,8 @@ pub const STATS: &str = "/encke/stats";
 
 /// From one sample to the next.
 const PERIOD_MS: u64 = 1_000;
+/// How long other shards may take to answer; who is later is told of in the next sample.
+const ANSWER_MS: u64 = 100;
 /// Nobody has asked for so long: nobody will.
 const PATIENCE_MS: u64 = 5 * PERIOD_MS;
 /// Channels that are counted at once on one shard.
@@ -54,8 +56,10 @@ fn text<S: serde::Serializer>(channel: &Arc<str>, serializer: S) -> Result<S::Ok
 /// What one shard has to do with samples.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
-    /// At home: when the next one is made, while somebody listens.
-    pub(super) due: Option<Tick>,
+    /// At home: when the next one is due, while somebody listens.
+    due: Option<Tick>,
+    /// At home: by when it is made, whoever has yet to answer, and how many have.
+    waits: Option<(Tick, u16)>,
     /// When somebody last asked which channels are busy; nobody does at present.
     asked: Option<Tick>,
     counted: Vec<Busy>,
@@ -64,6 +68,11 @@ pub(super) struct Samples {
 }
 
 impl Samples {
+    /// When something is to be done.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.waits.map(|(until, _)| until).or(self.due)
+    }
+
     fn count(&mut self, channel: &Arc<str>, messages: u64, audience: u64) {
         // A name is one allocation as long as its channel lives.
         let place = self.counted.iter().position(|one| Arc::ptr_eq(&one.channel, channel)).unwrap_or_else(|| self.place(channel));
@@ -107,18 +116,30 @@ impl Engine {
 
     /// It may be time for a sample.
     pub(super) fn sample_if_due(&mut self, now: Now) {
+        if self.samples.waits.is_some_and(|(until, _)| until <= now.tick) {
+            self.order_sample();
+        }
         if self.samples.due.is_none_or(|due| due > now.tick) {
             return;
         }
         let listened_to = self.hub.find(STATS).is_some_and(|key| self.hub[key].audience() > 0);
         self.samples.due = listened_to.then(|| now.tick + PERIOD_MS);
-        if listened_to {
-            self.orders.push_back(Output::Sample);
-            self.samples.asked = Some(now.tick);
-            for shard in (0..self.shards).filter(|&shard| shard != self.shard) {
-                self.peers.post(shard, PeerMessage::Busiest { shard: self.shard });
-            }
+        if !listened_to {
+            return;
         }
+        self.samples.asked = Some(now.tick);
+        if self.shards == 1 {
+            return self.order_sample();
+        }
+        self.samples.waits = Some((now.tick + ANSWER_MS, self.shards - 1));
+        for shard in (0..self.shards).filter(|&shard| shard != self.shard) {
+            self.peers.post(shard, PeerMessage::Busiest { shard: self.shard });
+        }
+    }
+
+    fn order_sample(&mut self) {
+        self.samples.waits = None;
+        self.orders.push_back(Output::Sample);
     }
 
     /// Here are the numbers that were ordered, as the fields of a JSON object without its braces.
@@ -147,6 +168,12 @@ impl Engine {
     pub(super) fn told_busiest(&mut self, mut channels: Vec<Busy>) {
         self.samples.told.append(&mut channels);
         self.samples.told = busiest(std::mem::take(&mut self.samples.told));
+        if let Some((_, missing)) = &mut self.samples.waits {
+            *missing = missing.saturating_sub(1);
+            if *missing == 0 {
+                self.order_sample();
+            }
+        }
     }
 
     /// Messages were kept here: they are counted while somebody wants to know.

@@ -9,6 +9,7 @@
 //! hears of it, `clock` tells it the time, and `server` starts and stops them all. `remote` is the other side: a
 //! publisher to a server in another process.
 
+mod access_log;
 mod clock;
 mod events;
 mod listener;

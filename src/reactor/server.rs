@@ -4,6 +4,7 @@
 //! the others down with it, in good order: half a server would lose messages silently. Its thread is fenced,
 //! so a host program survives that, and publishers are told [`Error::Closed`].
 
+use super::access_log::AccessLog;
 use super::clock::Clock;
 use super::events::{Events, Outbox, outbox};
 use super::listener::{Bound, ControlFile, bind};
@@ -48,6 +49,8 @@ pub struct Server {
     addresses: Addresses,
     control: Option<ControlFile>,
     threads: Vec<JoinHandle<()>>,
+    /// Dropped behind the reactors, whose last requests it has yet to write.
+    access_log: Option<AccessLog>,
 }
 
 /// Where a server listens, with the real ports where port 0 was asked for.
@@ -90,6 +93,7 @@ impl Server {
     fn start_with(config: Config, outbox: Option<Outbox>, audience: Audience) -> Result<Server, Error> {
         let reactors = reactors(&config);
         let capacity = config.mailbox_messages as usize;
+        let access_log = config.access_log.as_deref().map(AccessLog::start).transpose()?;
         let Bound { listeners, addresses, control } = bind(&config, reactors)?;
         let mut outfits = Vec::with_capacity(reactors);
         let mut mailboxes = Vec::with_capacity(reactors);
@@ -110,7 +114,7 @@ impl Server {
             stopping: AtomicBool::new(false),
             undrained: AtomicUsize::new(0),
         });
-        let mut server = Server { shared, addresses, control, threads: Vec::with_capacity(reactors) };
+        let mut server = Server { shared, addresses, control, threads: Vec::with_capacity(reactors), access_log };
         let config = Arc::new(config);
         let clock = server.shared.clock;
         for outfit in outfits {
@@ -123,6 +127,7 @@ impl Server {
         let shard = self.threads.len();
         let shared = self.shared.clone();
         let attendance = Attendance::new(self.shared.clone());
+        let log = self.access_log.as_ref().map(AccessLog::port);
         let body = move || {
             fenced(&shared, shard, || {
                 let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
@@ -131,6 +136,9 @@ impl Server {
                         Audience::Host => engine.set_host(outbox.port()),
                         Audience::Demo => engine.set_demo(outbox.port()),
                     }
+                }
+                if let Some(log) = log {
+                    engine.set_access_log(log);
                 }
                 Turn::new(outfit, engine, clock, attendance).run()
             });
@@ -158,6 +166,14 @@ impl Server {
     /// Where more can be told to the host program; `None` if the server was started without one.
     pub fn outbox(&self) -> Option<Outbox> {
         self.shared.outbox.clone()
+    }
+
+    /// Begins the access log's file anew under its name, as whoever has moved the old one away wants it; does nothing without
+    /// a log. The lines that wait go into the new file.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
     }
 
     /// Whether it serves: not once it was told to stop, and not after a reactor has failed.
