@@ -28,7 +28,7 @@ impl Keep {
 /// Why the last message that was let go had to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum LetGo {
+pub enum LetGo {
     /// None was.
     Nothing,
     /// There were too many messages.
@@ -93,6 +93,11 @@ impl History {
     /// An empty history whose next message gets offset `next`.
     pub(crate) fn new(next: u64) -> History {
         History { next, ring: None, let_go: LetGo::Nothing }
+    }
+
+    /// The same for a mirror of one that has let go of what was before, for this reason.
+    pub(crate) fn after(next: u64, let_go: LetGo) -> History {
+        History { let_go, ..History::new(next) }
     }
 
     /// The oldest offset kept; equal to `next()` when empty.

@@ -7,5 +7,6 @@
 mod history;
 mod hub;
 
-pub(crate) use history::{History, Keep, LetGo};
+pub use history::LetGo;
+pub(crate) use history::{History, Keep};
 pub(crate) use hub::{Channel, Holder, Hub, Mirror, Role, Subscriber, Waving};

@@ -172,7 +172,8 @@ impl Engine {
         let (name, epoch) = (channel.name.clone(), channel.epoch);
         for mirror in channel.mirrors_mut() {
             mirror.sent = 0;
-            let snapshot = PeerMessage::Snapshot { name: name.clone(), epoch, head: 0, messages: Vec::new() };
+            let snapshot =
+                PeerMessage::Snapshot { name: name.clone(), epoch, head: 0, messages: Vec::new(), let_go: LetGo::Nothing };
             self.peers.post(mirror.shard, snapshot);
         }
     }
@@ -237,7 +238,12 @@ impl Engine {
                 }
             }
             PeerMessage::Unwatch { pattern, shard } => self.unwatched_by(&pattern, shard),
-            PeerMessage::Snapshot { name, epoch, head, messages } => self.mirrored(now, name, epoch, head, messages),
+            PeerMessage::Snapshot { name, epoch, head, messages, let_go } => {
+                let first = head + 1 - (messages.len() as u64).min(head);
+                let mut history = History::after(first, let_go);
+                messages.into_iter().for_each(|message| _ = history.append(now.tick, message, &self.limits.keep));
+                self.mirrored(now, name, epoch, history);
+            }
             PeerMessage::Forward { id, message } => self.forwarded(now, id, message),
             PeerMessage::Trim { name, first } => {
                 let Some(key) = self.hub.find(&name) else { return };
@@ -268,7 +274,8 @@ impl Engine {
         let head = channel.history.next() - 1;
         channel.add_mirror(Mirror { shard, subscribers: 0, sent: head, behind: false });
         let messages = channel.history.from(0).map(|(_, message)| message.clone()).collect();
-        let snapshot = PeerMessage::Snapshot { name: channel.name.clone(), epoch: channel.epoch, head, messages };
+        let (name, epoch, let_go) = (channel.name.clone(), channel.epoch, channel.history.let_go());
+        let snapshot = PeerMessage::Snapshot { name, epoch, head, messages, let_go };
         self.peers.post(shard, snapshot);
     }
 
@@ -281,7 +288,7 @@ impl Engine {
     }
 
     /// Here is a mirror: its home's state came, for the first time or because an epoch began.
-    fn mirrored(&mut self, now: Now, name: Arc<str>, epoch: Epoch, head: u64, messages: Vec<Message>) {
+    fn mirrored(&mut self, now: Now, name: Arc<str>, epoch: Epoch, history: History) {
         let key = match self.hub.find(&name) {
             Some(key) => key,
             // Sent because it is watched here.
@@ -291,11 +298,6 @@ impl Engine {
                 return self.peers.post(home, PeerMessage::Detach { name, shard: self.shard });
             }
         };
-        let keep = self.limits.keep;
-        let mut history = History::new(head + 1 - (messages.len() as u64).min(head));
-        for message in messages {
-            history.append(now.tick, message, &keep);
-        }
         match self.hub[key].role {
             Role::Home => return,
             // It left and came back before it was heard: its readers go on from where they are.

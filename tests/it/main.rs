@@ -29,6 +29,8 @@ mod host;
 mod refusals;
 /// Whoever is cut off goes on where it was, by any transport.
 mod resume;
+/// What an operator sees: numbers, samples, the dashboard, `encke top`, why something was lost, the access log.
+mod seeing;
 /// A reader that stops reading costs nobody anything, and is told what it missed.
 mod slow;
 /// Very many connections for a while; at full size by `ENCKE_SOAK=1`.
