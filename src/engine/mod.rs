@@ -14,7 +14,8 @@
 //! (what shards say to each other), `host` (what the program around the server hears and is asked), `session` (what
 //! outlives a Bayeux client's connections), `bayeux`, `bayeux_answer`, `bayeux_publish`, `bayeux_socket` and
 //! `bayeux_stream` (its requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many
-//! connects of one are held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`.
+//! connects of one are held), `watch` (subscriptions with a star), `moving` (who goes to another shard), `deadlines`. What an
+//! operator sees is in `metrics`, `reasons`, `samples`, `incidents` and `access_log`.
 
 mod access_log;
 mod acks;

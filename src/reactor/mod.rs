@@ -6,7 +6,8 @@
 //!
 //! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
 //! does it with, `mailbox` is how others reach it, `publisher` how the host program does, `events` is how that
-//! hears of it, `clock` tells it the time, and `server` starts and stops them all. `remote` is the other side: a
+//! hears of it, `clock` tells it the time, and `server` starts and stops them all. `tally` is what each has done, for `metrics`
+//! and `sample` to add up, `process` what the system says; `access_log` is written on a thread of its own. `remote` is the other side: a
 //! publisher to a server in another process.
 
 mod access_log;

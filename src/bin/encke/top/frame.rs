@@ -105,7 +105,7 @@ fn numbers(sample: &Sample, rates: &Rates) -> [String; 7] {
         format!("Bytes        sent {:<14} received {}", bytes(rates.sent_bytes) + "/s", bytes(rates.received_bytes) + "/s"),
         format!("Lost         gaps {:<8} missed {:<12} gaps a second {}", stat("gaps"), stat("missed"), rate(rates.gaps)),
         format!(
-            "Lag          half {:<8} 99% {:<10} messages, of {} readers that were blocked",
+            "Lag          half {:<8} 99% {:<10} messages, {} readers blocked",
             whole(rates.lag.percentile(50)),
             whole(rates.lag.percentile(99)),
             whole(rates.lag.count())
