@@ -88,6 +88,7 @@ fn samples_go_to_the_private_listener_alone() {
     wire.send(format!("GET {STATS} HTTP/1.1\r\nHost: {private}\r\nOrigin: https://evil.example\r\n\r\n"));
     refused("another site's page", wire.response().status());
     let mut socket = Ws::open(public, "/ws");
+    socket.json();
     assert_eq!(socket.ask(r#"{"subscribe":["/encke/stats"]}"#)["error"], "forbidden");
     assert_eq!(socket.ask(r#"{"publish":"/encke/stats","data":1}"#)["error"], "forbidden");
 
