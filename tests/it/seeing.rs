@@ -47,6 +47,25 @@ fn connections_are_counted_by_how_they_are_held_on_all_reactors() {
 }
 
 #[test]
+fn lag_is_counted_of_readers_whose_sockets_were_full() {
+    let server = serve(Config { history_bytes: 256 << 20, ..config(2) });
+    let (public, private) = addresses(&server);
+    let mut slow = Wire::with_window(public, Some(4_096));
+    slow.listen("/sub/a?transport=sse");
+    let count = || metric(private, "encke_lag_messages_count");
+    assert_eq!(count(), 0.0, "who is up to date is not looked at");
+    // More than a socket holds on either side.
+    let data = "x".repeat(500_000);
+    for _ in 0..40 {
+        assert_eq!(Wire::connect(private).publish("/a", &data).status(), 200);
+    }
+    assert_eq!(Wire::connect(private).publish("/a", "the last").status(), 200);
+    slow.until("the last");
+    eventually("it was behind", || (metric(private, "encke_lag_messages_sum") >= 1.0 && count() >= 1.0).then_some(()));
+    assert_eq!(metric(private, "encke_missed_total"), 0.0);
+}
+
+#[test]
 fn why_something_was_lost_is_known_whichever_reactor_is_asked() {
     let server = serve(Config { history_messages: 2, ..config(3) });
     let (public, private) = addresses(&server);

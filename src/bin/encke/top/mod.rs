@@ -110,7 +110,7 @@ fn watch_signals(tell: Sender<Event>) -> Result<(), String> {
 /// q and Q end it, and so does the end of what is typed. Ctrl-C comes as a signal.
 fn watch_keys(tell: Sender<Event>) {
     thread::spawn(move || {
-        for byte in std::io::stdin().bytes() {
+        for byte in std::io::stdin().lock().bytes() {
             if matches!(byte, Ok(b'q' | b'Q') | Err(_)) {
                 break;
             }
