@@ -18,8 +18,9 @@
 //! held), `watch` (subscriptions with a star), `attendance` and `presence` (who is here), `door` (who is not let in),
 //! `meter` (how fast clients publish), `places` (how many readers they have), `moving` (who goes to another shard),
 //! `deadlines`, `reload` (what an operator changes while it runs), `drain` (the end), `bequest` (what is left to a
-//! successor).
+//! successor). What an operator sees is in `metrics`, `reasons`, `samples`, `incidents` and `access_log`.
 
+mod access_log;
 mod acks;
 mod attendance;
 mod bayeux;
@@ -30,6 +31,7 @@ mod bayeux_socket;
 mod bayeux_stream;
 mod bequest;
 mod browsers;
+mod calendar;
 mod collect;
 mod deadlines;
 mod deliver;
@@ -40,6 +42,7 @@ mod fragments;
 mod framed;
 mod hold;
 mod host;
+mod incidents;
 mod input;
 mod looks;
 mod meter;
@@ -53,15 +56,19 @@ mod peers;
 mod places;
 mod presence;
 mod publish;
+mod reasons;
 mod receive;
 mod reload;
 mod riding;
+mod samples;
 mod session;
 mod socket;
 mod watch;
 
 pub use crate::base::door::Door;
+pub use crate::conn::WAYS;
 pub use crate::protocol::plain::VERDICTS;
+pub use access_log::{Finished, LogFeed, LogPort, access_log};
 pub use bequest::Bequest;
 pub use door::TurnedAway;
 pub use drain::Ending;
@@ -72,10 +79,13 @@ pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage, Present, Roster};
 pub use places::{Crowded, Landlord};
+pub use reasons::{OTHER, REASONS_MAX, Reasons};
+pub use samples::{Busy, STATS};
 
 use crate::access::{Access, Keyring};
 use crate::base::config::Config;
 use crate::base::error::Reject;
+use crate::base::histogram::Histogram;
 use crate::base::id::Token;
 use crate::base::pattern::Patterns;
 use crate::base::presence::{Presence, home_name};
@@ -83,23 +93,27 @@ use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Holder, Hub, Keep, Policies, Role, Rolls, Subscriber};
 use crate::conn::{self, Flags, Origins, Policy, Slots, State};
-use crate::http::{self, Sharing};
+use crate::http;
 use crate::protocol::plain::Preflight;
 use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
+use crate::transport::Tools;
 use crate::transport::websocket::Workspace;
-use crate::transport::{Look, Setting, Tools};
+use access_log::AccessLog;
 use attendance::Attendance;
 use browsers::Browsers;
+use calendar::Calendar;
 use deadlines::Durations;
 use deliver::{Frames, Wave};
 use drain::GRACE_MS;
 use fragments::Fragments;
 use framed::{Refusals, Stalled};
 use host::Host;
+use incidents::Incidents;
 use looks::Looks;
 use meter::Meter;
 use peers::Peers;
+use samples::Samples;
 use session::Sessions;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -155,6 +169,12 @@ pub struct Engine {
     /// Nothing more is kept here.
     frozen: bool,
     counters: Counters,
+    reasons: Reasons,
+    /// How many messages behind readers were when their sockets, which had been full, could take bytes again.
+    lag: Histogram,
+    incidents: Incidents,
+    samples: Samples,
+    access_log: Option<Box<AccessLog>>,
 }
 
 /// What the engine has done since it was made; each only ever grows.
@@ -174,6 +194,12 @@ pub struct Counters {
     pub skipped: u64,
     /// Streams ended since their clients were too slow for a channel.
     pub ended_slow: u64,
+    /// How many messages they have missed, as far as that is known: nobody knows it of a former epoch.
+    pub missed: u64,
+    /// Bytes that came by sockets.
+    pub received_bytes: u64,
+    /// Bytes that sockets took.
+    pub sent_bytes: u64,
     /// Requests refused.
     pub refused: u64,
     /// Publishes refused because their client was too fast.
@@ -311,6 +337,11 @@ impl Engine {
             succeeded: false,
             frozen: false,
             counters: Counters::default(),
+            reasons: Reasons::default(),
+            lag: Histogram::default(),
+            incidents: Incidents::default(),
+            samples: Samples::default(),
+            access_log: None,
             limits,
             durations,
         }
@@ -343,6 +374,7 @@ impl Engine {
         let live = |slots: &Slots, token| slots.live(token);
         match input {
             Input::Bytes { token, bytes } => {
+                self.counters.received_bytes += bytes.len() as u64;
                 if let Some(index) = live(&self.slots, token) {
                     self.received(now, index, bytes);
                 }
@@ -354,12 +386,16 @@ impl Engine {
             }
             Input::Writable { token } => {
                 if let Some(index) = live(&self.slots, token) {
+                    if self.slots[index].flags.has(Flags::BLOCKED) {
+                        self.lag.observe(self.behind(index));
+                    }
                     self.slots[index].flags.set(Flags::BLOCKED, false);
                     self.watch_hold(now.tick, index);
                     self.enqueue(index);
                 }
             }
             Input::Wrote { token, count } => {
+                self.counters.sent_bytes += count as u64;
                 if let Some(index) = live(&self.slots, token) {
                     self.wrote(now, index, count);
                 }
@@ -374,6 +410,7 @@ impl Engine {
                     self.tell_metrics(now, index, text);
                 }
             }
+            Input::Sample { fields } => self.publish_sample(now, fields),
             Input::Peer(message) => self.heard(now, message),
             Input::Publish(messages) => self.keep_all(now, messages),
             Input::Verdict { question, allow } => self.verdict(now, question, allow),
@@ -392,7 +429,11 @@ impl Engine {
 
     /// The next thing to do; `None` when there is nothing more in this turn.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
-        self.next_output(now).or_else(|| self.host.take_ring().then_some(Output::Ring))
+        let output = self.next_output(now);
+        if output.is_none() {
+            self.note_unheard(now);
+        }
+        output.or_else(|| self.host.take_ring().then_some(Output::Ring))
     }
 
     fn next_output(&mut self, now: Now) -> Option<Output> {
@@ -447,7 +488,7 @@ impl Engine {
     /// When to call `handle(Input::Time)` at the latest.
     pub fn next_deadline(&self) -> Option<Tick> {
         let timers = [self.timers.next(), self.channel_timers.next(), self.session_timers.next(), self.roll_timers.next()];
-        timers.into_iter().chain([self.host.next_deadline()]).flatten().min()
+        timers.into_iter().chain([self.host.next_deadline(), self.samples.next_deadline()]).flatten().min()
     }
 
     /// How many connections there are.
@@ -482,8 +523,15 @@ impl Engine {
 
     /// Refuses the request under way; with `last`, the connection ends with that.
     fn refuse(&mut self, now: Now, index: u32, reject: &Reject, last: bool) {
+        self.refuse_for(now, index, reject, last, &[]);
+    }
+
+    /// The same for a request that is about these channels.
+    fn refuse_for(&mut self, now: Now, index: u32, reject: &Reject, last: bool, channels: &[Arc<str>]) {
         log::debug!("refused {} {}: {}", reject.status, reject.code, reject.detail);
-        self.counters.refused += 1;
+        self.count_refusal(reject.code);
+        self.note_refusal(now, index, reject, channels);
+        self.log_refusal(index, reject.code);
         let flags = &mut self.slots[index].flags;
         flags.set(Flags::LAST, last || flags.has(Flags::LAST) || flags.has(Flags::HTTP10));
         self.reply(now, index, |out, dress| reply::refused(out, dress, reject));
@@ -513,12 +561,13 @@ impl Engine {
 
     /// The response under way is complete, though perhaps not yet written.
     fn answered(&mut self, now: Now, index: u32) {
+        self.log_answered(now, index);
         self.enqueue(index);
         if self.slots[index].flags.has(Flags::LAST) {
-            self.slots[index].state = State::Closing;
+            self.slots.turn(index, State::Closing);
             self.end_state_after(now.tick, index, self.durations.stall);
         } else {
-            self.slots[index].state = State::ExpectHead;
+            self.slots.turn(index, State::ExpectHead);
             let idle = if self.succeeded { GRACE_MS } else { self.durations.idle };
             self.end_state_after(now.tick, index, idle);
         }
@@ -526,6 +575,7 @@ impl Engine {
 
     /// The connection is gone.
     fn close(&mut self, now: Now, index: u32) {
+        self.log_gone(now, index);
         self.leave(now, index);
         self.leave_homes(index);
         self.gone(index, Output::Close);
@@ -539,15 +589,6 @@ impl Engine {
         self.orders.push_back(order(self.slots.token(index)));
         self.slots.retire(index);
     }
-}
-
-/// What responses say beside the news, the same for all: a date that is formatted once a second, and what an
-/// operator set.
-struct Calendar {
-    second: u64,
-    date: String,
-    origins: Origins,
-    boundary: String,
 }
 
 fn policy(config: &Config) -> Policy {
@@ -585,44 +626,11 @@ fn patterns(text: &str) -> Patterns {
     Patterns::parse(text).expect("the options were checked")
 }
 
-impl Calendar {
-    fn new(config: &Config, seed: Seed) -> Calendar {
-        let origins = policy(config).origins;
-        // The same on every shard, and known to nobody who was not sent it.
-        let mut random = Random::new(Seed(!seed.0, seed.1));
-        let boundary = format!("encke-{:016x}{:016x}", random.bits(), random.bits());
-        Calendar { second: u64::MAX, date: String::new(), origins, boundary }
-    }
-
-    fn date(&mut self, now: Now) -> &str {
-        let second = now.unix_ms / 1000;
-        if self.second != second {
-            self.second = second;
-            let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
-            self.date = httpdate::fmt_http_date(moment);
-        }
-        &self.date
-    }
-
-    fn sharing(&self, origin: u16) -> Sharing<'_> {
-        match &self.origins {
-            Origins::None => Sharing::None,
-            Origins::All => Sharing::All,
-            Origins::Named(_) => Sharing::Named(self.origins.at(origin)),
-        }
-    }
-
-    fn setting<'a>(&'a mut self, now: Now, look: &'a Look, retry_ms: u64) -> Setting<'a> {
-        self.date(now);
-        let sharing = self.sharing(look.origin);
-        Setting { date: &self.date, sharing, retry_ms, boundary: &self.boundary, look, cookie: None, held: None }
-    }
-}
-
 impl Engine {
     /// Panics unless all that must hold between two steps does. Walks over everything: for tests.
     pub fn check_invariants(&self) {
         self.hub.check_invariants();
+        self.slots.check_ways();
         self.looks.check_invariants(self.slots.indices().map(|index| self.slots[index].look));
         for key in self.hub.keys() {
             for (place, &subscriber) in self.hub[key].subscribers.iter().enumerate() {
