@@ -19,8 +19,8 @@ mod fuzz {
     pub mod head;
     pub mod query;
     pub mod stage;
-    pub mod websocket;
     pub mod token;
+    pub mod websocket;
 }
 #[path = "sim/dice.rs"]
 #[allow(dead_code, reason = "the simulation rolls in more ways")]

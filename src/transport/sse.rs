@@ -12,7 +12,9 @@
 //! `application/x-dom-event-stream` is what the browser that had it first called it: the same fields, with a
 //! capital `Event` that is always there.
 
-use super::{Batch, ENVELOPE, Farewell, Item, News, OPERA, Opening, SESSION, Setting, Variant, envelope, piece, stream_head, text};
+use super::{
+    Batch, ENVELOPE, Farewell, Item, News, OPERA, Opening, SESSION, Setting, Variant, envelope, piece, stream_head, text,
+};
 use crate::base::payload::{Kind, Message};
 
 pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {

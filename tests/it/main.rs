@@ -8,10 +8,10 @@
 mod notation;
 mod support;
 
-/// A table of attacks: each gets its answer, and hurts nobody else.
-mod attacks;
 /// Tokens, keys and signed names over sockets: what they open, and when that ends.
 mod access;
+/// A table of attacks: each gets its answer, and hurts nobody else.
+mod attacks;
 /// Bayeux sessions, whatever reactor their requests land on and whatever breaks.
 mod bayeux;
 /// The start page in a real browser.
