@@ -6,8 +6,10 @@
 //! and its owner, woken early, arms it again for what is left. Strides shrink by 32 each time, so a day is
 //! walked in six of them, and the durations an operator configured have their own lists: one stride.
 //!
-//! Told the time, never asks for it. Never allocates after it was made. Does not own the links: they lie in
-//! the owners' slots and come along with every call.
+//! When an operator changes durations, those get lists too; timers that are armed stay where they are.
+//!
+//! Told the time, never asks for it. Never allocates between two changes of durations. Does not own the links: they lie
+//! in the owners' slots and come along with every call.
 
 use crate::base::time::Tick;
 
@@ -18,6 +20,9 @@ const IDLE: u16 = u16::MAX;
 const STEPS: u64 = 32;
 /// The longest list; a longer wait is walked in several of these.
 const LONGEST_MS: u64 = 1 << 30;
+/// Lists for durations that were configured, former ones included whose timers are not over. A duration that finds no
+/// place is walked in strides.
+const CONFIGURED_MAX: usize = 256;
 
 /// One timer's place: lies in the slot of whatever waits.
 #[derive(Clone, Copy, Debug)]
@@ -57,11 +62,22 @@ struct List {
     wakes: Tick,
 }
 
+impl List {
+    fn new(ms: u64) -> List {
+        List { ms, head: NONE, tail: NONE, wakes: Tick(0) }
+    }
+}
+
 /// All lists of one kind of owner.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    /// By rising duration; the first is 1 ms.
+    /// First those of the grid, by rising duration, then those that were configured. A list keeps its place as long as it
+    /// is not empty, since its timers know it by that.
     lists: Vec<List>,
+    /// The lists of the grid.
+    grid: usize,
+    /// The lists that timers may be armed in: duration and place, by rising duration; the first is 1 ms.
+    steps: Vec<(u64, u16)>,
     /// A bit for each list that is not empty.
     occupied: Vec<u64>,
 }
@@ -75,13 +91,43 @@ impl Timers {
             durations.extend((0..STEPS).map(|step| octave + octave / STEPS * step));
             octave *= 2;
         }
-        durations.extend(exact.iter().copied().filter(|ms| (1..LONGEST_MS).contains(ms)));
         durations.push(LONGEST_MS);
-        durations.sort_unstable();
-        durations.dedup();
-        let lists: Vec<List> = durations.iter().map(|&ms| List { ms, head: NONE, tail: NONE, wakes: Tick(0) }).collect();
-        let occupied = vec![0; lists.len().div_ceil(64)];
-        Timers { lists, occupied }
+        let lists: Vec<List> = durations.iter().map(|&ms| List::new(ms)).collect();
+        let occupied = vec![0; (lists.len() + CONFIGURED_MAX).div_ceil(64)];
+        let mut timers = Timers { grid: lists.len(), lists, steps: Vec::new(), occupied };
+        timers.change(exact);
+        timers
+    }
+
+    /// From now on these durations have lists of their own, and no others. What is armed keeps its moment.
+    pub(crate) fn change(&mut self, exact: &[u64]) {
+        self.steps = self.lists[..self.grid].iter().zip(0..).map(|(list, which)| (list.ms, which)).collect();
+        for &ms in exact.iter().filter(|ms| (1..LONGEST_MS).contains(*ms)) {
+            if self.steps.iter().all(|step| step.0 != ms)
+                && let Some(which) = self.place_for(ms)
+            {
+                self.steps.push((ms, which as u16));
+            }
+        }
+        self.steps.sort_unstable();
+    }
+
+    /// A list for this duration: the one there is, or one that nobody needs any more, or a new one.
+    fn place_for(&mut self, ms: u64) -> Option<usize> {
+        let configured = self.grid..self.lists.len();
+        if let Some(which) = configured.clone().find(|&which| self.lists[which].ms == ms) {
+            return Some(which);
+        }
+        let unused =
+            |which: &usize| self.lists[*which].head == NONE && self.steps.iter().all(|step| usize::from(step.1) != *which);
+        if let Some(which) = configured.clone().find(unused) {
+            self.lists[which] = List::new(ms);
+            return Some(which);
+        }
+        (configured.len() < CONFIGURED_MAX).then(|| {
+            self.lists.push(List::new(ms));
+            self.lists.len() - 1
+        })
     }
 
     /// Wakes `key` at `at` or earlier, never later (but not before the next millisecond): an owner woken
@@ -89,7 +135,7 @@ impl Timers {
     pub(crate) fn arm(&mut self, links: &mut impl Links, key: u32, now: Tick, at: Tick) {
         self.cancel(links, key);
         let wait = at.since(now).max(1);
-        let which = self.lists.partition_point(|list| list.ms <= wait) - 1;
+        let which = usize::from(self.steps[self.steps.partition_point(|step| step.0 <= wait) - 1].1);
         let list = &mut self.lists[which];
         let wakes = now + list.ms;
         *links.link(key) = Link { previous: list.tail, next: NONE, wakes: wakes.low(), list: which as u16 };
@@ -178,14 +224,54 @@ mod tests {
     }
 
     #[test]
+    fn durations_change_and_what_is_armed_keeps_its_moment() {
+        let mut links = vec![Link::default(); 4];
+        let mut timers = Timers::new(&[25_007]);
+        timers.arm(&mut links, 0, Tick(0), Tick(25_007));
+        timers.change(&[31_337]);
+        timers.arm(&mut links, 1, Tick(0), Tick(31_337));
+        timers.arm(&mut links, 2, Tick(0), Tick(25_007));
+        assert!(links[2].wakes < 25_007, "it is walked in strides");
+        timers.cancel(&mut links, 2);
+        assert_eq!(timers.expired(&mut links, Tick(25_007)), Some(0));
+        assert_eq!(timers.expired(&mut links, Tick(31_336)), None);
+        assert_eq!(timers.expired(&mut links, Tick(31_337)), Some(1));
+    }
+
+    #[test]
+    fn lists_that_nobody_needs_are_used_again() {
+        let mut links = vec![Link::default(); 1];
+        let mut timers = Timers::new(&[]);
+        timers.change(&[100_003]);
+        timers.arm(&mut links, 0, Tick(0), Tick(100_003));
+        let lists = timers.lists.len();
+        for ms in 0..10_000 {
+            timers.change(&[200_003 + ms, 400_007 + ms]);
+        }
+        assert_eq!(timers.lists.len(), lists + 2);
+        assert_eq!(timers.next(), Some(Tick(100_003)));
+        for ms in 0..1_000 {
+            // As if each list still held somebody.
+            for list in &mut timers.lists {
+                list.head = 0;
+            }
+            timers.change(&[500_009 + ms]);
+        }
+        assert_eq!(timers.lists.len(), timers.grid + CONFIGURED_MAX);
+    }
+
+    #[test]
     fn no_timer_is_ever_late_lost_or_out_of_place() {
         let mut random = Random::new(Seed(1, 2));
         let mut links = vec![Link::default(); 64];
         let mut timers = Timers::new(&[1_000, 25_000]);
         let mut due: BTreeMap<u32, Tick> = BTreeMap::new();
         let mut now = Tick(u64::from(u32::MAX) - 200_000);
-        for _ in 0..20_000 {
+        for round in 0..20_000 {
             let key = (random.bits() % 64) as u32;
+            if round % 500 == 0 {
+                timers.change(&[1_000 + random.bits() % 3, 25_000]);
+            }
             match random.bits() % 4 {
                 0 => {
                     timers.cancel(&mut links, key);

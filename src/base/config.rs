@@ -7,6 +7,7 @@
 //! Invariant: a `Config` that passed [`Config::check`] holds no value that the rest of the crate must check again.
 
 mod access;
+mod reload;
 mod value;
 
 use super::client::Networks;
@@ -62,10 +63,13 @@ pub struct Opt {
     pub bounds: RangeInclusive<u64>,
     /// What zero means where zero is allowed beside the bounds: `off`, `one a core`.
     pub zero: Option<&'static str>,
+    /// Whether a running server keeps its value whatever a reload says.
+    pub until_restart: bool,
     /// What it does, in a sentence or two.
     pub help: &'static [&'static str],
     read: fn(&Config) -> &dyn Field,
     write: fn(&mut Config) -> &mut dyn Field,
+    copy: fn(&mut Config, &Config),
 }
 
 /// The Rust type that holds a kind.
@@ -84,9 +88,17 @@ macro_rules! zero {
     ($meaning:literal) => { Some($meaning) };
 }
 
+/// Whether an option carries the mark `until restart`.
+#[rustfmt::skip]
+macro_rules! marked {
+    () => { false };
+    (restart) => { true };
+}
+
 /// Makes [`Config`], its [`Default`] and [`OPTIONS`] from the entries; an entry's doc comment is its help.
 macro_rules! options {
-    ($($(#[doc = $help:literal])+ $field:ident: $kind:ident = $default:expr, $bounds:expr $(, zero is $zero:literal)?;)+) => {
+    ($($(#[doc = $help:literal])+ $field:ident: $kind:ident = $default:expr, $bounds:expr
+        $(, zero is $zero:literal)? $(, until $mark:ident)?;)+) => {
         /// Everything an operator can set. Durations are in milliseconds, sizes in bytes.
         #[derive(Clone, Debug)]
         pub struct Config {
@@ -106,9 +118,11 @@ macro_rules! options {
             kind: Kind::$kind,
             bounds: $bounds,
             zero: zero!($($zero)?),
+            until_restart: marked!($($mark)?),
             help: &[$($help),+],
             read: |config| &config.$field,
             write: |config| &mut config.$field,
+            copy: |config, other| config.$field.clone_from(&other.$field),
         },)+];
     };
 }
@@ -116,13 +130,13 @@ macro_rules! options {
 options! {
     /// Where the public may connect: IP address and port, several parted by commas. Port 0 takes a free one.
     /// Strangers publish here only on a loopback address, or where `--anonymous-publish` lets them.
-    listen: Addresses = vec!["127.0.0.1:8080".into()], 1..=16;
+    listen: Addresses = vec!["127.0.0.1:8080".into()], 1..=16, until restart;
     /// Where applications publish and inspect. Whoever can connect here may do both.
-    private: Addresses = vec!["127.0.0.1:8081".into()], 1..=16, zero is "off";
+    private: Addresses = vec!["127.0.0.1:8081".into()], 1..=16, zero is "off", until restart;
     /// A Unix socket that does what `--private` does, guarded by the rights of its file.
-    control: Path = None, 1..=103, zero is "off";
+    control: Path = None, 1..=103, zero is "off", until restart;
     /// The rights of the control socket's file, as an octal number: `660` lets its group connect too.
-    control_mode: Text = "600".into(), 3..=3;
+    control_mode: Text = "600".into(), 3..=3, until restart;
     /// The channels, written as for `--judge`, that strangers may subscribe to, who show no token.
     /// `auto`: all on loopback; `/public/**` where others can connect, and `/demo/**` if demonstrations are shown.
     anonymous_subscribe: Text = "auto".into(), 1..=4_096, zero is "off";
@@ -141,20 +155,20 @@ options! {
     /// A line is `NAME sha256:DIGEST PATTERN,…`, and `encke key` makes it.
     api_keys: Path = None, 1..=4_095, zero is "off";
     /// How many threads serve connections.
-    reactors: Count = 0, 1..=256, zero is "one a core";
+    reactors: Count = 0, 1..=256, zero is "one a core", until restart;
     /// How many connections may be open at once, divided among the reactors; a further one is answered with 503.
     /// Each reactor has room for 16 more that come by `--private` or `--control`.
     connections_max: Count = 1_000_000, 1..=100_000_000;
     /// How many connections one address may have open at `--listen`; a further one is answered with 429.
     /// An IPv6 network of 64 bits counts as one address.
-    connections_per_address: Count = 0, 1..=1_000_000, zero is "off";
+    connections_per_address: Count = 0, 1..=1_000_000, zero is "off", until restart;
     /// How many readers one user may have at once, where tokens say who it is; a further one is answered with 429.
     /// A reader is a request that is held, a WebSocket or a Bayeux session.
-    connections_per_user: Count = 0, 1..=1_000_000, zero is "off";
+    connections_per_user: Count = 0, 1..=1_000_000, zero is "off", until restart;
     /// How many new connections a second are taken in at `--listen`; more are answered with 503.
-    connection_rate: Count = 0, 1..=10_000_000, zero is "off";
+    connection_rate: Count = 0, 1..=10_000_000, zero is "off", until restart;
     /// The same for one address; more are answered with 429.
-    connection_rate_per_address: Count = 0, 1..=10_000_000, zero is "off";
+    connection_rate_per_address: Count = 0, 1..=10_000_000, zero is "off", until restart;
     /// How many messages a second may be published from one address at `--listen`; more are refused with 429.
     publish_rate: Count = 0, 1..=10_000_000, zero is "off";
     /// How many bytes of messages a second may be published from one address at `--listen`.
@@ -163,7 +177,7 @@ options! {
     rate_burst_ms: Duration = 2 * SECOND, 100..=HOUR;
     /// The proxies, as addresses and networks (`10.0.0.0/8`), whose `X-Forwarded-For` says where a request is from.
     /// Their own connections are not counted by address; the readers that come through them are.
-    trusted_proxies: Text = String::new(), 1..=4_096, zero is "off";
+    trusted_proxies: Text = String::new(), 1..=4_096, zero is "off", until restart;
     /// How many channels may exist at once; a message to a further one is refused.
     channels_max: Count = 1_000_000, 1..=100_000_000;
     /// How many channels one connection may subscribe to.
@@ -228,9 +242,12 @@ options! {
     /// How many subscribers of a channel are served before others have their turn.
     fanout_slice: Count = 128, 1..=1_048_576;
     /// How many messages may wait for a reactor; a publisher that finds no room is told to try again.
-    mailbox_messages: Count = 65_536, 64..=16_777_216;
+    mailbox_messages: Count = 65_536, 64..=16_777_216, until restart;
     /// How long a stop waits for answers under way.
     drain_timeout_ms: Duration = 5 * SECOND, 1..=HOUR, zero is "at once";
+    /// Over how long clients are told to come back when the server stops, for each thousand of them: not all at once.
+    /// In all never longer than three quarters of `--drain-timeout`.
+    drain_spread_ms: Duration = 200, 1..=MINUTE, zero is "off";
     /// The web origins whose pages may read channels: `https://example.org`, or several parted by commas.
     /// `*` is for any; off is for the server's own alone. Only pages of origins that are named may send credentials.
     origin: Text = "*".into(), 1..=4_096, zero is "off";
@@ -251,18 +268,18 @@ options! {
     judge_default: Text = "deny".into(), 4..=5;
     /// Where `encke serve` asks an application who may subscribe, by POST: `http://HOST:PORT/PATH`.
     /// 2xx is yes, 401 and 403 are no, and anything else is no answer.
-    judge_url: Text = String::new(), 8..=1_024, zero is "off";
+    judge_url: Text = String::new(), 8..=1_024, zero is "off", until restart;
     /// How long the application may take to answer. After five failures in a row it is tried every five seconds.
-    judge_url_timeout_ms: Duration = 2 * SECOND, 100..=HOUR;
+    judge_url_timeout_ms: Duration = 2 * SECOND, 100..=HOUR, until restart;
     /// For how long its answer holds, for the same channel and a client that shows the same.
-    judge_url_cache_ms: Duration = 10 * SECOND, 100..=DAY, zero is "off";
+    judge_url_cache_ms: Duration = 10 * SECOND, 100..=DAY, zero is "off", until restart;
     /// The channels, written as for `--judge`, where clients may publish on any listener, to the host program alone.
     host_channels: Text = String::new(), 1..=4_096, zero is "off";
     /// What else the host program hears: `subscribed`, `unsubscribed`, `gone`, `presence`, `log`, or several parted by commas.
-    events: Text = String::new(), 1..=64, zero is "off";
+    events: Text = String::new(), 1..=64, zero is "off", until restart;
     /// The channels, written as for `--judge`, of which it is told which users are here.
     /// That is answered at `/presence/<channel>`, and said on the channel of that name, where nobody else may publish.
-    presence: Text = String::new(), 1..=4_096, zero is "off";
+    presence: Text = String::new(), 1..=4_096, zero is "off", until restart;
     /// How long somebody may be away, to connect anew or between two polls, before it is told that they left.
     presence_grace_ms: Duration = 10 * SECOND, 100..=HOUR;
     /// How many users are told of in one channel; further ones are counted alone, until others leave.
@@ -290,12 +307,12 @@ options! {
     /// The channels, written as for `--judge`, where Bayeux clients may publish on any listener.
     bayeux_publish: Text = String::new(), 1..=4_096, zero is "off";
     /// How many events may wait for the host program; of what clients publish to it, 64 MiB besides.
-    events_max: Count = 65_536, 1..=16_777_216;
+    events_max: Count = 65_536, 1..=16_777_216, until restart;
     /// The path of a WebSocket that gives back what it is sent, for conformance suites.
     echo: Text = String::new(), 1..=255, zero is "off";
     /// Demonstrations at `/demo` in `encke serve`, linked from the start page: `on`, `off`, or `loopback`.
     /// That is on where all of `--listen` is loopback.
-    demo: Text = "loopback".into(), 2..=8, zero is "off";
+    demo: Text = "loopback".into(), 2..=8, zero is "off", until restart;
 }
 
 /// The name in a file: what the value's own unit says already is left out.
@@ -315,6 +332,12 @@ const fn without_unit(field: &'static str) -> &'static str {
         which += 1;
     }
     field
+}
+
+impl std::fmt::Debug for Opt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "--{}", self.name())
+    }
 }
 
 impl Opt {
@@ -520,7 +543,8 @@ pub fn help() -> String {
         for line in opt.help {
             text += &format!("      {}\n", line.trim());
         }
-        text += &format!("      [{default}; {}]\n", opt.bounds_text());
+        let mark = if opt.until_restart { "; not reloaded" } else { "" };
+        text += &format!("      [{default}; {}{mark}]\n", opt.bounds_text());
     }
     text
 }

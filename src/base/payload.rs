@@ -157,6 +157,12 @@ impl Message {
         &self.0[self.starts()[3]..]
     }
 
+    /// What it was made from.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        let (channel, content_type, event) = (self.channel(), self.content_type(), self.event());
+        Parts { channel, content_type, event, data: self.data(), unix_ms: self.unix_ms() }
+    }
+
     /// What it weighs against a history's byte bound: all of its one allocation.
     pub fn weight(&self) -> usize {
         self.0.len() + 16

@@ -209,6 +209,12 @@ impl History {
         latest.is_none_or(|latest| latest.counts(offset))
     }
 
+    /// All messages, oldest first, each with how many milliseconds it has been kept.
+    pub(crate) fn ages(&self, now: Tick) -> impl Iterator<Item = (u64, &Message)> {
+        let entries = self.ring.iter().flat_map(|ring| ring.entries.iter());
+        entries.map(move |entry| (now.since(entry.kept), &entry.message))
+    }
+
     /// Panics unless all that must hold does.
     pub(crate) fn check_invariants(&self) {
         if let Some(latest) = self.ring.as_ref().and_then(|ring| ring.latest.as_ref()) {

@@ -29,6 +29,12 @@ impl Slots {
         Slots { slab: Slab::with_capacity(max + APPLICATIONS), max, generation: 0 }
     }
 
+    /// Room for `max` connections from now on. Those beyond it stay.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = max;
+        self.slab.reserve_exact(max.saturating_sub(self.slab.len()));
+    }
+
     /// A slot for a new connection; `None` when all are taken.
     pub(crate) fn open(&mut self, now: Tick, door: Door) -> Option<Token> {
         let apart = if door.is_public() { 0 } else { APPLICATIONS };

@@ -36,6 +36,11 @@ impl Browsers {
         Browsers { held_max, present: BTreeMap::new() }
     }
 
+    /// So many connects of one are held from now on; 0 for all.
+    pub(super) fn set_held_max(&mut self, held_max: usize) {
+        self.held_max = held_max;
+    }
+
     /// A browser has one session more.
     pub(super) fn enter(&mut self, browser: NonZeroU128) {
         self.present.entry(browser).or_default().sessions += 1;
@@ -68,7 +73,7 @@ impl Engine {
     /// Whether as many connects of a session's browser are held as may be.
     pub(super) fn is_crowded(&self, slot: u32) -> bool {
         let presence = self.sessions[slot].browser.and_then(|browser| self.browsers.present.get(&browser));
-        presence.is_some_and(|presence| presence.held as usize >= self.browsers.held_max)
+        presence.is_some_and(|presence| self.browsers.held_max > 0 && presence.held as usize >= self.browsers.held_max)
     }
 
     /// What a session is told whose connect is not held since others of its browser are. It has so much longer to come back.

@@ -42,6 +42,8 @@ pub(super) struct Durations {
     pub(super) jitter_percent: u64,
     /// What clients are told to wait before they come back.
     pub(super) retry: u64,
+    /// Over how long a thousand connections are told that the server stops; 0 for at once.
+    pub(super) drain_spread: u64,
     /// 0 for none.
     age: u64,
     channel_linger: u64,
@@ -73,6 +75,7 @@ impl Durations {
             life: config.life_span_ms,
             jitter_percent: config.jitter_percent,
             retry: config.retry_ms,
+            drain_spread: config.drain_spread_ms,
             age: config.history_age_ms,
             channel_linger: config.channel_linger_ms,
             bayeux: config.bayeux_timeout_ms,
@@ -109,7 +112,10 @@ impl Durations {
 impl Engine {
     /// The present state ends by itself after `ms`.
     pub(super) fn end_state_after(&mut self, now: Tick, index: u32, ms: u64) {
-        let at = now + ms;
+        let ends_at = now.nearest(self.slots[index].ends_at);
+        // Who is to be told that the server stops puts that off by nothing it says.
+        let is_leaving = self.draining && self.slots[index].state == State::Bayeux;
+        let at = if is_leaving { ends_at.min(now + ms) } else { now + ms };
         self.slots[index].ends_at = at.low();
         self.wake_by(now, index, self.pass_until(index).map_or(at, |until| until.min(at)));
     }
@@ -119,6 +125,8 @@ impl Engine {
         let stream = self.slots[index].variant.transport().is_stream();
         let (ms, heartbeat) = match stream {
             true if self.is_probe(index) => (PROBE_MS, 0),
+            // Where another process goes on, whoever came too late for it to have them is to come once more.
+            _ if self.draining => (1, 0),
             true if self.durations.life == 0 => (NEVER_MS, self.first_beat(index)),
             true => (self.random.jitter(self.durations.life, self.durations.jitter_percent), self.first_beat(index)),
             false => (self.random.jitter(self.durations.long_poll, self.durations.jitter_percent), 0),
@@ -237,9 +245,11 @@ impl Engine {
             State::Parked => self.hold_over(now, index),
             // Questions have a deadline of their own, and it is over long before.
             State::Judged | State::Moving => self.close(now, index),
+            State::Bayeux if self.draining && now.tick >= now.tick.nearest(connection.ends_at) => self.end_connect(now, index),
             State::Bayeux if event_stream => self.hold_over(now, index),
             State::Bayeux => self.bayeux_over(now, index),
             State::Framed => self.framed_over(now, index),
+            State::ExpectHead if self.draining => self.finish(now, index),
             State::ExpectHead | State::Asking | State::Joining | State::Closing | State::Lingering => self.close(now, index),
         }
     }
@@ -247,7 +257,7 @@ impl Engine {
     /// A held connection was woken: its hold is over, or its heart must beat.
     fn hold_over(&mut self, now: Now, index: u32) {
         let stream = self.slots[index].variant.transport().is_stream();
-        let endless = stream && self.durations.life == 0 && !self.is_probe(index);
+        let endless = stream && self.durations.life == 0 && !self.is_probe(index) && !self.draining;
         if now.tick < now.tick.nearest(self.slots[index].ends_at) || endless {
             let connection = &mut self.slots[index];
             if endless {

@@ -89,6 +89,9 @@ impl Frames {
     }
 }
 
+/// When the client of a server that is succeeded comes back: there is somebody already.
+const BACK_AT_ONCE_MS: u64 = 50;
+
 impl Engine {
     /// What is to be written to this socket now, in order. Valid right after [`super::Output::Write`].
     pub fn outgoing(&self, token: crate::base::id::Token) -> [&[u8]; 2] {
@@ -303,7 +306,8 @@ impl Engine {
         let (variant, look) = (connection.variant, connection.look);
         let farewell = self.farewell(now, index);
         let connection = &mut self.slots[index];
-        let retry = self.random.jitter(self.durations.retry, self.durations.jitter_percent);
+        let retry = if self.succeeded { BACK_AT_ONCE_MS.min(self.durations.retry) } else { self.durations.retry };
+        let retry = self.random.jitter(retry, self.durations.jitter_percent);
         let setting = self.calendar.setting(now, self.looks.get(look), retry);
         transport::close(connection.out(), variant, farewell, &setting);
     }

@@ -11,13 +11,14 @@
 use super::deadlines::NEVER_MS;
 use super::{Asker, Engine, Output, PeerMessage};
 use crate::base::door::Door;
+use crate::base::error::Reject;
 use crate::base::frame::Flushed;
 use crate::base::id::Token;
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::conn::{Flags, Framed, State};
 use crate::protocol::framed::{self, Said};
-use crate::protocol::plain::{self, reply::too_many_channels};
+use crate::protocol::plain::{self, reply};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes of answers collected before a publisher has to take some of them.
@@ -52,6 +53,11 @@ impl Refusals {
     pub(super) fn take(&mut self, asker: Asker) -> u32 {
         self.0.remove(&(asker.shard, asker.token.to_u64())).unwrap_or_default()
     }
+}
+
+/// Why a home keeps a message not.
+fn why_not_kept(frozen: bool) -> Reject {
+    if frozen { reply::stopping() } else { reply::too_many_channels() }
 }
 
 /// What became of the front of a stream.
@@ -184,7 +190,7 @@ impl Engine {
         }
         if self.keep(now, message).is_none() {
             self.counters.refused += 1;
-            framed.refuse(too_many_channels());
+            framed.refuse(why_not_kept(self.frozen));
         }
     }
 
@@ -200,7 +206,8 @@ impl Engine {
     pub(super) fn barrier_passed(&mut self, now: Now, asker: Asker, refused: u32) {
         let Some(index) = self.slots.live(asker.token) else { return };
         let Some(framed) = self.slots[index].rest.as_mut().and_then(|rest| rest.framed.as_mut()) else { return };
-        framed.passed(asker.question, refused, too_many_channels);
+        let frozen = self.frozen;
+        framed.passed(asker.question, refused, || why_not_kept(frozen));
         self.heard_frames(now, index, &[]);
     }
 

@@ -78,6 +78,16 @@ impl Host {
         }
     }
 
+    /// What an operator may change while it runs. No open question waits longer than a new one, so the oldest stays the next
+    /// that is overdue.
+    pub(super) fn reload(&mut self, now: Tick, config: &Config) {
+        self.allows = config.judge_default == "allow";
+        self.timeout_ms = config.judge_timeout_ms;
+        for question in self.questions.values_mut() {
+            question.until = question.until.min(now + self.timeout_ms);
+        }
+    }
+
     /// A slot has a new tenant.
     pub(super) fn opened(&mut self, token: Token) {
         if let Some(address) = self.addresses.get_mut(token.index as usize) {

@@ -17,7 +17,8 @@
 //! requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many connects of one are
 //! held), `watch` (subscriptions with a star), `attendance` and `presence` (who is here), `door` (who is not let in),
 //! `meter` (how fast clients publish), `places` (how many readers they have), `moving` (who goes to another shard),
-//! `deadlines`.
+//! `deadlines`, `reload` (what an operator changes while it runs), `drain` (the end), `bequest` (what is left to a
+//! successor).
 
 mod acks;
 mod attendance;
@@ -27,11 +28,13 @@ mod bayeux_passes;
 mod bayeux_publish;
 mod bayeux_socket;
 mod bayeux_stream;
+mod bequest;
 mod browsers;
 mod collect;
 mod deadlines;
 mod deliver;
 mod door;
+mod drain;
 mod events;
 mod fragments;
 mod framed;
@@ -51,6 +54,7 @@ mod places;
 mod presence;
 mod publish;
 mod receive;
+mod reload;
 mod riding;
 mod session;
 mod socket;
@@ -58,7 +62,9 @@ mod watch;
 
 pub use crate::base::door::Door;
 pub use crate::protocol::plain::VERDICTS;
+pub use bequest::Bequest;
 pub use door::TurnedAway;
+pub use drain::Ending;
 pub use events::{EventFeed, EventPort, events};
 pub use input::Input;
 pub use meter::Rates;
@@ -87,6 +93,7 @@ use attendance::Attendance;
 use browsers::Browsers;
 use deadlines::Durations;
 use deliver::{Frames, Wave};
+use drain::GRACE_MS;
 use fragments::Fragments;
 use framed::{Refusals, Stalled};
 use host::Host;
@@ -143,6 +150,10 @@ pub struct Engine {
     host: Host,
     meter: Meter,
     draining: bool,
+    /// While it drains: another process goes on in this one's place.
+    succeeded: bool,
+    /// Nothing more is kept here.
+    frozen: bool,
     counters: Counters,
 }
 
@@ -196,10 +207,12 @@ pub struct Counters {
     pub verdicts: [u64; VERDICTS.len()],
 }
 
-/// The bounds that are counts and bytes.
+/// The bounds that are counts and bytes. Those that bound the process are divided among the shards.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     http: http::Limits,
+    connections: usize,
+    sessions: usize,
     channels: usize,
     subscriptions: usize,
     star_channels: usize,
@@ -214,19 +227,23 @@ struct Limits {
     backlog: usize,
 }
 
-impl Engine {
-    /// Shard `shard` of `shards`, all of which are given the same `seed` and `config`. Counts and bytes that
-    /// bound the process are divided among the shards.
-    pub fn new(config: &Config, shard: u16, shards: u16, seed: Seed) -> Engine {
-        let share = |whole: u64| usize::try_from(whole.div_ceil(u64::from(shards))).unwrap_or(usize::MAX);
-        let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        let limits = Limits {
+/// A count as this machine counts.
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+impl Limits {
+    fn new(config: &Config, shards: u16) -> Limits {
+        let share = |whole: u64| size(whole.div_ceil(u64::from(shards)));
+        Limits {
             http: http::Limits {
                 line_bytes: size(config.line_bytes_max),
                 head_bytes: size(config.head_bytes_max),
                 headers: size(config.headers_max),
                 body_bytes: config.body_bytes_max,
             },
+            connections: share(config.connections_max),
+            sessions: share(config.bayeux_sessions_max),
             channels: share(config.channels_max),
             subscriptions: size(config.subscriptions_max),
             star_channels: size(config.bayeux_channels_max),
@@ -243,7 +260,15 @@ impl Engine {
             slow_lag: config.slow_lag,
             slice: size(config.fanout_slice),
             backlog: size(config.mailbox_messages),
-        };
+        }
+    }
+}
+
+impl Engine {
+    /// Shard `shard` of `shards`, all of which are given the same `seed` and `config`. Counts and bytes that
+    /// bound the process are divided among the shards.
+    pub fn new(config: &Config, shard: u16, shards: u16, seed: Seed) -> Engine {
+        let limits = Limits::new(config, shards);
         let durations = Durations::new(config);
         let mut hub = Hub::new(seed);
         hub.govern(policies(config));
@@ -252,11 +277,11 @@ impl Engine {
             shards,
             seed,
             random: Random::new(Seed(seed.0 ^ u64::from(shard) << 32, !seed.1)),
-            slots: Slots::new(share(config.connections_max)),
+            slots: Slots::new(limits.connections),
             timers: Timers::new(&durations.of_connections()),
             hub,
             channel_timers: Timers::new(&durations.of_channels()),
-            sessions: Sessions::new(share(config.bayeux_sessions_max)),
+            sessions: Sessions::new(limits.sessions),
             session_timers: Timers::new(&[durations.session]),
             browsers: Browsers::new(size(config.bayeux_browser_connects)),
             watches: Watches::new(),
@@ -283,6 +308,8 @@ impl Engine {
             host: Host::new(config, shard, seed),
             meter: Meter::new(Rates::new(config, seed)),
             draining: false,
+            succeeded: false,
+            frozen: false,
             counters: Counters::default(),
             limits,
             durations,
@@ -423,26 +450,6 @@ impl Engine {
         timers.into_iter().chain([self.host.next_deadline()]).flatten().min()
     }
 
-    /// Takes no new requests, ends what is parked, lets answers under way finish.
-    pub fn drain(&mut self, now: Now) {
-        self.draining = true;
-        let all: Vec<u32> = self.slots.indices().collect();
-        for index in all {
-            match self.slots[index].state {
-                State::Parked | State::Joining => self.end_hold(now, index),
-                State::Judged => {
-                    self.leave(now, index);
-                    self.refuse(now, index, &reply::stopping(), true);
-                }
-                // A request may be on its way: its sender must see that nobody took it, and keep what it was answered.
-                State::ExpectHead if !self.slots[index].has_unsent() => self.finish(now, index),
-                State::Framed => self.drain_framed(now, index),
-                State::Bayeux => self.end_connect(now, index),
-                _ => self.slots[index].flags.set(Flags::LAST, true),
-            }
-        }
-    }
-
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.slots.len()
@@ -512,7 +519,8 @@ impl Engine {
             self.end_state_after(now.tick, index, self.durations.stall);
         } else {
             self.slots[index].state = State::ExpectHead;
-            self.end_state_after(now.tick, index, self.durations.idle);
+            let idle = if self.succeeded { GRACE_MS } else { self.durations.idle };
+            self.end_state_after(now.tick, index, idle);
         }
     }
 
@@ -548,9 +556,9 @@ fn policy(config: &Config) -> Policy {
         "*" => Origins::All,
         named => Origins::Named(named.split(',').map(str::to_owned).collect()),
     };
-    let subscriptions_max = usize::try_from(config.subscriptions_max).unwrap_or(usize::MAX);
+    let patterns = |text| Patterns::parse(text).expect("the options were checked");
     Policy {
-        subscriptions_max,
+        subscriptions_max: size(config.subscriptions_max),
         origins,
         echo: config.echo.clone(),
         demo: false,
@@ -600,7 +608,7 @@ impl Calendar {
         match &self.origins {
             Origins::None => Sharing::None,
             Origins::All => Sharing::All,
-            Origins::Named(named) => Sharing::Named(named.get(usize::from(origin).wrapping_sub(1)).map(String::as_str)),
+            Origins::Named(_) => Sharing::Named(self.origins.at(origin)),
         }
     }
 

@@ -212,7 +212,7 @@ impl Engine {
                 self.answer(asker, answer);
             }
             PeerMessage::Publish { message, asker } => {
-                let answer = self.keep(now, message).unwrap_or(super::Answer::Refused);
+                let answer = self.keep(now, message).unwrap_or(self.not_kept());
                 self.answer(asker, answer);
             }
             PeerMessage::Take { message, asker } => self.take_for(now, message, asker),

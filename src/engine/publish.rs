@@ -35,6 +35,9 @@ impl Engine {
         if let Some(reject) = messages.iter().find_map(|message| self.is_owned(message.channel())) {
             return self.refuse(now, index, &reject, false);
         }
+        if self.frozen {
+            return self.refuse(now, index, &reply::stopping(), true);
+        }
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
             return self.refuse(now, index, &busy, false);
@@ -52,7 +55,7 @@ impl Engine {
         for (question, message) in messages.into_iter().enumerate() {
             let home = Engine::home_of(self.seed, self.shards, message.channel());
             answers.push(if home == self.shard {
-                Some(self.keep(now, message).unwrap_or(Answer::Refused))
+                Some(self.keep(now, message).unwrap_or(self.not_kept()))
             } else {
                 let asker = self.asker(index, question);
                 self.peers.post(home, PeerMessage::Publish { message, asker });
@@ -79,13 +82,18 @@ impl Engine {
     }
 
     /// This shard is the message's home: keeps it, and sends it on its way to all readers. `None`: there are
-    /// as many channels as there may be.
+    /// as many channels as there may be, or all are frozen.
     pub(super) fn keep(&mut self, now: Now, message: Message) -> Option<Answer> {
         let key = self.channel_to_publish(now, &message)?;
         let offset = self.append(now, key, message);
         self.appended(now, key);
         let channel = &self.hub[key];
         Some(Answer::Published { id: MessageId { epoch: channel.epoch, offset }, subscribers: channel.audience() })
+    }
+
+    /// The answer to what this home does not keep.
+    pub(super) fn not_kept(&self) -> Answer {
+        if self.frozen { Answer::Stopping } else { Answer::Refused }
     }
 
     /// The same for messages that nobody waits to hear of, and that come in runs to one channel: what is to be done for
@@ -114,6 +122,7 @@ impl Engine {
             return None;
         }
         match self.hub.find_bytes(message.channel_bytes()) {
+            _ if self.frozen => None,
             Some(key) => Some(key),
             None if self.hub.len() >= self.limits.channels => None,
             None => Some(self.make_channel(now.tick, message.channel().into())),
@@ -160,7 +169,7 @@ impl Engine {
 
     /// Over the budget, the channel that was not used for longest lets go of its oldest. The newest message
     /// of all stays: it is on its way.
-    fn keep_to_budget(&mut self) {
+    pub(super) fn keep_to_budget(&mut self) {
         while self.hub.bytes > self.limits.budget {
             let Some(key) = self.hub.least_recently_used() else { return };
             let budget = self.limits.budget;
@@ -200,6 +209,9 @@ impl Engine {
 
     /// Drops a channel.
     pub(super) fn delete(&mut self, now: Now, index: u32, name: &Name) {
+        if self.frozen {
+            return self.refuse(now, index, &reply::stopping(), true);
+        }
         let home = Engine::home_of(self.seed, self.shards, name);
         let answer = (home == self.shard).then(|| self.drop_channel(now, name));
         if answer.is_none() {
@@ -213,6 +225,9 @@ impl Engine {
     /// keeps listening, and is told of the end.
     pub(super) fn drop_channel(&mut self, now: Now, name: &str) -> Answer {
         let Some(key) = self.hub.find(name) else { return Answer::Unknown };
+        if self.frozen {
+            return Answer::Stopping;
+        }
         let epoch = Epoch::new(name, self.random.bits());
         self.begin_epoch(key, epoch, History::new(1));
         self.tell_epoch(key);
@@ -261,7 +276,7 @@ impl Engine {
         let Some(index) = self.slots.live(asker.token) else { return };
         let Some(rest) = &mut self.slots[index].rest else { return };
         if rest.exchange.is_some() {
-            return self.exchange_answered(now, index, asker.question, answer == Answer::Refused);
+            return self.exchange_answered(now, index, asker.question, matches!(answer, Answer::Refused | Answer::Stopping));
         }
         if rest.joining.is_some() {
             return self.came_closer(now, index);

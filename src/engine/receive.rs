@@ -41,7 +41,7 @@ impl Engine {
         if waits {
             self.process(now, index, &[]);
         }
-        let draining = self.draining;
+        let draining = self.draining && !self.succeeded;
         let connection = &mut self.slots[index];
         connection.tidy();
         let over = draining || connection.flags.has(Flags::ENDED);
@@ -244,7 +244,7 @@ impl Engine {
             self.arrived(index);
         }
         match ask {
-            Ask::Hold(_) if self.draining => self.refuse(now, index, &reply::stopping(), true),
+            Ask::Hold(_) if self.draining && !self.succeeded => self.refuse(now, index, &reply::stopping(), true),
             Ask::Hold(hold) => self.admit(now, index, hold),
             Ask::RollCall(call) => self.call_roll(now, index, call),
             Ask::Preflight(preflight) => self.preflight(now, index, preflight),

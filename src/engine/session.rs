@@ -124,6 +124,11 @@ impl Sessions {
         Sessions { slab: Slab::new(), max, generation: 0 }
     }
 
+    /// Room for `max` sessions from now on. Those beyond it stay.
+    pub(super) fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slab.len()
     }

@@ -4,7 +4,7 @@
 //! A client's wishes are fulfilled one after the other: while one waits for other shards, what the client says
 //! next is left unread.
 
-use super::{Answer, Asker, Engine, PeerMessage};
+use super::{Asker, Engine, PeerMessage};
 use crate::base::error::Reject;
 use crate::base::name::Name;
 use crate::base::payload::Message;
@@ -194,7 +194,7 @@ impl Engine {
         }
         let home = Engine::home_of(self.seed, self.shards, message.channel());
         if home == self.shard {
-            let answer = self.keep(now, message).unwrap_or(Answer::Refused);
+            let answer = self.keep(now, message).unwrap_or(self.not_kept());
             return self.say_json(now, index, &feed::answered(&answer, &reference));
         }
         if self.peers.posted(home) >= self.limits.backlog {

@@ -7,11 +7,17 @@
 //! Readiness is edge-triggered: a listener that has become ready stays so until an accept finds nothing.
 //! Where the system has no descriptor left the reserve is given up for one connection, which whoever called refuses. Where
 //! that is of no use the connection stays in the queue, and asking again at once would be a spin: the listener pauses.
+//!
+//! A socket may listen before this process does: whoever had it before, or goes on to hold it, hands it over
+//! (`succession`). It takes the place of one that would be bound for the same option.
+
+mod adopt;
 
 use super::porter::Visitor;
 use super::reserve::{Reserve, is_exhausted};
 use super::server::Addresses;
 use super::socket;
+use super::succession::{FileIdentity, Heirloom, Place};
 use super::vital::Vital;
 use crate::base::config::Config;
 use crate::base::door::Door;
@@ -22,8 +28,8 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -45,6 +51,7 @@ pub(super) struct Listener {
     /// Whether its connections are dealt out among all reactors.
     pub(super) deals: bool,
     vital: Vital,
+    place: Place,
     state: State,
     logged: Option<Tick>,
 }
@@ -67,8 +74,29 @@ enum State {
 }
 
 impl Listener {
-    fn new(source: Source, door: Door, deals: bool, vital: Vital) -> Listener {
-        Listener { source, door, deals, vital, state: State::Idle, logged: None }
+    fn new(source: Source, door: Door, deals: bool, place: Place, vital: Vital) -> Listener {
+        Listener { source, door, deals, vital, place, state: State::Idle, logged: None }
+    }
+
+    /// A copy for a successor.
+    pub(super) fn heirloom(&self) -> io::Result<Heirloom> {
+        let socket = match &self.source {
+            Source::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Source::Unix(listener) => listener.as_fd().try_clone_to_owned(),
+        };
+        Ok(Heirloom { place: self.place.clone(), socket: socket? })
+    }
+
+    /// Accepts no more. What somebody else holds too goes on listening there, and tells this process nothing.
+    pub(super) fn close(mut self, registry: &Registry, succeeded: bool) {
+        self.place.lent |= succeeded;
+        let outcome = match &mut self.source {
+            Source::Tcp(listener) => registry.deregister(listener),
+            Source::Unix(listener) => registry.deregister(listener),
+        };
+        if let Err(error) = outcome {
+            log::debug!("a listening socket is still watched: {error}");
+        }
     }
 
     /// Has `registry` report, under `token`, that connections wait.
@@ -138,6 +166,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         match &self.source {
+            _ if self.place.lent => {}
             Source::Tcp(listener) => socket::end(SockRef::from(listener)),
             Source::Unix(listener) => socket::end(SockRef::from(listener)),
         }
@@ -165,31 +194,51 @@ pub(super) struct Bound {
     pub(super) control: Option<ControlFile>,
 }
 
-/// Binds everything that `config` names, for so many reactors.
-pub(super) fn bind(config: &Config, reactors: usize) -> Result<Bound, Error> {
+/// Listens wherever `config` says, for so many reactors: at the sockets that are there already, and at new ones.
+pub(super) fn bind(config: &Config, reactors: usize, mut heirlooms: Vec<Heirloom>) -> Result<Bound, Error> {
     let mut listeners: Vec<Vec<Listener>> = (0..reactors).map(|_| Vec::new()).collect();
-    let mut addresses = Addresses::default();
+    let public = |ip: IpAddr| if ip.is_loopback() { Door::PublicLoopback } else { Door::Public };
+    let private = |ip: IpAddr| if ip.is_loopback() { Door::PrivateLoopback } else { Door::Private };
     let vital = Vital::new(config);
-    for text in &config.listen {
-        let address = parse("listen", text)?;
-        let door = if address.ip().is_loopback() { Door::PublicLoopback } else { Door::Public };
-        addresses.public.push(bind_address("listen", address, door, &vital, &mut listeners)?);
-    }
-    for text in &config.private {
-        let address = parse("private", text)?;
-        let door = if address.ip().is_loopback() { Door::PrivateLoopback } else { Door::Private };
-        addresses.private.push(bind_address("private", address, door, &vital, &mut listeners)?);
-    }
+    let mut addresses = Addresses {
+        public: bind_all("listen", &config.listen, public, &vital, &mut heirlooms, &mut listeners)?,
+        private: bind_all("private", &config.private, private, &vital, &mut heirlooms, &mut listeners)?,
+        control: None,
+    };
     let mut control = None;
-    if let Some(path) = &config.control {
-        let path = Path::new(path);
-        let (listener, file) =
-            bind_control(path, config.control_rights()).map_err(|error| refused("control", path.display(), error))?;
-        listeners[0].push(Listener::new(Source::Unix(listener), Door::Control, reactors > 1, vital));
-        addresses.control = Some(path.into());
-        control = Some(file);
+    if let Some((listener, place, file, path)) = adopt::control(config, &mut heirlooms)? {
+        listeners[0].push(Listener::new(Source::Unix(listener), Door::Control, reactors > 1, place, vital));
+        (addresses.control, control) = (Some(path), file);
+    }
+    for Heirloom { place, .. } in heirlooms {
+        log::warn!("--{}: the socket for {:?} that was handed over is not wanted any more, and closes", place.option, place.text);
     }
     Ok(Bound { listeners, addresses, control })
+}
+
+/// Listens at the addresses of one option. Sockets that were lent for it replace all of them.
+fn bind_all(
+    option: &'static str,
+    texts: &[String],
+    door: fn(IpAddr) -> Door,
+    vital: &Vital,
+    heirlooms: &mut Vec<Heirloom>,
+    listeners: &mut [Vec<Listener>],
+) -> Result<Vec<SocketAddr>, Error> {
+    let lent = adopt::take(heirlooms, |place| place.option == option && place.lent);
+    if !lent.is_empty() {
+        return lent.into_iter().map(|one| adopt::all_of_one_address(vec![one], door, vital, listeners)).collect();
+    }
+    let mut addresses = Vec::with_capacity(texts.len());
+    for text in texts {
+        let address = parse(option, text)?;
+        let own = adopt::take(heirlooms, |place| place.option == option && place.text == *text);
+        addresses.push(match own.is_empty() {
+            true => bind_address(option, text, door(address.ip()), vital, listeners)?,
+            false => adopt::all_of_one_address(own, door, vital, listeners)?,
+        });
+    }
+    Ok(addresses)
 }
 
 fn parse(option: &str, text: &str) -> Result<SocketAddr, Error> {
@@ -203,15 +252,15 @@ fn refused(option: &str, what: impl std::fmt::Display, error: io::Error) -> Erro
 /// Binds one address, for every reactor where the system can spread connections over them. Returns the
 /// address with its real port.
 fn bind_address(
-    option: &str,
-    address: SocketAddr,
+    option: &'static str,
+    text: &str,
     door: Door,
     vital: &Vital,
     listeners: &mut [Vec<Listener>],
 ) -> Result<SocketAddr, Error> {
     let sharers = if system::SHARED_PORTS { listeners.len() } else { 1 };
     let deals = sharers < listeners.len();
-    let mut address = address;
+    let mut address = parse(option, text)?;
     if sharers > 1 && address.port() != 0 {
         // A port that is shared is shared with any other server of this user, which nobody has asked for.
         bind_tcp(address, false, vital).map_err(|error| refused(option, address, error))?;
@@ -225,7 +274,7 @@ fn bind_address(
             .map_err(|error| refused(option, address, error))?;
         // The first was given a port if none was asked for; the others join it there.
         address = listener.local_addr().map_err(|error| refused(option, address, error))?;
-        own.push(Listener::new(Source::Tcp(listener), door, deals, vital.clone()));
+        own.push(Listener::new(Source::Tcp(listener), door, deals, Place::of(option, text), vital.clone()));
     }
     Ok(address)
 }
@@ -291,15 +340,27 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
 #[derive(Debug)]
 pub(super) struct ControlFile {
     path: PathBuf,
-    identity: Identity,
+    identity: FileIdentity,
 }
-
-/// Device, inode, and when it was made: an inode's number is soon used again.
-type Identity = (u64, u64, i64, i64);
 
 impl ControlFile {
     fn of(path: &Path) -> io::Result<ControlFile> {
         Ok(ControlFile { path: path.into(), identity: identity(path)? })
+    }
+
+    /// The file of a socket that a predecessor bound.
+    fn inherited(path: &str, identity: FileIdentity) -> ControlFile {
+        ControlFile { path: path.into(), identity }
+    }
+
+    /// What tells it from a file that another server puts there.
+    pub(super) fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+
+    /// It is another server's from now on.
+    pub(super) fn disown(mut self) {
+        self.path = PathBuf::new();
     }
 }
 
@@ -312,7 +373,7 @@ impl Drop for ControlFile {
     }
 }
 
-fn identity(path: &Path) -> io::Result<Identity> {
+fn identity(path: &Path) -> io::Result<FileIdentity> {
     let file = fs::symlink_metadata(path)?;
     Ok((file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
 }
@@ -331,6 +392,11 @@ mod system {
         listener.set_reuse_port(shared)
     }
 
+    /// Whether it is a listening socket.
+    pub(super) fn listens(socket: &Socket) -> io::Result<bool> {
+        socket.is_listener()
+    }
+
     /// Sets what a connection did not inherit: nothing.
     pub(super) fn equip(_connection: &Socket, _vital: &Vital) {}
 }
@@ -347,6 +413,11 @@ mod system {
         Ok(())
     }
 
+    /// Whether it is a listening socket: that cannot be asked here, and the first accept will tell.
+    pub(super) fn listens(_socket: &Socket) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Sets what a connection may not have inherited. That fails if the peer has gone, which the first
     /// read will tell, and for what is TCP's on a socket in the file system, which has no need of it.
     pub(super) fn equip(connection: &Socket, vital: &Vital) {
@@ -357,197 +428,4 @@ mod system {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpStream;
-    use std::os::unix::net::UnixStream;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    fn config(listen: &[&str], private: &[&str], control: Option<&Path>) -> Config {
-        Config {
-            listen: listen.iter().map(|text| text.to_string()).collect(),
-            private: private.iter().map(|text| text.to_string()).collect(),
-            control: control.map(|path| path.display().to_string()),
-            ..Config::default()
-        }
-    }
-
-    /// A path that no other test and no other process uses; whatever is there goes away with it.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new() -> Scratch {
-            static COUNT: AtomicUsize = AtomicUsize::new(0);
-            let name = format!("encke-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-            Scratch(std::env::temp_dir().join(name))
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_file(&self.0);
-        }
-    }
-
-    fn accept(listener: &mut Listener, now: u64) -> Option<Socket> {
-        let visitor = listener.accept(Tick(now), &Reserve::new())?;
-        assert!(visitor.address.is_some_and(|address| address.ip().is_loopback()));
-        Some(visitor.socket)
-    }
-
-    fn one() -> (Listener, SocketAddr) {
-        let mut bound = bind(&config(&["127.0.0.1:0"], &[], None), 1).expect("a free port");
-        (bound.listeners[0].remove(0), bound.addresses.public[0])
-    }
-
-    #[test]
-    fn the_door_follows_from_the_option_and_the_address() {
-        let scratch = Scratch::new();
-        let config = config(&["127.0.0.1:0", "0.0.0.0:0"], &["127.0.0.1:0", "0.0.0.0:0"], Some(&scratch.0));
-        let bound = bind(&config, 1).expect("free ports");
-        let doors: Vec<Door> = bound.listeners[0].iter().map(|listener| listener.door).collect();
-        assert_eq!(doors, [Door::PublicLoopback, Door::Public, Door::PrivateLoopback, Door::Private, Door::Control]);
-        assert_eq!(bound.addresses.control.as_deref(), Some(&*scratch.0));
-        for address in bound.addresses.public.iter().chain(&bound.addresses.private) {
-            assert_ne!(address.port(), 0);
-        }
-    }
-
-    #[test]
-    fn every_reactor_gets_connections_to_an_address() {
-        const REACTORS: usize = 3;
-        let mut bound = bind(&config(&["127.0.0.1:0"], &[], None), REACTORS).expect("a free port");
-        let clients: Vec<TcpStream> =
-            (0..100).map(|_| TcpStream::connect(bound.addresses.public[0]).expect("a connection")).collect();
-        let mut accepted = Vec::new();
-        for listener in bound.listeners.iter_mut().flatten() {
-            listener.rouse();
-            let before = accepted.len();
-            accepted.extend(std::iter::from_fn(|| accept(listener, 0)));
-            assert!(accepted.len() > before || listener.deals, "the kernel spreads a hundred over three");
-        }
-        assert_eq!(accepted.len(), clients.len());
-        assert!(system::SHARED_PORTS || bound.listeners[0][0].deals);
-    }
-
-    #[test]
-    fn a_port_in_use_is_not_shared_with_another_server() {
-        for reactors in [1, 2] {
-            let bound = bind(&config(&["127.0.0.1:0"], &[], None), reactors).expect("a free port");
-            let address = bound.addresses.public[0].to_string();
-            match bind(&config(&[], &[&address], None), 2) {
-                Err(Error::Io(text, error)) => {
-                    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-                    assert!(text.contains("private") && text.contains(&address), "{text}");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_listener_is_ready_until_it_has_nothing() {
-        let (mut listener, address) = one();
-        let _clients = [TcpStream::connect(address), TcpStream::connect(address)];
-        assert_eq!(listener.due(), None, "no event came");
-        listener.rouse();
-        assert!(accept(&mut listener, 0).is_some());
-        assert_eq!(listener.due(), Some(Tick(0)));
-        assert!(accept(&mut listener, 0).is_some());
-        assert!(accept(&mut listener, 0).is_none());
-        assert_eq!(listener.due(), None);
-    }
-
-    #[test]
-    fn an_accepted_socket_neither_blocks_nor_waits_to_send() {
-        let (mut listener, address) = one();
-        let _client = TcpStream::connect(address);
-        listener.rouse();
-        let socket = accept(&mut listener, 0).expect("a connection");
-        assert!(socket.nonblocking().expect("its flags"));
-        assert!(socket.tcp_nodelay().expect("its options"));
-    }
-
-    #[test]
-    fn an_accepted_socket_is_watched_for_a_peer_that_dies() {
-        let (mut listener, address) = one();
-        let _client = TcpStream::connect(address);
-        listener.rouse();
-        let socket = accept(&mut listener, 0).expect("a connection");
-        assert!(socket.keepalive().expect("its options"));
-        #[cfg(target_os = "linux")]
-        {
-            let minute = std::time::Duration::from_secs(60);
-            assert_eq!(socket.tcp_keepalive_time().expect("its options"), minute / 2);
-            assert_eq!(socket.tcp_user_timeout().expect("its options"), Some(minute));
-        }
-    }
-
-    #[test]
-    fn a_refused_listener_rests_whatever_comes() {
-        let (mut listener, address) = one();
-        let _client = TcpStream::connect(address);
-        listener.rouse();
-        listener.state = State::Paused(Tick(7 + PAUSE_MS));
-        listener.rouse();
-        assert_eq!(listener.due(), Some(Tick(7 + PAUSE_MS)));
-        assert!(accept(&mut listener, 7 + PAUSE_MS - 1).is_none());
-        assert!(accept(&mut listener, 7 + PAUSE_MS).is_some());
-    }
-
-    #[test]
-    fn the_control_socket_is_the_owners_alone_and_goes_with_its_server() {
-        let scratch = Scratch::new();
-        let bound = bind(&config(&[], &[], Some(&scratch.0)), 2).expect("a fresh path");
-        let mode = fs::metadata(&scratch.0).expect("the file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert!(bound.listeners[0][0].deals && bound.listeners[1].is_empty());
-        UnixStream::connect(&scratch.0).expect("a connection");
-        drop(bound);
-        assert!(!scratch.0.exists());
-    }
-
-    #[test]
-    fn a_stale_control_socket_is_replaced_and_a_live_one_is_not() {
-        let scratch = Scratch::new();
-        drop(std::os::unix::net::UnixListener::bind(&scratch.0).expect("a fresh path"));
-        assert!(scratch.0.exists());
-        let config = config(&[], &[], Some(&scratch.0));
-        let bound = bind(&config, 1).expect("nobody listens there");
-        match bind(&config, 1) {
-            Err(Error::Io(text, error)) => {
-                assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-                assert!(text.contains(&scratch.0.display().to_string()), "{text}");
-            }
-            other => panic!("{other:?}"),
-        }
-        UnixStream::connect(&scratch.0).expect("the first is still there");
-        drop(bound);
-    }
-
-    #[test]
-    fn a_file_that_is_no_socket_is_left_alone() {
-        let scratch = Scratch::new();
-        fs::write(&scratch.0, "precious").expect("a fresh path");
-        assert!(bind(&config(&[], &[], Some(&scratch.0)), 1).is_err());
-        assert_eq!(fs::read(&scratch.0).expect("the file"), b"precious");
-    }
-
-    #[test]
-    fn a_successors_control_socket_outlives_its_predecessor() {
-        let scratch = Scratch::new();
-        let config = config(&[], &[], Some(&scratch.0));
-        let Bound { listeners, control, .. } = bind(&config, 1).expect("a fresh path");
-        let predecessor = control.expect("it was asked for");
-        drop(listeners);
-        let mut successor = bind(&config, 1).expect("the predecessor no longer listens");
-        while identity(&scratch.0).expect("the file") == predecessor.identity {
-            // The file system's clock is coarse.
-            drop(successor);
-            successor = bind(&config, 1).expect("nobody listens");
-        }
-        drop(predecessor);
-        UnixStream::connect(&scratch.0).expect("the successor");
-        drop(successor);
-    }
-}
+mod tests;

@@ -23,13 +23,16 @@
 //! they ring at most once a turn, and a delivery between cores must not wait.
 
 use super::porter::{Seat, Visitor};
+use super::reload::News;
+use super::succession::Heirloom;
 use crate::base::error::Error;
 use crate::base::payload::Message;
 use crate::base::time::Tick;
-use crate::engine::{Luggage, PeerMessage};
+use crate::engine::{Bequest, Luggage, PeerMessage};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use mio::Waker;
 use socket2::Socket;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
@@ -55,6 +58,14 @@ pub(super) enum Mail {
 pub(super) enum Rare {
     /// The host program's answer to a question that was asked there.
     Verdict { question: u64, allow: bool },
+    /// New options to go on with; the other end of `done` is told by its drop.
+    Reload { news: News, done: Sender<()> },
+    /// Copies of its listening sockets are wanted.
+    Sockets { to: Sender<io::Result<Vec<Heirloom>>> },
+    /// It is to keep nothing more, and accept nobody; what its shard has kept is wanted.
+    Freeze { to: Sender<Vec<Bequest>> },
+    /// It is to go on after that.
+    Thaw,
     /// To be dropped once everything before it is taken: whoever holds the other end is told by that.
     Barrier(Sender<()>),
 }
@@ -129,6 +140,13 @@ impl Mailbox {
     /// Wakes the reactor, if it sleeps, for the mail offered to it.
     pub(super) fn ring(&self) {
         self.bells.ring(&self.bells.publishers);
+    }
+
+    /// Has the reactor do something, behind all that was published before; waits for room as long as it lives.
+    pub(super) fn order(&self, order: Rare) -> Result<(), Error> {
+        self.mail.send(Mail::Rare(Box::new(order))).map_err(|_| Error::Closed)?;
+        self.ring();
+        Ok(())
     }
 
     /// Puts a barrier behind all that was published before; waits for room until `deadline`.

@@ -7,10 +7,12 @@
 //! Read in this order: `turn` is what a reactor does again and again, `socket` and `listener` are what it
 //! does it with, `porter` is who is let in, `vital` is how dead peers are found out, `mailbox` is how others reach it,
 //! `publisher` how the host program does, `events` is how that hears of it, `clock` tells it the time, `keyring` reads its
-//! files, and `server` starts and stops them all. `remote` is the other side: a
+//! files, `server` starts and stops them all (`drain`: step by step), `reload` gives them new options, and `succession`
+//! hands all over to another process. `remote` is the other side: a
 //! publisher to a server in another process.
 
 mod clock;
+mod drain;
 mod events;
 mod keyring;
 mod listener;
@@ -18,11 +20,13 @@ mod mailbox;
 mod metrics;
 mod porter;
 mod publisher;
+mod reload;
 mod remote;
 mod reserve;
 mod seats;
 mod server;
 mod socket;
+mod succession;
 mod tally;
 mod tcp_info;
 mod turn;
@@ -33,4 +37,5 @@ pub use publisher::Publisher;
 pub use remote::Remote;
 pub use server::{Addresses, Judge, Server};
 pub(crate) use socket::shared_with_children;
+pub use succession::Heritage;
 pub use tally::Stats;

@@ -13,6 +13,7 @@ use crate::base::payload::{Message, Parts};
 use crate::engine::Engine;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Messages of a batch that may lie in a sleeping reactor's mailbox while the next are put there.
@@ -90,8 +91,9 @@ impl Publisher {
             return Err(Error::Closed);
         }
         Name::check(parts.channel).map_err(|reject| Error::Invalid(reject.detail.into_owned()))?;
-        if parts.data.len() as u64 > self.shared.message_bytes_max {
-            return Err(Error::Invalid(format!("a message is at most {} bytes long", self.shared.message_bytes_max)));
+        let bytes_max = self.shared.message_bytes_max.load(Ordering::Relaxed);
+        if parts.data.len() as u64 > bytes_max {
+            return Err(Error::Invalid(format!("a message is at most {bytes_max} bytes long")));
         }
         Message::new(parts).map_err(|why| Error::Invalid(why.into()))
     }

@@ -11,21 +11,23 @@ use super::listener::{Bound, ControlFile, bind};
 use super::mailbox::{Mail, Mailbox, Rare};
 use super::porter::Porter;
 use super::publisher::Publisher;
+use super::succession::{FileIdentity, Heritage};
 use super::tally::Tally;
 use super::turn::{Outfit, Turn};
 use crate::access::Keyring;
 use crate::base::config::{Config, DURATION_MS_MAX};
 use crate::base::error::Error;
 use crate::base::random::Seed;
-use crate::engine::{Engine, Rates};
+use crate::engine::{Bequest, Engine, Rates};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -44,12 +46,33 @@ enum Audience {
     Demo,
 }
 
+/// What a reactor is given that begins.
+struct First {
+    config: Arc<Config>,
+    keyring: Arc<Keyring>,
+    audience: Audience,
+    /// What its shard inherits.
+    estate: Vec<Bequest>,
+    clock: Clock,
+}
+
+/// How long reactors may take to take in what they inherit.
+const SETTLE_SECONDS: u64 = 20;
+
 /// A running server. Stops when it is dropped.
 #[derive(Debug)]
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
+    /// What it runs with.
+    pub(super) config: Mutex<Arc<Config>>,
+    /// Whether a host program hears of it and is asked.
+    hosted: bool,
+    /// The options that sockets were lent for: they say where those listen, whatever else is said.
+    pub(super) lent: Vec<String>,
     addresses: Addresses,
     control: Option<ControlFile>,
+    /// Told, by the drop of its other ends, that all reactors have ended.
+    pub(super) ended: Receiver<()>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -71,7 +94,15 @@ impl Server {
         config.check()?;
         config.check_hostless()?;
         config.check_unhooked()?;
-        Server::start_with(config, None, Audience::Host)
+        Server::start_with(config, Heritage::default(), None, Audience::Host)
+    }
+
+    /// The same with what others hand over: sockets that listen already, or all that a predecessor has.
+    pub fn start_as_heir(config: Config, heritage: Heritage) -> Result<Server, Error> {
+        config.check()?;
+        config.check_hostless()?;
+        config.check_unhooked()?;
+        Server::start_with(config, heritage, None, Audience::Host)
     }
 
     /// The same for a host program that takes the server's events, and answers what it is asked.
@@ -80,25 +111,37 @@ impl Server {
         config.check_unhooked()?;
         let (outbox, events) =
             outbox(config.events_max).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
-        Ok((Server::start_with(config, Some(outbox), Audience::Host)?, events))
+        Ok((Server::start_with(config, Heritage::default(), Some(outbox), Audience::Host)?, events))
     }
 
     /// A server without a host program that has demonstrations, for a program that does their jobs: each event of
     /// [`EventKind::Publish`](crate::EventKind::Publish) has the name of one that somebody looks at. With the option `judge_url`
     /// it also asks, by events of [`EventKind::Subscribe`](crate::EventKind::Subscribe), what that program finds out there.
     pub fn start_demo(config: Config) -> Result<(Server, Events), Error> {
+        Server::start_demo_as_heir(config, Heritage::default())
+    }
+
+    /// The same with what others hand over.
+    pub fn start_demo_as_heir(config: Config, heritage: Heritage) -> Result<(Server, Events), Error> {
         config.check()?;
         config.check_hostless()?;
         let asks_max = if config.judge_url.is_empty() { ASKS_MAX } else { config.events_max };
         let (outbox, events) = outbox(asks_max).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
-        Ok((Server::start_with(config, Some(outbox), Audience::Demo)?, events))
+        Ok((Server::start_with(config, heritage, Some(outbox), Audience::Demo)?, events))
     }
 
-    fn start_with(config: Config, outbox: Option<Outbox>, audience: Audience) -> Result<Server, Error> {
+    fn start_with(
+        mut config: Config,
+        mut heritage: Heritage,
+        outbox: Option<Outbox>,
+        audience: Audience,
+    ) -> Result<Server, Error> {
+        heritage.apply(&mut config);
+        let lent = heritage.lent_options();
         let reactors = reactors(&config);
         let capacity = config.mailbox_messages as usize;
         let keyring = keyring::read(&config)?;
-        let Bound { listeners, addresses, control } = bind(&config, reactors)?;
+        let Bound { listeners, addresses, control } = bind(&config, reactors, std::mem::take(&mut heritage.heirlooms))?;
         let mut outfits = Vec::with_capacity(reactors);
         let mut mailboxes = Vec::with_capacity(reactors);
         for (shard, listeners) in listeners.into_iter().enumerate() {
@@ -112,42 +155,49 @@ impl Server {
             seed,
             porter: Arc::new(Porter::new(&config, seed)),
             rates: Arc::new(Rates::new(&config, seed)),
-            message_bytes_max: config.body_bytes_max,
+            message_bytes_max: AtomicU64::new(config.body_bytes_max),
             drain_timeout_ms: AtomicU64::new(config.drain_timeout_ms),
             tallies: (0..reactors).map(|_| Tally::default()).collect(),
             mailboxes,
             outbox,
             stopping: AtomicBool::new(false),
+            succeeded: AtomicBool::new(false),
             undrained: AtomicUsize::new(0),
         });
-        let mut server = Server { shared, addresses, control, threads: Vec::with_capacity(reactors) };
         let config = Arc::new(config);
+        let hosted = matches!(audience, Audience::Host) && shared.outbox.is_some();
+        let threads = Vec::with_capacity(reactors);
+        let (end, ended) = bounded(0);
+        let mut server = Server { shared, config: Mutex::new(config.clone()), hosted, lent, addresses, control, ended, threads };
+        let estates = heritage.claim(server.shared.seed, server.shared.shards())?;
         let clock = Clock::start();
-        for outfit in outfits {
-            server.spawn(outfit, config.clone(), keyring.clone(), clock, audience)?;
+        for (outfit, estate) in outfits.into_iter().zip(estates) {
+            let first = First { config: config.clone(), keyring: keyring.clone(), audience, estate, clock };
+            server.spawn(outfit, first, end.clone())?;
         }
+        if heritage.has_predecessor() {
+            // Only what turns serves.
+            server.publisher().flush(Duration::from_secs(SETTLE_SECONDS))?;
+        }
+        heritage.serves()?;
         Ok(server)
     }
 
-    fn spawn(
-        &mut self,
-        outfit: Outfit,
-        config: Arc<Config>,
-        keyring: Arc<Keyring>,
-        clock: Clock,
-        audience: Audience,
-    ) -> Result<(), Error> {
+    fn spawn(&mut self, outfit: Outfit, first: First, end: Sender<()>) -> Result<(), Error> {
         let shard = self.threads.len();
         let shared = self.shared.clone();
         let attendance = Attendance::new(self.shared.clone());
         let body = move || {
+            let _end = end;
             fenced(&shared, shard, || {
+                let First { config, keyring, audience, estate, clock } = first;
                 let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
                 engine.set_access(&config, keyring);
                 engine.share_rates(shared.rates.clone());
                 if let Some(landlord) = shared.porter.landlord() {
                     engine.set_landlord(landlord);
                 }
+                engine.inherit(clock.now(), estate);
                 if let Some(outbox) = &shared.outbox {
                     match audience {
                         Audience::Host => engine.set_host(outbox.port()),
@@ -185,6 +235,21 @@ impl Server {
     /// Whether it serves: not once it was told to stop, and not after a reactor has failed.
     pub fn is_running(&self) -> bool {
         !self.shared.is_stopping()
+    }
+
+    /// Whether a host program hears of it and is asked.
+    pub(super) fn is_hosted(&self) -> bool {
+        self.hosted
+    }
+
+    /// What tells the control socket's file from any other, if there is one of ours.
+    pub(super) fn control_identity(&self) -> Option<FileIdentity> {
+        self.control.as_ref().map(ControlFile::identity)
+    }
+
+    /// The control socket's file is another server's from now on.
+    pub(super) fn disown_control(&mut self) {
+        self.control.take().into_iter().for_each(ControlFile::disown);
     }
 
     /// Takes no new connections, ends those that wait, lets answers under way finish for at most the option
@@ -250,7 +315,7 @@ pub(super) struct Shared {
     pub(super) porter: Arc<Porter>,
     /// What their clients may publish in a second.
     rates: Arc<Rates>,
-    pub(super) message_bytes_max: u64,
+    pub(super) message_bytes_max: AtomicU64,
     pub(super) drain_timeout_ms: AtomicU64,
     /// One a reactor.
     pub(super) tallies: Vec<Tally>,
@@ -259,6 +324,8 @@ pub(super) struct Shared {
     /// Toward the host program, if there is one.
     outbox: Option<Outbox>,
     stopping: AtomicBool,
+    /// While it stops: another process has everything, and goes on.
+    pub(super) succeeded: AtomicBool,
     /// Reactors that may still have connections.
     undrained: AtomicUsize,
 }
@@ -285,7 +352,7 @@ impl Shared {
         self.mailboxes.len() as u16
     }
 
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.wake_all();
     }
@@ -358,218 +425,4 @@ pub(super) fn system_seed() -> Seed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::event::{Event, EventKind};
-    use crate::base::payload::Parts;
-    use crate::base::time::Tick;
-    use crate::reactor::mailbox::{End, Inbox, mailbox};
-    use mio::{Events, Poll, Token, Waker};
-    use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::TcpStream;
-    use std::time::Duration;
-
-    /// A server's shared half with one reactor that nobody drives.
-    fn shared() -> (Arc<Shared>, Inbox, Poll) {
-        let poll = Poll::new().expect("a poll");
-        let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
-        let (mailbox, inbox) = mailbox(1, waker);
-        let shared = Shared {
-            seed: Seed(1, 2),
-            porter: Arc::new(Porter::new(&Config::default(), Seed(1, 2))),
-            rates: Arc::new(Rates::new(&Config::default(), Seed(1, 2))),
-            message_bytes_max: 10,
-            drain_timeout_ms: AtomicU64::new(0),
-            tallies: vec![],
-            mailboxes: vec![mailbox],
-            outbox: None,
-            stopping: AtomicBool::new(false),
-            undrained: AtomicUsize::new(0),
-        };
-        (Arc::new(shared), inbox, poll)
-    }
-
-    fn is_woken(poll: &mut Poll) -> bool {
-        let mut events = Events::with_capacity(4);
-        poll.poll(&mut events, Some(Duration::ZERO)).expect("a poll");
-        !events.is_empty()
-    }
-
-    #[test]
-    fn a_panic_stops_the_server_and_stays_in_its_thread() {
-        let (shared, _inbox, mut poll) = shared();
-        fenced(&shared, 0, || panic!("on purpose"));
-        assert!(shared.is_stopping());
-        assert!(is_woken(&mut poll));
-    }
-
-    #[test]
-    fn the_host_program_is_told_of_a_failure() {
-        let (shared, _inbox, _poll) = shared();
-        let mut shared = Arc::into_inner(shared).expect("nobody else has it");
-        let (outbox, events) = outbox(1).expect("a pair");
-        assert!(outbox.push(Event::log("whatever waits")));
-        shared.outbox = Some(outbox);
-        fenced(&Arc::new(shared), 3, || panic!("on purpose"));
-        assert_eq!(events.next().map(|event| event.kind), Some(EventKind::Log));
-        let failure = events.next().expect("it failed");
-        assert_eq!(failure.kind, EventKind::Failed);
-        assert_eq!(failure.data(), b"reactor 3 panicked, the server stops: on purpose");
-        assert!(events.next().is_none());
-    }
-
-    #[test]
-    fn an_answer_goes_to_the_shard_that_asked() {
-        let (shared, mut inbox, _poll) = shared();
-        let judge = Judge { shared: shared.clone() };
-        assert!(matches!(judge.answer(1 << 48, true), Err(Error::Invalid(_))), "there is one shard");
-        assert!(judge.answer(7, true).is_ok());
-        assert!(matches!(judge.answer(8, true), Err(Error::Full)));
-        let (_, End::Rare(rare)) = inbox.mail(Tick(0)) else { panic!("the verdict") };
-        assert!(matches!(*rare, Rare::Verdict { question: 7, allow: true }));
-        shared.stop();
-        assert!(matches!(judge.answer(9, true), Err(Error::Closed)));
-    }
-
-    #[test]
-    fn a_failure_stops_the_server_and_a_normal_end_does_not() {
-        let (shared, _inbox, _poll) = shared();
-        fenced(&shared, 0, || Ok(()));
-        assert!(!shared.is_stopping());
-        fenced(&shared, 0, || Err(io::Error::other("no epoll")));
-        assert!(shared.is_stopping());
-    }
-
-    #[test]
-    fn the_last_reactor_to_drain_wakes_the_others_even_by_a_panic() {
-        let (shared, _inbox, mut poll) = shared();
-        let first = Attendance::new(shared.clone());
-        let second = Attendance::new(shared.clone());
-        drop(first);
-        assert!(!shared.is_drained());
-        assert!(!is_woken(&mut poll));
-        fenced(&shared, 1, || {
-            let _held = second;
-            panic!("on purpose")
-        });
-        assert!(shared.is_drained());
-        assert!(is_woken(&mut poll));
-    }
-
-    #[test]
-    fn a_publisher_of_a_stopped_server_is_told() {
-        let (shared, _inbox, _poll) = shared();
-        shared.stop();
-        let publisher = Publisher::new(shared);
-        assert!(matches!(publisher.publish("/a", b"x"), Err(Error::Closed)));
-    }
-
-    #[test]
-    fn a_message_that_is_none_is_refused_where_it_is_made() {
-        let (shared, _inbox, _poll) = shared();
-        let publisher = Publisher::new(shared);
-        assert!(matches!(publisher.publish("no slash", b"x"), Err(Error::Invalid(_))));
-        assert!(matches!(publisher.publish("/a", b"eleven byte"), Err(Error::Invalid(_))));
-        let parts = Parts { channel: "/a", content_type: "application/json", event: "", data: b"{", unix_ms: 0 };
-        assert!(matches!(publisher.publish_with(&parts), Err(Error::Invalid(_))));
-    }
-
-    #[test]
-    fn an_option_out_of_its_bounds_names_itself() {
-        for (config, name) in [
-            (Config { reactors: 257, ..Config::default() }, "reactors"),
-            (Config { mailbox_messages: 0, ..Config::default() }, "mailbox-messages"),
-            (Config { listen: vec!["nowhere".into()], ..Config::default() }, "listen"),
-        ] {
-            match Server::start(config) {
-                Err(Error::Config(text)) => assert!(text.contains(name), "{text}"),
-                other => panic!("{name}: {other:?}"),
-            }
-        }
-    }
-
-    fn free_ports(reactors: u64) -> Config {
-        let any = || vec!["127.0.0.1:0".into()];
-        Config { listen: any(), private: any(), reactors, ..Config::default() }
-    }
-
-    /// Reads up to and with a line that holds `text`.
-    fn read_until(reader: &mut impl BufRead, text: &str) {
-        let mut line = String::new();
-        while !line.contains(text) {
-            line.clear();
-            assert_ne!(reader.read_line(&mut line).expect("a stream"), 0, "it ended before {text:?}");
-        }
-    }
-
-    #[test]
-    fn a_message_reaches_the_subscribers_of_every_reactor_and_a_stop_ends_their_streams() {
-        let server = Server::start(free_ports(3)).expect("free ports");
-        let address = server.addresses().public[0];
-        let mut streams: Vec<_> = (0..20).map(|_| subscribe(address)).collect();
-        server.publisher().publish("/news", b"ciao").expect("room");
-        for stream in &mut streams {
-            read_until(stream, "data: ciao");
-        }
-        thread::scope(|scope| {
-            scope.spawn(|| server.stop());
-            for mut stream in streams {
-                stream.read_to_end(&mut Vec::new()).expect("an end, not a reset");
-            }
-        });
-    }
-
-    /// A stream of `/news` that is under way.
-    fn subscribe(address: SocketAddr) -> BufReader<TcpStream> {
-        let mut stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
-        stream.write_all(b"GET /sub/news?transport=sse HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("room");
-        let mut stream = BufReader::new(stream);
-        read_until(&mut stream, "text/event-stream");
-        stream
-    }
-
-    #[test]
-    fn a_flush_returns_when_all_that_was_published_is_taken() {
-        let server = Server::start(free_ports(3)).expect("free ports");
-        let publisher = server.publisher();
-        for number in 0..3_000 {
-            publisher.publish(&format!("/flush/{}", number % 10), b"x").expect("room");
-        }
-        publisher.flush(Duration::from_secs(20)).expect("it is taken");
-        assert_eq!(server.publisher().stats().published, 3_000);
-        server.finish(Duration::from_secs(20)).expect("nothing is left");
-        assert!(matches!(publisher.flush(Duration::from_secs(20)), Err(Error::Closed)));
-    }
-
-    #[test]
-    fn a_flush_ends_in_time_though_nobody_takes_anything() {
-        let (shared, _inbox, _poll) = shared();
-        let publisher = Publisher::new(shared);
-        assert!(matches!(publisher.flush(Duration::ZERO), Err(Error::TimedOut)));
-        assert!(matches!(publisher.flush(Duration::from_millis(1)), Err(Error::TimedOut)), "no room for a barrier");
-    }
-
-    #[test]
-    fn a_stopped_server_takes_neither_connections_nor_messages() {
-        let server = Server::start(free_ports(2)).expect("free ports");
-        assert!(server.is_running());
-        let (address, publisher) = (server.addresses().public[0], server.publisher());
-        server.stop();
-        assert!(matches!(publisher.publish("/a", b"x"), Err(Error::Closed)));
-        assert!(TcpStream::connect(address).is_err());
-    }
-
-    #[test]
-    fn two_seeds_differ() {
-        assert_ne!(system_seed(), system_seed());
-        let Seed(first, second) = system_seed();
-        assert_ne!(first, second);
-    }
-
-    #[test]
-    fn publishers_go_anywhere() {
-        fn anywhere<T: Clone + Send + Sync>() {}
-        anywhere::<Publisher>();
-    }
-}
+mod tests;

@@ -20,13 +20,14 @@ use super::listener::Listener;
 use super::mailbox::{End, Inbox, Mailbox, Parcel, RUN_MAX, Rare, mailbox};
 use super::metrics;
 use super::porter::{self, Farewells, Seat, Visitor};
+use super::reload::News;
 use super::server::{Attendance, Shared};
 use super::socket::{self, Mark, Sockets};
 use super::vital;
 use crate::base::door::Door;
 use crate::base::id::Token;
 use crate::base::time::{Now, Tick};
-use crate::engine::{Engine, Input, Luggage, Output, TurnedAway};
+use crate::engine::{Ending, Engine, Input, Luggage, Output, TurnedAway};
 use crossbeam_channel::Sender;
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -218,8 +219,12 @@ impl Turn {
         }
     }
 
-    /// Takes in new connections, and sees those off that were not let in.
+    /// Takes in new connections, and sees those off that were not let in. While the shard is frozen they are left to a
+    /// successor.
     fn accept(&mut self, now: Now) {
+        if self.engine.is_frozen() {
+            return;
+        }
         for index in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_MAX {
                 let Some(visitor) = self.listeners[index].accept(now.tick, &self.shared.porter.reserve) else { break };
@@ -379,6 +384,16 @@ impl Turn {
         match rare {
             Rare::Verdict { question, allow } => self.engine.handle(now, Input::Verdict { question, allow }),
             Rare::Barrier(barrier) => self.barriers.push(barrier),
+            Rare::Reload { news: News { config, keyring, rates }, done } => {
+                self.engine.reload(now, &config);
+                self.engine.set_access(&config, keyring);
+                self.engine.share_rates(rates);
+                drop(done);
+            }
+            // Whoever asked may have given up: then nobody takes the answer.
+            Rare::Sockets { to } => _ = to.send(self.listeners.iter().map(Listener::heirloom).collect()),
+            Rare::Freeze { to } => _ = to.send(self.engine.freeze(now)),
+            Rare::Thaw => self.engine.thaw(),
         }
     }
 
@@ -494,9 +509,13 @@ impl Turn {
     /// Once the server stops: no new connections, and the engine sees the others off.
     fn drain(&mut self, now: Now) {
         if self.stage == Stage::Serving && self.shared.is_stopping() {
-            self.stage = Stage::Draining { until: now.tick + self.shared.drain_timeout_ms.load(Ordering::Acquire) };
-            self.listeners.clear();
-            self.engine.drain(now);
+            let timeout_ms = self.shared.drain_timeout_ms.load(Ordering::Acquire);
+            let succeeded = self.shared.succeeded.load(Ordering::Acquire);
+            self.stage = Stage::Draining { until: now.tick + timeout_ms };
+            for listener in self.listeners.drain(..) {
+                listener.close(self.poll.registry(), succeeded);
+            }
+            self.engine.see_off(now, Ending { within_ms: timeout_ms / 4 * 3, succeeded });
         }
     }
 
@@ -519,7 +538,7 @@ impl Turn {
             return Some(Duration::ZERO);
         }
         let engine = self.engine.next_deadline();
-        let accept = self.listeners.iter().filter_map(Listener::due).min();
+        let accept = self.listeners.iter().filter_map(Listener::due).filter(|_| !self.engine.is_frozen()).min();
         let drain = match self.stage {
             Stage::Serving => None,
             Stage::Draining { until } => Some(until),

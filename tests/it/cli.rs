@@ -224,3 +224,16 @@ fn the_command_line_goes_over_the_environment_and_the_environment_over_the_file(
         }
     }
 }
+
+#[test]
+fn a_server_is_asked_whether_it_serves() {
+    let server = ServerProcess::start(&[]);
+    let ask = |address: &str| run(&mut encke(&["healthy", address]), b"");
+    let output = ask(&format!("http://{}", server.public));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let address = server.public;
+    drop(server);
+    let output = ask(&format!("http://{address}"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("does not answer"), "{}", stderr(&output));
+}

@@ -38,10 +38,16 @@ mod hook;
 mod host;
 /// How many may come, how fast, and what those are told who may not; where there are no descriptors left, too.
 mod limits;
+/// The service manager: the sockets that it passes, and what it is told.
+mod manager;
+/// Reload, succession and stop under very many connections; at full size by `ENCKE_SOAK=1`.
+mod operating;
 /// Who is here, whatever holds them and however they go.
 mod presence;
 /// What is wrong or hostile gets its status, its connection a proper end, and nobody else notices.
 mod refusals;
+/// New options for a server that runs: nobody is dropped, and what is wrong changes nothing.
+mod reload;
 /// Whoever is cut off goes on where it was, by any transport.
 mod resume;
 /// Slow heads beside readers, and readers that all come back at once; at full size by `ENCKE_SOAK=1`.
@@ -52,6 +58,8 @@ mod slow;
 mod soak;
 /// SIGTERM and its like: everybody gets a proper end.
 mod stop;
+/// A new process takes over: no client meets a closed door, and nothing that was taken is lost.
+mod succession;
 /// Every transport in a real browser.
 mod transports;
 /// Clients whose cable is pulled, or who are cut off by a firewall, are gone in seconds without a heartbeat.

@@ -2,6 +2,7 @@ use crate::support::events::Events;
 use crate::support::http::Piece;
 use crate::support::process::{ServerProcess, encke};
 use crate::support::wire::{End, Wire, post};
+use crate::support::ws::{Heard, Ws};
 use crate::support::{DEADLINE, eventually};
 use std::io::Write;
 use std::net::TcpListener;
@@ -48,6 +49,48 @@ fn a_stop_ends_streams_answers_polls_and_finishes_what_is_under_way() {
         TcpListener::bind(server.public).expect("the port is free");
         TcpListener::bind(server.private).expect("the port is free");
     }
+}
+
+#[test]
+fn everybody_who_is_held_is_told() {
+    const EACH: usize = 100;
+    // A small second for three hundred: they are told one after the other, and all before the deadline.
+    let mut server = ServerProcess::start(&["--reactors", "2", "--drain-spread", "3s", "--drain-timeout", "30s"]);
+    let hold = |target: &str| {
+        let mut wire = Wire::connect(server.public);
+        wire.get(target);
+        wire
+    };
+    let mut streams: Vec<Wire> = (0..EACH).map(|_| hold("/sub/a?transport=sse")).collect();
+    let mut polls: Vec<Wire> = (0..EACH).map(|_| hold("/sub/a?transport=long-poll")).collect();
+    let mut sockets: Vec<Ws> = (0..EACH).map(|_| Ws::open(server.public, "/sub/a")).collect();
+    streams.iter_mut().for_each(|stream| stream.until("\n\n"));
+    let mut inspector = Wire::connect(server.private);
+    eventually("all are held", || (inspector.ask("/channels/a").member("subscribers") == 3 * EACH).then_some(()));
+    drop(inspector);
+    server.process.signal("TERM");
+    for stream in &mut streams {
+        stream_ends(stream);
+        assert_eq!(stream.end(), End::Proper);
+    }
+    for poll in &mut polls {
+        let answer = poll.response();
+        assert_eq!((answer.status(), answer.head.field("Connection")), (200, Some("close")));
+        assert_eq!(poll.end(), End::Proper);
+    }
+    for socket in &mut sockets {
+        let told = loop {
+            match socket.next() {
+                Heard::Text(text) if text.contains("\"close\":\"stopping\"") => break text,
+                Heard::Text(_) => {}
+                other => panic!("no farewell but {other:?}"),
+            }
+        };
+        assert!(told.contains("\"retry\":"), "{told}");
+        assert!(matches!(socket.next(), Heard::Close(1001, _)));
+    }
+    drop(sockets);
+    assert_eq!(server.process.wait().code(), Some(0));
 }
 
 #[test]

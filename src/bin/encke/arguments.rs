@@ -1,15 +1,15 @@
 //! Arguments, environment and file to one command with all its options.
 //!
-//! A server's options come from four places, each over the one before: the table's defaults, the file, the
-//! environment, the command line. Nothing is connected to or started here; only the options file is read.
+//! Nothing is connected to or started here; only the options file is read.
 
 use crate::address::Address;
-use crate::{file, help, keys};
+use crate::sources::Sources;
+use crate::{help, keys};
 use encke::Config;
-use encke::base::config::{Kind, OPTIONS, Opt, nearest};
+use encke::base::config::{Opt, nearest};
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What the process is to do.
 #[derive(Debug)]
@@ -21,12 +21,15 @@ pub enum Command {
     Check(PathBuf),
     Key(keys::Key),
     Token(keys::Token),
+    Healthy(Address),
 }
 
 /// A server to run.
 #[derive(Debug)]
 pub struct Serve {
     pub config: Config,
+    /// Where its options came from, to be read again.
+    pub sources: Sources,
     pub log_level: log::LevelFilter,
 }
 
@@ -70,7 +73,7 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 const PRIVATE_ADDRESS: &str = "http://127.0.0.1:8081";
 const PUBLIC_ADDRESS: &str = "http://127.0.0.1:8080";
-const COMMANDS: [&str; 6] = ["serve", "publish", "subscribe", "check", "key", "token"];
+const COMMANDS: [&str; 7] = ["serve", "publish", "subscribe", "check", "healthy", "key", "token"];
 
 /// The command that `arguments` (without the program's name) call for. `Err` says what is wrong with them.
 pub fn parse(arguments: impl Iterator<Item = OsString>, environment: Environment) -> Result<Command, String> {
@@ -88,6 +91,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>, environment: Environment
         Some("check") => check(parser),
         Some("key") => keys::parse_key(parser),
         Some("token") => keys::parse_token(parser),
+        Some("healthy") => healthy(parser),
         Some(other) => {
             let hint = nearest(other, COMMANDS.iter().copied()).map(|near| format!(" (did you mean {near}?)"));
             Err(format!("there is no command {other:?}{}", hint.unwrap_or_default()))
@@ -100,54 +104,31 @@ fn version() -> Command {
 }
 
 fn serve(mut parser: Parser, environment: Environment, help: fn() -> String) -> Result<Command, String> {
-    let mut given: Vec<(&'static Opt, String)> = Vec::new();
-    let mut path = environment("ENCKE_CONFIG");
+    let mut sources = Sources::of(environment("ENCKE_CONFIG"));
     let mut level = environment("ENCKE_LOG_LEVEL");
     while let Some(argument) = parser.next().map_err(plain)? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(help())),
             Arg::Short('V') | Arg::Long("version") => return Ok(version()),
-            Arg::Short('c') | Arg::Long("config") => path = Some(text(&mut parser)?),
+            Arg::Short('c') | Arg::Long("config") => sources = sources.with_file(text(&mut parser)?),
             Arg::Long("log-level") => level = Some(text(&mut parser)?),
             Arg::Long(name) => {
                 let opt = Opt::find(name).map_err(plain)?;
                 let value = if is_alone(opt, &mut parser) { "on".into() } else { text(&mut parser)? };
-                give(&mut given, opt, value);
+                sources.give(opt, value);
             }
             other => return Err(plain(other.unexpected())),
         }
     }
-    let mut config = Config::default();
-    if let Some(path) = path {
-        file::read(Path::new(&path), &mut config)?;
-    }
-    for opt in OPTIONS {
-        let variable = opt.variable();
-        if let Some(value) = environment(&variable) {
-            config.set(opt.key, &value).map_err(|error| format!("{error} (from {variable})"))?;
-        }
-    }
-    for (opt, value) in given {
-        config.set(opt.key, &value).map_err(plain)?;
-    }
-    config.check().and_then(|()| config.check_hostless()).map_err(plain)?;
+    let config = sources.read(environment)?;
     let log_level = log_level(level.as_deref().unwrap_or("warn"))?;
-    Ok(Command::Serve(Box::new(Serve { config, log_level })))
+    Ok(Command::Serve(Box::new(Serve { config, sources, log_level })))
 }
 
 /// Whether `--demo` stands without a value, which turns it on; every other option has one.
 fn is_alone(opt: &Opt, parser: &mut Parser) -> bool {
     let is_option = |next: &std::ffi::OsStr| next.as_encoded_bytes().starts_with(b"-");
     opt.key == "demo" && parser.try_raw_args().is_some_and(|rest| rest.peek().is_none_or(is_option))
-}
-
-/// Notes that `opt` was given. A list may be given piece by piece, anything else again to change one's mind.
-fn give(given: &mut Vec<(&'static Opt, String)>, opt: &'static Opt, value: String) {
-    match given.iter_mut().find(|(before, _)| before.key == opt.key) {
-        Some((_, list)) if opt.kind == Kind::Addresses => *list = format!("{list},{value}"),
-        Some((_, before)) => *before = value,
-        None => given.push((opt, value)),
-    }
 }
 
 fn log_level(text: &str) -> Result<log::LevelFilter, String> {
@@ -210,6 +191,18 @@ fn check(mut parser: Parser) -> Result<Command, String> {
     path.map(Command::Check).ok_or_else(|| "check: which file? (encke check CONFIG)".into())
 }
 
+fn healthy(mut parser: Parser) -> Result<Command, String> {
+    let mut server = None;
+    while let Some(argument) = parser.next().map_err(plain)? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(help::healthy())),
+            Arg::Value(value) if server.is_none() => server = Some(value.string().map_err(plain)?),
+            other => return Err(plain(other.unexpected())),
+        }
+    }
+    Ok(Command::Healthy(address(server.as_deref().unwrap_or(PUBLIC_ADDRESS))?))
+}
+
 fn held(text: &str) -> Result<Transport, String> {
     match text {
         "sse" => Ok(Transport::Sse),
@@ -256,6 +249,7 @@ pub fn plain(error: impl std::fmt::Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use encke::base::config::OPTIONS;
     use std::collections::HashMap;
 
     fn parse_with(line: &str, environment: &[(&str, &str)]) -> Result<Command, String> {
@@ -307,7 +301,7 @@ mod tests {
 
     #[test]
     fn each_source_goes_over_the_one_before() {
-        let scratch = file::tests::Scratch::new("heartbeat = \"2s\"\nretry = \"2s\"\nidle_timeout = \"2s\"\n");
+        let scratch = crate::file::tests::Scratch::new("heartbeat = \"2s\"\nretry = \"2s\"\nidle_timeout = \"2s\"\n");
         let line = format!("serve --config {} --heartbeat 4s", scratch.path());
         let environment = [("ENCKE_HEARTBEAT", "3s"), ("ENCKE_RETRY", "3s")];
         let config = config(&line, &environment);
@@ -317,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_file_may_be_named_by_the_environment() {
-        let scratch = file::tests::Scratch::new("retry = \"7s\"\n");
+        let scratch = crate::file::tests::Scratch::new("retry = \"7s\"\n");
         assert_eq!(config("", &[("ENCKE_CONFIG", scratch.path())]).retry_ms, 7_000);
     }
 
@@ -402,6 +396,7 @@ mod tests {
             ("check --help", "encke check"),
             ("key --help", "encke key"),
             ("token --help", "--expires"),
+            ("healthy --help", "encke healthy"),
             ("--version", "encke 0."),
         ] {
             assert!(printed(line).contains(expected), "{line}");

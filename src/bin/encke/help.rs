@@ -13,6 +13,7 @@ Encke, a Comet server: it parks connections, orders messages, remembers them, re
   encke check CONFIG                read an options file       encke check --help
   encke key NAME PATTERNS           make an application's key  encke key --help
   encke token --keys FILE           sign a token               encke token --help
+  encke healthy [URL]               ask whether it serves      encke healthy --help
   encke --version
 
 Try it:
@@ -32,6 +33,7 @@ pub fn serve() -> String {
 encke [serve] [OPTIONS]
 
 Runs a server until SIGINT or SIGTERM, then lets answers under way finish; a second signal ends it at once.
+SIGHUP reads the options anew, and nobody is dropped. SIGUSR2 has a new process take over the sockets and all channels.
 Each option may also stand in a TOML file (heartbeat = \"25s\") or in the environment (ENCKE_HEARTBEAT=25s).
 The command line goes over the environment, the environment over the file.
 
@@ -83,6 +85,17 @@ made anew and goes on where it was; what the server no longer has is told on std
       Stop after so many messages. [never]
   --to URL
       The server: http://HOST:PORT or unix:PATH. [http://127.0.0.1:8080]
+"
+    .into()
+}
+
+/// `encke healthy --help`.
+pub fn healthy() -> String {
+    "\
+encke healthy [URL]
+
+Exits with 0 if the server at URL (http://HOST:PORT or unix:PATH) serves, else with 1, and says why.
+[http://127.0.0.1:8080]
 "
     .into()
 }

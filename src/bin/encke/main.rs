@@ -10,18 +10,22 @@ mod backoff;
 mod demo;
 mod envelope;
 mod file;
+mod healthy;
 mod help;
 mod hook;
 mod http_client;
 mod keys;
 mod log;
+mod manager;
 mod publish;
 #[cfg(test)]
 mod scripted;
 mod serve;
 mod signals;
+mod sources;
 mod sse;
 mod subscribe;
+mod successor;
 
 use arguments::Command;
 use std::process::ExitCode;
@@ -34,7 +38,6 @@ const FAILED: u8 = 1;
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
-    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let command = match arguments::parse(std::env::args_os().skip(1), &environment) {
         Ok(command) => command,
         Err(text) => {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Subscribe(options) => subscribe::run(options),
         Command::Key(key) => keys::make(&key).and_then(|text| print(&text)),
         Command::Token(token) => keys::sign(&token).and_then(|text| print(&text)),
+        Command::Healthy(address) => healthy::run(address),
         Command::Check(path) => file::check(&path).and_then(|()| print(&format!("{}: ok\n", path.display()))),
     };
     match outcome {
@@ -58,6 +62,11 @@ fn main() -> ExitCode {
             FAILED.into()
         }
     }
+}
+
+/// What the environment says, if it says anything.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Prints to stdout. A reader that has seen enough and closed its end is no failure.

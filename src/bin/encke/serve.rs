@@ -1,26 +1,46 @@
-//! `encke serve`: starts a server, says what it listens on and who may publish there, and stops it on a signal.
+//! `encke serve`: starts a server, says what it listens on and who may publish there, and does what signals ask for.
 
 use crate::arguments::Serve;
 use crate::audience;
 use crate::demo::Workshop;
+use crate::environment;
 use crate::hook::Hook;
 use crate::log::START;
-use crate::signals::Watch;
-use encke::reactor::Addresses;
+use crate::manager::{self, Manager};
+use crate::signals::{Ask, SIGHUP, SIGUSR2, Watch};
+use crate::sources::Sources;
+use crate::successor;
+use encke::reactor::{Addresses, Heritage};
 use encke::{Config, Error, Server};
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-/// Runs a server until a signal asks for its end.
+/// How often a server that stops says how many connections are left, and one that runs whether it still does.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a successor may take to get ready.
+const SUCCESSOR_LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs a server until a signal asks for its end, or another process has taken over.
 pub fn run(options: Serve) -> Result<(), String> {
     crate::log::start(options.log_level);
-    let mut watch = Watch::start()?;
+    let watch = Watch::start(&[SIGHUP, SIGUSR2])?;
+    let program = successor::program()?;
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => log::info!(limit; "descriptors"),
         Err(error) => log::warn!(error:%; "the limit of descriptors could not be raised"),
     }
-    let shows_demos = options.config.shows_demos();
-    let strangers = Strangers::of(&options.config);
-    let server = start(options.config).map_err(|error| error.to_string())?;
+    let manager = Manager::of(&environment)?;
+    let heritage = match successor::predecessor(&environment)? {
+        Some(line) => Heritage::of_predecessor(line).map_err(|error| error.to_string())?,
+        None => manager::sockets(&environment)?,
+    };
+    let mut config = options.config;
+    heritage.apply(&mut config);
+    let shows_demos = config.shows_demos();
+    let strangers = Strangers::of(&config);
+    let mut server = start(config, heritage).map_err(|error| error.to_string())?;
     let mut lines = first_lines(server.addresses(), &strangers);
     if shows_demos {
         let demos =
@@ -30,21 +50,96 @@ pub fn run(options: Serve) -> Result<(), String> {
     for line in lines {
         log::info!(target: START, "{line}");
     }
-    watch.wait();
+    manager.ready();
+    let heartbeat = manager.wants_to_hear_every();
+    loop {
+        match watch.next(heartbeat.map_or(LOOK, |heartbeat| heartbeat.min(LOOK))) {
+            Some(Ask::Stop) => {
+                manager.stopping();
+                break;
+            }
+            Some(Ask::Reload) => {
+                manager.reloading();
+                reload(&server, &options.sources);
+                manager.ready();
+            }
+            Some(Ask::Succeed) => {
+                if let Some(id) = succeed(&mut server, &program) {
+                    manager.succeeded_by(id);
+                    break;
+                }
+            }
+            None if !server.is_running() => return Err("the server has failed".into()),
+            None => {}
+        }
+        // Alive is what turns: every reactor, not only this thread.
+        if let Some(limit) = heartbeat
+            && server.publisher().flush(limit).is_ok()
+        {
+            manager.alive();
+        }
+    }
     log::info!(target: START, "stopping");
-    server.stop();
+    drain(server);
     Ok(())
 }
 
-/// A server, with the jobs behind its demonstrations if it has any, and with whoever asks an application if that decides.
-fn start(config: Config) -> Result<Server, Error> {
-    if !config.shows_demos() && config.judge_url.is_empty() {
-        return Server::start(config);
+/// Hands over to a process that is started for it; returns its id. If that fails, all goes on as before.
+fn succeed(server: &mut Server, program: &OsString) -> Option<u32> {
+    let (child, line) = match successor::start(program) {
+        Ok(started) => started,
+        Err(why) => {
+            log::error!("no successor: {why}");
+            return None;
+        }
+    };
+    let id = child.id();
+    log::info!(target: START, "starting process {id} to take over");
+    if let Err(why) = server.hand_over(line, SUCCESSOR_LIMIT) {
+        let status = successor::give_up(child);
+        log::error!("process {id} did not take over ({status}), this one goes on: {why}");
+        return None;
     }
-    let (server, events) = Server::start_demo(config.clone())?;
+    log::info!(target: START, "process {id} has taken over");
+    Some(id)
+}
+
+/// A server, with the jobs behind its demonstrations if it has any, and with whoever asks an application if that decides.
+fn start(config: Config, heritage: Heritage) -> Result<Server, Error> {
+    if !config.shows_demos() && config.judge_url.is_empty() {
+        return Server::start_as_heir(config, heritage);
+    }
+    let (server, events) = Server::start_demo_as_heir(config.clone(), heritage)?;
     let hook = Hook::start(&config, server.judge())?;
     audience::start(Workshop::new(server.publisher()), hook, events)?;
     Ok(server)
+}
+
+/// Reads the options anew, and goes on with them or, if there is a fault, as before.
+fn reload(server: &Server, sources: &Sources) {
+    let outcome = sources.read(&environment).and_then(|config| server.reload(config).map_err(|error| error.to_string()));
+    match outcome {
+        Ok(kept) => {
+            for opt in kept {
+                log::warn!("--{} has changed, and stays as it was until a restart", opt.name());
+            }
+            log::info!(target: START, "options reloaded");
+        }
+        Err(faults) => {
+            for fault in faults.lines() {
+                log::error!("{fault}");
+            }
+            log::error!("options not reloaded: all stays as it was");
+        }
+    }
+}
+
+/// Sees everybody off, and says once in a while how many are left.
+fn drain(server: Server) {
+    server.drain();
+    while !server.has_ended_within(LOOK) {
+        log::info!(target: START, "{} connections left", server.publisher().stats().connections);
+    }
 }
 
 /// Who publishes where others can connect.

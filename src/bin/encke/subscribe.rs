@@ -20,7 +20,7 @@ const WAIT_MS_MOST: u64 = 30_000;
 
 /// Prints what `options` ask for.
 pub fn run(options: Subscribe) -> Result<(), String> {
-    let mut watch = Watch::start()?;
+    let watch = Watch::start(&[])?;
     std::thread::spawn(move || {
         watch.wait();
         // Whoever prints holds this lock for whole lines.

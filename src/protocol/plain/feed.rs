@@ -159,6 +159,7 @@ pub(crate) fn answered(answer: &Answer, reference: &str) -> String {
         Answer::Published { id, subscribers } => {
             tagged(format!("{{\"published\":{{\"id\":\"{id}\",\"subscribers\":{subscribers}}}"), reference)
         }
+        Answer::Stopping => refused(&super::reply::stopping(), reference),
         _ => refused(&super::reply::too_many_channels(), reference),
     }
 }

@@ -93,6 +93,8 @@ pub enum Answer {
     Unknown,
     /// There are as many channels as there may be: nothing was kept.
     Refused,
+    /// A successor takes over, and has what was kept before: nothing was kept.
+    Stopping,
 }
 
 /// One answer as a response.
@@ -106,6 +108,7 @@ pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
         Answer::NotRenewed(reject) => refused(out, dress, reject),
         Answer::Unknown => refused(out, dress, &Reject::new(404, "no_channel", "there is no such channel")),
         Answer::Refused => refused(out, dress, &too_many_channels()),
+        Answer::Stopping => refused(out, dress, &stopping()),
     }
 }
 

@@ -61,6 +61,12 @@ pub struct Crowd<'a> {
     pub cuts: u64,
     /// Connections that ended otherwise than by a proper end or by us.
     pub breaks: u64,
+    /// How the first of them broke.
+    pub first_break: Option<String>,
+    /// Connections that had a proper end.
+    pub ends: u64,
+    /// Nobody comes back who is gone.
+    pub stays_away: bool,
 }
 
 struct Reader {
@@ -145,6 +151,9 @@ impl<'a> Crowd<'a> {
             held: 0,
             cuts: 0,
             breaks: 0,
+            first_break: None,
+            ends: 0,
+            stays_away: false,
         }
     }
 
@@ -349,14 +358,15 @@ impl<'a> Crowd<'a> {
 
     fn exchange(&mut self, index: usize, link: &mut Link) -> Fate {
         if let Err(error) = link.write() {
-            return if is_not_yet(&error) { Fate::Kept } else { Fate::Broken };
+            return if is_not_yet(&error) { Fate::Kept } else { self.broken(index, format_args!("unsent: {error}")) };
         }
         loop {
             let count = match link.stream.read(&mut self.buffer) {
-                Ok(0) => return if link.decoder.may_close() { Fate::Ended } else { Fate::Broken },
+                Ok(0) if link.decoder.may_close() => return Fate::Ended,
+                Ok(0) => return self.broken(index, format_args!("an answer was cut off, or never began")),
                 Ok(count) => count,
                 Err(error) if is_not_yet(&error) => return Fate::Kept,
-                Err(_) => return Fate::Broken,
+                Err(error) => return self.broken(index, format_args!("unread: {error}")),
             };
             link.decoder.feed(&self.buffer[..count]);
             loop {
@@ -427,6 +437,12 @@ impl<'a> Crowd<'a> {
         }
     }
 
+    fn broken(&mut self, index: usize, what: std::fmt::Arguments<'_>) -> Fate {
+        let way = self.readers[index].way;
+        self.first_break.get_or_insert_with(|| format!("{way:?}: {what}"));
+        Fate::Broken
+    }
+
     fn part(&mut self, link: Link, fate: Fate) {
         self.held -= usize::from(link.held);
         if fate == Fate::Cut {
@@ -435,9 +451,13 @@ impl<'a> Crowd<'a> {
             socket2::SockRef::from(&link.stream).set_linger(Some(Duration::ZERO)).expect("an open socket");
         }
         self.breaks += u64::from(fate == Fate::Broken);
+        self.ends += u64::from(fate == Fate::Ended);
     }
 
     fn come_back(&mut self, index: usize) {
+        if self.stays_away {
+            return;
+        }
         self.readers[index].way = self.ways[self.random.below(self.ways.len() as u64) as usize];
         self.line.push_back(index);
     }

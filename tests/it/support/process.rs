@@ -1,10 +1,11 @@
 //! The binary: as a server that runs beside the tests, and as a command that ends by itself.
 
 use super::{DEADLINE, eventually};
+use crossbeam_channel::{Receiver, unbounded};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// The binary with `arguments`, free of options in the environment.
@@ -52,6 +53,13 @@ impl Running {
         Running { child, out, err }
     }
 
+    /// One that finds these as its stdin and stdout.
+    pub fn with_sockets(mut command: Command, stdin: OwnedFd, stdout: OwnedFd) -> Running {
+        let mut child = command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().expect("the binary");
+        let err = lines(child.stderr.take());
+        Running { child, out: unbounded().1, err }
+    }
+
     /// Writes to its stdin.
     pub fn write(&mut self, text: &str) {
         self.child.stdin.as_mut().expect("a pipe").write_all(text.as_bytes()).expect("a reader");
@@ -79,8 +87,15 @@ impl Running {
 
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &self.id().to_string()]).status();
-        assert!(status.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
+        assert!(signal(self.id(), name), "SIG{name} could not be sent");
+    }
+
+    /// Waits until nobody has its stderr any more, which those that it started inherit.
+    pub fn silent(&self) {
+        let until = std::time::Instant::now() + DEADLINE;
+        while let Ok(line) = self.err.recv_timeout(DEADLINE) {
+            assert!(std::time::Instant::now() < until, "still there: {line}");
+        }
     }
 
     pub fn id(&self) -> u32 {
@@ -93,6 +108,21 @@ impl Running {
     }
 }
 
+/// Sends a signal by its name; `false` if there is no such process.
+pub fn signal(id: u32, name: &str) -> bool {
+    let quiet = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\" 2>/dev/null", name, &id.to_string()]).status();
+    quiet.is_ok_and(|status| status.success())
+}
+
+/// A process that another one started, known by its id alone. Killed on drop.
+pub struct Stranger(pub u32);
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        signal(self.0, "KILL");
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -101,7 +131,7 @@ impl Drop for Running {
 }
 
 fn lines(pipe: Option<impl std::io::Read + Send + 'static>) -> Receiver<String> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = unbounded();
     let pipe = BufReader::new(pipe.expect("a pipe"));
     // Ends with the process.
     std::thread::spawn(move || pipe.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));

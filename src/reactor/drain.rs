@@ -1,0 +1,18 @@
+//! The end of a server, step by step: for whoever wants to do something while it drains.
+
+use super::server::Server;
+use crossbeam_channel::RecvTimeoutError;
+use std::time::Duration;
+
+impl Server {
+    /// Begins what [`Server::stop`] does, and returns at once.
+    pub fn drain(&self) {
+        self.shared.stop();
+    }
+
+    /// Whether every reactor has ended, after [`Server::drain`] or a failure; waits for it at most for `limit`.
+    pub fn has_ended_within(&self, limit: Duration) -> bool {
+        // Nothing is ever sent: each reactor drops its end when it ends.
+        self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
+    }
+}
