@@ -1,6 +1,6 @@
 //! What responses say beside the news: the date, whose pages may read, where parts end.
 
-use super::policy;
+use super::rules::policy;
 use crate::base::config::Config;
 use crate::base::random::{Random, Seed};
 use crate::base::time::Now;

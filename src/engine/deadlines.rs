@@ -362,7 +362,7 @@ mod tests {
         let mut engine = Engine::new(&config, 0, 1, Seed(1, 2));
         for _ in 0..STREAMS {
             let token = engine.open(now(0), Door::Public).expect("room");
-            let bytes = b"GET /sub/a?transport=sse HTTP/1.1\r\nHost: a\r\n\r\n";
+            let bytes = b"GET /sub/public/a?transport=sse HTTP/1.1\r\nHost: a\r\n\r\n";
             engine.handle(now(0), Input::Bytes { token, bytes });
         }
         assert_eq!(turn(&mut engine, now(0)).len() as u64, STREAMS);
@@ -370,7 +370,7 @@ mod tests {
     }
 
     fn publish(engine: &mut Engine, at: u64) {
-        let parts = Parts { channel: "/a", content_type: "", event: "", data: b"hello", unix_ms: 0 };
+        let parts = Parts { channel: "/public/a", content_type: "", event: "", data: b"hello", unix_ms: 0 };
         engine.handle(now(at), Input::Publish(&mut vec![Message::new(&parts).expect("a message")]));
         assert_eq!(turn(engine, now(at)).len() as u64, STREAMS);
     }

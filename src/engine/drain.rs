@@ -93,7 +93,7 @@ mod tests {
         let mut engine = Engine::new(config, 0, 1, Seed(1, 2));
         let mut open = || {
             let token = engine.open(at(BEGIN), Door::Public).expect("room");
-            let bytes = b"GET /sub/a?transport=sse HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            let bytes = b"GET /sub/public/a?transport=sse HTTP/1.1\r\nHost: localhost\r\n\r\n";
             engine.handle(at(BEGIN), Input::Bytes { token, bytes });
             token
         };

@@ -17,8 +17,9 @@
 //! requests), `fragments` (its events), `riding` (which responses bring them), `browsers` (how many connects of one are
 //! held), `watch` (subscriptions with a star), `attendance` and `presence` (who is here), `door` (who is not let in),
 //! `meter` (how fast clients publish), `places` (how many readers they have), `moving` (who goes to another shard),
-//! `deadlines`, `reload` (what an operator changes while it runs), `drain` (the end), `bequest` (what is left to a
-//! successor). What an operator sees is in `metrics`, `reasons`, `samples`, `incidents` and `access_log`.
+//! `deadlines`, `rules` (what options mean here), `reload` (what an operator changes while it runs), `drain` (the end),
+//! `bequest` (what is left to a successor). What an operator sees is in `counters`, `metrics`, `reasons`, `samples`,
+//! `incidents` and `access_log`.
 
 mod access_log;
 mod acks;
@@ -33,6 +34,7 @@ mod bequest;
 mod browsers;
 mod calendar;
 mod collect;
+mod counters;
 mod deadlines;
 mod deliver;
 mod door;
@@ -60,6 +62,7 @@ mod reasons;
 mod receive;
 mod reload;
 mod riding;
+mod rules;
 mod samples;
 mod session;
 mod socket;
@@ -70,6 +73,7 @@ pub use crate::conn::WAYS;
 pub use crate::protocol::plain::VERDICTS;
 pub use access_log::{Finished, LogFeed, LogPort, access_log};
 pub use bequest::Bequest;
+pub use counters::Counters;
 pub use door::TurnedAway;
 pub use drain::Ending;
 pub use events::{EventFeed, EventPort, events};
@@ -87,13 +91,11 @@ use crate::base::config::Config;
 use crate::base::error::Reject;
 use crate::base::histogram::Histogram;
 use crate::base::id::Token;
-use crate::base::pattern::Patterns;
-use crate::base::presence::{Presence, home_name};
+use crate::base::presence::home_name;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
-use crate::channel::{Holder, Hub, Keep, Policies, Role, Rolls, Subscriber};
-use crate::conn::{self, Flags, Origins, Policy, Slots, State};
-use crate::http;
+use crate::channel::{Holder, Hub, Role, Rolls, Subscriber};
+use crate::conn::{self, Flags, Policy, Slots, State};
 use crate::protocol::plain::Preflight;
 use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
@@ -113,6 +115,7 @@ use incidents::Incidents;
 use looks::Looks;
 use meter::Meter;
 use peers::Peers;
+use rules::{Limits, policies, policy, size};
 use samples::Samples;
 use session::Sessions;
 use std::collections::VecDeque;
@@ -175,119 +178,6 @@ pub struct Engine {
     incidents: Incidents,
     samples: Samples,
     access_log: Option<Box<AccessLog>>,
-}
-
-/// What the engine has done since it was made; each only ever grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Connections taken in.
-    pub opened: u64,
-    /// Messages kept by this shard as a home.
-    pub published: u64,
-    /// Messages framed to readers of this shard, counted for each reader.
-    pub delivered: u64,
-    /// Readers told that they have missed something.
-    pub gaps: u64,
-    /// Messages left out for a later one with the same event name, counted for each reader.
-    pub conflated: u64,
-    /// Messages passed over for readers who were too far behind, counted for each reader.
-    pub skipped: u64,
-    /// Streams ended since their clients were too slow for a channel.
-    pub ended_slow: u64,
-    /// How many messages they have missed, as far as that is known: nobody knows it of a former epoch.
-    pub missed: u64,
-    /// Bytes that came by sockets.
-    pub received_bytes: u64,
-    /// Bytes that sockets took.
-    pub sent_bytes: u64,
-    /// Requests refused.
-    pub refused: u64,
-    /// Publishes refused because their client was too fast.
-    pub refused_rate: u64,
-    /// Connections not let in because there were as many as there may be.
-    pub turned_away_full: u64,
-    /// Connections not let in because the system had no descriptor left.
-    pub turned_away_descriptors: u64,
-    /// Connections not let in because their address had as many as it may have.
-    pub turned_away_address: u64,
-    /// Readers refused because their user had as many as it may have.
-    pub turned_away_user: u64,
-    /// Connections not let in because too many came in a second, of all or of their address.
-    pub turned_away_rate: u64,
-    /// Connections that their clients ended.
-    pub gone_left: u64,
-    /// Connections that broke: the peer's system knew nothing of them any more, or did not want them.
-    pub gone_reset: u64,
-    /// Connections whose peers did not answer in time.
-    pub gone_timed_out: u64,
-    /// Connections cut off because they took nothing of what waited for them.
-    pub gone_stalled: u64,
-    /// Messages published in this process that could not be kept: there were too many channels, or the channel is the
-    /// server's own.
-    pub unkept: u64,
-    /// Users who came to a channel of which it is told who is here.
-    pub joins: u64,
-    /// Users who left one.
-    pub leaves: u64,
-    /// What clients found to work, in the order of [`VERDICTS`].
-    pub verdicts: [u64; VERDICTS.len()],
-}
-
-/// The bounds that are counts and bytes. Those that bound the process are divided among the shards.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    http: http::Limits,
-    connections: usize,
-    sessions: usize,
-    channels: usize,
-    subscriptions: usize,
-    star_channels: usize,
-    /// How many users are told of, in one channel and in all.
-    channel_members: usize,
-    members: usize,
-    keep: Keep,
-    budget: usize,
-    batch_bytes: usize,
-    slow_lag: u64,
-    slice: usize,
-    backlog: usize,
-}
-
-/// A count as this machine counts.
-fn size(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
-}
-
-impl Limits {
-    fn new(config: &Config, shards: u16) -> Limits {
-        let share = |whole: u64| size(whole.div_ceil(u64::from(shards)));
-        Limits {
-            http: http::Limits {
-                line_bytes: size(config.line_bytes_max),
-                head_bytes: size(config.head_bytes_max),
-                headers: size(config.headers_max),
-                body_bytes: config.body_bytes_max,
-            },
-            connections: share(config.connections_max),
-            sessions: share(config.bayeux_sessions_max),
-            channels: share(config.channels_max),
-            subscriptions: size(config.subscriptions_max),
-            star_channels: size(config.bayeux_channels_max),
-            channel_members: size(config.presence_channel_members),
-            members: share(config.presence_members_max),
-            keep: Keep {
-                messages: size(config.history_messages),
-                bytes: size(config.history_bytes),
-                age_ms: config.history_age_ms,
-                conflated: None,
-            },
-            budget: share(config.history_budget),
-            batch_bytes: size(config.batch_bytes),
-            slow_lag: config.slow_lag,
-            slice: size(config.fanout_slice),
-            backlog: size(config.mailbox_messages),
-        }
-    }
 }
 
 impl Engine {
@@ -589,41 +479,6 @@ impl Engine {
         self.orders.push_back(order(self.slots.token(index)));
         self.slots.retire(index);
     }
-}
-
-fn policy(config: &Config) -> Policy {
-    let origins = match &*config.origin {
-        "" => Origins::None,
-        "*" => Origins::All,
-        named => Origins::Named(named.split(',').map(str::to_owned).collect()),
-    };
-    let patterns = |text| Patterns::parse(text).expect("the options were checked");
-    Policy {
-        subscriptions_max: size(config.subscriptions_max),
-        origins,
-        echo: config.echo.clone(),
-        demo: false,
-        judge: patterns(&config.judge),
-        host_channels: patterns(&config.host_channels),
-        bayeux_publish: patterns(&config.bayeux_publish),
-        hosted: false,
-        presence: Presence::new(patterns(&config.presence)),
-        token_cookie: config.token_cookie.clone(),
-        jsonp_channels: patterns(&config.jsonp_channels),
-    }
-}
-
-/// What becomes of readers who fall behind.
-fn policies(config: &Config) -> Policies {
-    Policies {
-        conflate: patterns(&config.slow_conflate),
-        latest: patterns(&config.slow_latest),
-        disconnect: patterns(&config.slow_disconnect),
-    }
-}
-
-fn patterns(text: &str) -> Patterns {
-    Patterns::parse(text).expect("the options were checked")
 }
 
 impl Engine {

@@ -6,8 +6,9 @@
 //!
 //! Shards change one after the other, each between two turns: for a moment they may differ.
 
+use super::Engine;
 use super::deadlines::Durations;
-use super::{Engine, Limits, policies, policy, size};
+use super::rules::{Limits, policies, policy, size};
 use crate::base::config::Config;
 use crate::base::time::{Now, Tick};
 
