@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Feed } from "../src/feed.js";
 import { Browser } from "./browser.mjs";
 import { Clock } from "./clock.mjs";
 import { Server } from "./server.mjs";
+
+// Another than src is tested by built.test.mjs.
+const { Feed } = await import(process.env.ENCKE_CLIENT ?? "../src/feed.js");
 
 // A server, a browser, and what a feed in one of its tabs shows.
 function scene() {
