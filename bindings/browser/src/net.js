@@ -17,6 +17,12 @@ export class Refused extends Error {
     Object.assign(this, { name: "Refused", status, code: error, detail, retry });
   }
 
+  // What an application is told; tabs tell it each other, too.
+  get told() {
+    const { status, code, detail, message } = this;
+    return { status, code, detail, message };
+  }
+
   // Whether it will say the same again.
   get final() {
     return this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429;

@@ -1,7 +1,8 @@
 // Makes code without comments shorter, and changes nothing that it does: `#names`, which never leave a class, and CONSTANTS of
 // the outermost level get names of few letters, and spaces beside marks go.
 //
-// It knows as much of the language as src needs: texts, templates without templates in them, and patterns behind a mark that nothing is divided behind.
+// It knows as much of the language as src needs: texts, templates without templates in them, and patterns behind a mark that
+// no division follows.
 
 const TEXT = /("(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`|(?<=[(=,:?&|] ?)\/(?:[^/\\\n]|\\.)+\/)/;
 
