@@ -7,7 +7,7 @@
 import { backoff, pause } from "./backoff.js";
 import { Refused } from "./net.js";
 import { before, pairs, relation } from "./places.js";
-import { LONG_POLL, probe } from "./probe.js";
+import { probe } from "./probe.js";
 import { socket } from "./socket.js";
 import { stream } from "./stream.js";
 import { forget, recall, remember, report } from "./verdict.js";
@@ -152,7 +152,7 @@ export class Link {
   }
 
   get #mode() {
-    const mode = this.#verdict ?? LONG_POLL;
+    const mode = this.#verdict ?? { transport: "long-poll", padding: 0 };
     const { world, transports } = this.#net;
     const polls = mode.transport === "long-poll" && !["long-poll", "jsonp"].some((one) => transports.includes(one));
     return polls || this.#pollsUntil > world.now() ? { transport: "poll", padding: 0 } : mode;
@@ -317,7 +317,6 @@ export class Link {
     if (doubtful && ++this.#probes < PROBES_MAX) return;
     this.#probes = 0;
     const held = this.#mode;
-    if (this.#net.scripts && verdict.transport === "long-poll") verdict.transport = "jsonp";
     this.#verdict = remember(this.#net, verdict);
     report(this.#net, verdict);
     if (verdict.transport !== held.transport || verdict.padding !== held.padding) this.#cut.abort();
