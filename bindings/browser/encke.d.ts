@@ -72,7 +72,10 @@ export interface Options {
 /** What a server says to a message: its id, or that the program around the server has taken it. */
 export type Published = { readonly id: string; readonly subscribers: number } | { readonly taken: true };
 
-/** A server refused what was published. `fetch`'s own `TypeError` says instead that nobody knows whether it arrived. */
+/**
+ * A server refused what was published. A `TypeError`, by `fetch` or because a minute brought no answer, says instead that nobody
+ * knows whether it arrived.
+ */
 export interface Refused extends Error {
   readonly name: "Refused";
   readonly status: number;

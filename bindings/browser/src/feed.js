@@ -187,8 +187,7 @@ export class Feed {
 
   #refused(channel, error) {
     this.#drop(channel);
-    const { status, code, detail, message } = error;
-    this.#call(this.onerror, { channel, status, code, detail, message });
+    this.#call(this.onerror, { channel, ...error });
   }
 
   #drop(channel) {

@@ -4,10 +4,10 @@
 // It tells what it reads, in order: {channel, id, message}, {channel, id, gap, from}, {places}, {state}, {error, channel}.
 // It may tell something twice or leave something out when it was cut off; ids let each reader know (reader.js).
 
-import { backoff } from "./backoff.js";
+import { backoff, pause } from "./backoff.js";
 import { Refused } from "./net.js";
 import { before, pairs, relation } from "./places.js";
-import { LONG_POLL, probe } from "./probe.js";
+import { probe } from "./probe.js";
 import { socket } from "./socket.js";
 import { stream } from "./stream.js";
 import { forget, recall, remember, report } from "./verdict.js";
@@ -43,8 +43,10 @@ export class Link {
   #verdict;
   #probing = false;
   #life = new AbortController();
-  // Of the connection under way: what cuts it off, when it last said anything, what says something on it.
+  // Of the connection under way: what cuts it off, and whether because nothing came; when it last said anything; what says
+  // something on it.
   #cut = new AbortController();
+  #dead = false;
   #heard = 0;
   #say;
   // Wishes on a WebSocket, by number.
@@ -107,6 +109,17 @@ export class Link {
     return [...this.#places.values()].join(".");
   }
 
+  // Whether the connection under way was cut off on purpose.
+  get #left() {
+    return this.#cut.signal.aborted && !this.#dead;
+  }
+
+  // It is cut off because nothing comes of it.
+  #bury() {
+    this.#dead = !this.#left;
+    this.#cut.abort();
+  }
+
   // What the connection is to read has changed: it is told so, or opened anew.
   #change(tell) {
     if (this.#say) tell();
@@ -121,14 +134,14 @@ export class Link {
         await this.#pause(Infinity);
         continue;
       }
-      this.#cut = new AbortController();
+      [this.#cut, this.#dead] = [new AbortController(), false];
       this.#heard = world.now();
       let wait = 0;
       try {
         wait = await this.#hold(this.#cut.signal);
       } catch (error) {
         // Cut off on purpose: it goes on at once.
-        if (!this.#cut.signal.aborted || this.#cut.signal.reason === "dead") wait = await this.#failed(error);
+        if (!this.#left) wait = await this.#failed(error);
       }
       this.#say = undefined;
       if (wait > 0 && !this.#life.signal.aborted) {
@@ -139,7 +152,7 @@ export class Link {
   }
 
   get #mode() {
-    const mode = this.#verdict ?? LONG_POLL;
+    const mode = this.#verdict ?? { transport: "long-poll", padding: 0 };
     const { world, transports } = this.#net;
     const polls = mode.transport === "long-poll" && !["long-poll", "jsonp"].some((one) => transports.includes(one));
     return polls || this.#pollsUntil > world.now() ? { transport: "poll", padding: 0 } : mode;
@@ -173,7 +186,7 @@ export class Link {
   async #stay(transport, padding, signal) {
     const { world } = this.#net;
     let greeted = 0, farewell;
-    const silent = world.later(HELLO_MS, () => greeted || this.#cut.abort("dead"));
+    const silent = world.later(HELLO_MS, () => greeted || this.#bury());
     const sink = {
       heard: () => (this.#heard = world.now()),
       event: (event) => {
@@ -202,7 +215,7 @@ export class Link {
       silent();
       this.#renewed();
       if (greeted && world.now() - greeted > SETTLED_MS) this.#failures = 0;
-      if (!greeted && !(signal.aborted && signal.reason !== "dead") && ++this.#unproved > 1) this.#doubt();
+      if (!greeted && !this.#left && ++this.#unproved > 1) this.#doubt();
     }
     // A server that says goodbye says when to come back, too.
     if (farewell) return farewell.retry;
@@ -249,16 +262,15 @@ export class Link {
       const refused = this.#wishes.get(ref);
       this.#wishes.delete(ref);
       // A server that has no room now may have some later.
-      if (["busy", "stopping"].includes(error)) this.#cut.abort("dead");
+      if (["busy", "stopping"].includes(error)) this.#bury();
       else this.#refuse(refused, new Refused(error === "forbidden" ? 403 : 400, event));
     } else if (event.subscribed) this.#wishes.delete(ref);
   }
 
-  #take(channels, { cursor, gap, gaps, messages }) {
+  #take(channels, { cursor, gaps = [], messages }) {
     // Behind a gap a channel goes on with the first message that is there, or else where the cursor says.
     const places = new Map(pairs(channels, cursor));
-    const lost = gaps ?? (gap ? channels.map((channel) => ({ channel, missed: null })) : []);
-    for (const { channel, missed } of lost) {
+    for (const { channel, missed } of gaps) {
       const first = messages.find((message) => message.channel === channel);
       const id = first ? before(first.id) : places.get(channel);
       if (id) this.#gap(channel, id, missed);
@@ -284,7 +296,7 @@ export class Link {
 
   #refuse(channel, error) {
     if (!this.#places.delete(channel)) return;
-    this.#tell({ error: { status: error.status, code: error.code, detail: error.detail, message: error.message }, channel });
+    this.#tell({ error: error.told, channel });
   }
 
   #opened(transport, padding = 0) {
@@ -305,7 +317,6 @@ export class Link {
     if (doubtful && ++this.#probes < PROBES_MAX) return;
     this.#probes = 0;
     const held = this.#mode;
-    if (this.#net.scripts && verdict.transport === "long-poll") verdict.transport = "jsonp";
     this.#verdict = remember(this.#net, verdict);
     report(this.#net, verdict);
     if (verdict.transport !== held.transport || verdict.padding !== held.padding) this.#cut.abort();
@@ -353,13 +364,7 @@ export class Link {
   }
 
   #pause(ms) {
-    return new Promise((over) => {
-      const cancel = ms === Infinity ? () => {} : this.#net.world.later(ms, over);
-      this.#resume = () => {
-        cancel();
-        over();
-      };
-    });
+    return pause(this.#net.world, ms, (resume) => (this.#resume = resume));
   }
 
   #tick(last) {
@@ -370,7 +375,7 @@ export class Link {
       const slept = now - last > SLEPT_MS;
       const age = now - this.#heard;
       if (this.#say && (slept || age > ASK_MS)) this.#ask();
-      else if (!this.#say && age > (slept ? SUSPECT_MS : SILENT_MS)) this.#cut.abort("dead");
+      else if (!this.#say && age > (slept ? SUSPECT_MS : SILENT_MS)) this.#bury();
       this.#tick(now);
     });
     this.#life.signal.addEventListener("abort", cancel);
@@ -382,6 +387,6 @@ export class Link {
     this.#asked = true;
     const cut = this.#cut;
     this.#say({ ping: true });
-    this.#net.world.later(HELLO_MS, () => this.#asked && cut === this.#cut && cut.abort("dead"));
+    this.#net.world.later(HELLO_MS, () => this.#asked && cut === this.#cut && this.#bury());
   }
 }

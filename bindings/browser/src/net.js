@@ -3,10 +3,11 @@
 // Whether fetch may read this server's answers is found out by asking: where it never could, a script tag is tried.
 
 import { byScript } from "./script.js";
+import { within } from "./within.js";
 
 // What a browser sees through when the page has gone: 64 KiB in all.
 const KEPT_BYTES = 8_192;
-// How long an answer may take that is not held back on purpose, and one that is.
+// How long an answer may take that is not held back on purpose; and one that is, or one to a message, which may be large.
 const SHORT_MS = 20_000;
 const LONG_MS = 60_000;
 
@@ -15,6 +16,12 @@ export class Refused extends Error {
   constructor(status, { error = "refused", detail = "" }, retry) {
     super(`${detail || error} (${status})`);
     Object.assign(this, { name: "Refused", status, code: error, detail, retry });
+  }
+
+  // What an application is told; tabs tell it each other, too.
+  get told() {
+    const { status, code, detail, message } = this;
+    return { status, code, detail, message };
   }
 
   // Whether it will say the same again.
@@ -93,19 +100,10 @@ export class Net {
   // One batch, by "poll" or "long-poll".
   async ask(transport, channels, since, signal) {
     const begun = this.world.now();
-    const limit = new AbortController();
-    const stop = () => limit.abort();
-    const late = this.world.later(transport === "poll" ? SHORT_MS : LONG_MS, stop);
-    signal?.addEventListener("abort", stop);
-    if (signal?.aborted) stop();
-    try {
-      const batch = await this.#batch(transport, channels, since, limit.signal);
-      if (transport === "poll") this.rtt = this.world.now() - begun;
-      return batch;
-    } finally {
-      late();
-      signal?.removeEventListener("abort", stop);
-    }
+    const poll = transport === "poll";
+    const batch = await within(this.world, poll ? SHORT_MS : LONG_MS, signal, (limit) => this.#batch(transport, channels, since, limit));
+    if (poll) this.rtt = this.world.now() - begun;
+    return batch;
   }
 
   // Brings another token for what is held under this name; gives for how long it holds.
@@ -117,7 +115,7 @@ export class Net {
     const scripted = transport === "poll" ? "jsonp-poll" : "jsonp";
     const script = async () => {
       const shown = this.token && (await this.shown());
-      return byScript(this.world, (callback) => this.reading(scripted, channels, since, { callback, ...shown }), signal);
+      return byScript(this.world, (callback) => this.reading(scripted, channels, since, { callback, ...shown }));
     };
     if (this.scripts) return script();
     try {
@@ -141,6 +139,8 @@ export class Net {
     if (event) headers["Encke-Event"] = encodeURIComponent(event);
     const body = raw ? data : JSON.stringify(data);
     const keepalive = new Blob([body]).size <= KEPT_BYTES;
-    return (await this.get(this.address("pub", channel), { method: "POST", body, headers, keepalive })).json();
+    return within(this.world, LONG_MS, undefined, async (signal) =>
+      (await this.get(this.address("pub", channel), { method: "POST", body, headers, keepalive, signal })).json(),
+    );
   }
 }

@@ -6,48 +6,32 @@
 
 import { socket } from "./socket.js";
 import { stream } from "./stream.js";
-
-export const LONG_POLL = { transport: "long-poll", padding: 0 };
+import { within } from "./within.js";
 
 // Whether `open` shows its hello in time.
 function shows(net, open, address, given) {
-  return new Promise((settle) => {
-    const cut = new AbortController();
-    const stop = () => cut.abort();
-    const done = (shown) => {
-      late();
-      given.removeEventListener("abort", stop);
-      stop();
-      settle(shown);
-    };
-    const late = net.world.later(net.patience, () => done(false));
-    given.addEventListener("abort", stop);
-    const fail = () => done(false);
-    open(net, address, { heard() {}, event: () => done(true) }, cut.signal).then(fail, fail);
-    if (given.aborted) stop();
-  });
+  const hello = (signal) =>
+    new Promise((shown, failed) => {
+      open(net, address, { heard() {}, event: () => shown(true) }, signal).then(failed, failed);
+    });
+  return within(net.world, net.patience, given, hello).catch(() => false);
 }
 
-// The best transport of those allowed. Never fails: what does not work is not the best.
-export async function probe(net, paddings, signal) {
+// The best transport of those allowed, or nothing once `given` is aborted. Never fails: what does not work is not the best.
+export function probe(net, paddings, given) {
   const allowed = (transport) => net.transports.includes(transport);
-  const rest = new AbortController();
-  const stop = () => rest.abort();
-  signal.addEventListener("abort", stop);
-  const streams = (padding) => shows(net, stream, net.address("probe", "", { padding }), rest.signal);
   const steps = allowed("stream") && !net.scripts ? paddings : [];
   const sockets = allowed("websocket") && net.world.WebSocket && !Object.keys(net.headers).length;
-  // Both at once.
-  const first = steps.length && streams(steps[0]);
-  try {
+  return within(net.world, Infinity, given, async (signal) => {
+    const streams = (padding) => shows(net, stream, net.address("probe", "", { padding }), signal);
+    // Both at once.
+    const first = steps.length && streams(steps[0]);
     const shown = sockets && net.token ? await net.shown().catch(() => ({})) : {};
-    if (sockets && (await shows(net, socket, net.address("ws", "", shown), rest.signal))) return { transport: "websocket", padding: 0 };
+    const address = net.address("ws", "", shown);
+    if (sockets && (await shows(net, socket, address, signal))) return { transport: "websocket", padding: 0 };
     for (const padding of steps) {
       if (await (padding === steps[0] ? first : streams(padding))) return { transport: "stream", padding };
     }
-    return { ...LONG_POLL };
-  } finally {
-    stop();
-    signal.removeEventListener("abort", stop);
-  }
+    return { transport: net.scripts ? "jsonp" : "long-poll", padding: 0 };
+  }).catch(() => {});
 }

@@ -4,7 +4,7 @@
 // else means that the line and it stand at different places, and then it asks the server, from its own place on. The
 // first place in a channel is asked for in the same way, so messages from before are there at once.
 
-import { backoff } from "./backoff.js";
+import { backoff, pause } from "./backoff.js";
 import { pairs, relation, sameEpoch } from "./places.js";
 
 // What the line told too early is kept meanwhile; beyond this the server is asked again.
@@ -23,7 +23,7 @@ export class Reader {
   #life = new AbortController();
   #resume = () => {};
 
-  // `out` takes message(message), gap(gap), refused(channel, error), failed(error), and placed({channel: place}).
+  // `out` takes message(message), gap(gap), refused(channel, told), failed(error), and placed({channel: place}).
   constructor(net, out) {
     [this.#net, this.#out] = [net, out];
   }
@@ -147,13 +147,12 @@ export class Reader {
       const same = entry && this.#entries.get(channel) === entry;
       return same && (!place || sameEpoch(place, entry.place)) ? entry : undefined;
     };
-    const gaps = batch.gaps ?? (batch.gap ? channels.map((channel) => ({ channel, missed: null })) : []);
-    this.#apply(batch, gaps, current, pairs(channels, batch.cursor));
+    this.#apply(batch, current, pairs(channels, batch.cursor));
     const begun = group.filter((entry) => !asked.get(entry.channel).place && entry.place && this.#entries.get(entry.channel) === entry);
     if (begun.length) this.#out.placed(Object.fromEntries(begun.map(({ channel, place }) => [channel, place])));
   }
 
-  #apply({ messages }, gaps, current, places) {
+  #apply({ messages, gaps = [] }, current, places) {
     const reached = new Map();
     const lost = new Set();
     for (const gap of gaps) {
@@ -179,17 +178,12 @@ export class Reader {
   async #failed(group, error) {
     if (error.final) {
       if (group.length > 1) return void (this.#most = group.length >> 1);
-      this.#entries.delete(group[0].channel);
-      return this.#out.refused(group[0].channel, error);
+      const [{ channel }] = group;
+      this.#entries.delete(channel);
+      return this.#out.refused(channel, error.told);
     }
     const wait = backoff(++this.#failures, this.#net.world.random, error.retry);
     this.#out.failed(error, wait);
-    await new Promise((over) => {
-      const cancel = this.#net.world.later(wait, over);
-      this.#resume = () => {
-        cancel();
-        over();
-      };
-    });
+    await pause(this.#net.world, wait, (resume) => (this.#resume = resume));
   }
 }

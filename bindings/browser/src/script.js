@@ -3,7 +3,7 @@
 
 let number = 0;
 
-export function byScript({ document }, address, signal) {
+export function byScript({ document }, address) {
   return new Promise((resolve, reject) => {
     const callback = `encke_${number++}`;
     const script = document.createElement("script");
@@ -13,7 +13,6 @@ export function byScript({ document }, address, signal) {
       script.remove();
       reject(new TypeError("the script did not come"));
     };
-    signal.addEventListener("abort", () => reject(new DOMException("given up", "AbortError")));
     script.src = address(callback);
     document.head.append(script);
   });

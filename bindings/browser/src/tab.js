@@ -4,12 +4,14 @@
 const NAME = "encke tab";
 const FREE = "encke tab free";
 
+// A name that nobody else has.
+export const named = (random) => [0, 0].map(() => random().toString(36).slice(2, 12)).join("");
+
 export function tab({ session, random, listen }) {
-  const made = () => [0, 0].map(() => random().toString(36).slice(2, 12)).join("");
-  if (!session) return made();
+  if (!session) return named(random);
   try {
     const free = session.getItem(FREE) === session.getItem(NAME) && session.getItem(NAME);
-    const name = free || current.get(session) || made();
+    const name = free || current.get(session) || named(random);
     session.setItem(NAME, name);
     const use = () => session.removeItem(FREE);
     use();
@@ -20,7 +22,7 @@ export function tab({ session, random, listen }) {
     current.set(session, name);
     return name;
   } catch {
-    return made();
+    return named(random);
   }
 }
 

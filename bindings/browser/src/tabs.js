@@ -8,6 +8,7 @@
 //   {tell: …}         what the link tells                      {ping} {pong} {wake}      is the leader there?
 
 import { Link } from "./link.js";
+import { named } from "./tab.js";
 
 const PING_MS = 10_000;
 // A leader that is silent for so long is frozen. Only a tab that is looked at judges: its own timers run in time.
@@ -34,8 +35,7 @@ export class Tabs {
     this.#world = net.world;
     this.#make = (told) => new Link(net, paddings, told);
     [this.#tell, this.#wanted, this.#name] = [tell, wanted, net.key];
-    const random = () => this.#world.random().toString(36).slice(2);
-    this.#me = random() + random();
+    this.#me = named(this.#world.random);
   }
 
   get leads() {

@@ -1,6 +1,9 @@
 // All that is taken from the browser, in one place: tests bring a world of their own. What a browser does not have is
 // undefined here, and the rest does without it.
 
+// Timers of browsers go off at once if they are to wait longer.
+const TIMER_MS_MAX = 2_147_483_647;
+
 // Storage may be there and throw, when its owner forbids it.
 function storage(name) {
   try {
@@ -18,9 +21,9 @@ export function browser() {
     base: document?.baseURI ?? location?.href,
     now: () => Date.now(),
     random: () => Math.random(),
-    // Runs `then` after `ms`; gives what calls it off.
+    // Runs `then` after `ms`, or 24 days if that is longer; gives what calls it off.
     later(ms, then) {
-      const timer = setTimeout(then, ms);
+      const timer = setTimeout(then, Math.min(ms, TIMER_MS_MAX));
       return () => clearTimeout(timer);
     },
     fetch: (...request) => globalThis.fetch(...request),

@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Feed } from "../src/feed.js";
 import { Browser } from "./browser.mjs";
 import { Clock } from "./clock.mjs";
 import { Server } from "./server.mjs";
+
+// Another than src is tested by built.test.mjs.
+const { Feed } = await import(process.env.ENCKE_CLIENT ?? "../src/feed.js");
 
 // A server, a browser, and what a feed in one of its tabs shows.
 function scene() {
@@ -511,6 +513,28 @@ test("messages are published one behind the other, and what is refused is told",
   const later = feed.publish("/a", "five");
   await clock.pass(50);
   await later;
+});
+
+test("a message whose publishing nobody answers fails after a minute, and the next one goes", async () => {
+  const { clock, browser, open } = scene();
+  const tab = browser.tab();
+  const { fetch } = tab.world;
+  const hung = [];
+  tab.world.fetch = (address, request) => {
+    if (request.method !== "POST" || hung.length) return fetch(address, request);
+    hung.push(request.signal);
+    return new Promise(() => {});
+  };
+  const { feed, data } = open({}, tab);
+  await clock.pass(1_000);
+  const failed = assert.rejects(feed.publish("/a", "lost"), { name: "TypeError", message: "no answer within 60 s" });
+  const next = feed.publish("/a", "next");
+  await clock.pass(59_000);
+  assert.deepEqual([data, hung[0].aborted], [[], false]);
+  await clock.pass(2_000);
+  await failed;
+  await next;
+  assert.deepEqual([data, hung[0].aborted], [["next"], true]);
 });
 
 test("handlers hear the channels of their pattern, and one that throws disturbs nobody", async () => {

@@ -1,15 +1,16 @@
 // Makes encke.js, a module, and encke.classic.js, a script that defines `encke`, out of src. Modules are put one behind
-// the other, those that others import first; comments, which stand on lines of their own, indentation, and ends of lines that say
-// nothing stay behind.
+// the other, those that others import first; comments, which stand on lines of their own, indentation, and ends of lines that
+// say nothing stay behind, and what is left gets shorter (shorten.mjs).
 //
 //   node tools/build.mjs            writes both
 //   node tools/build.mjs --check    fails if either is not what src makes
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
+import { constants, privates, spaces } from "./shorten.mjs";
 
 const home = new URL("../", import.meta.url);
-const SIZE_MAX = 10_500;
+const SIZE_MAX = 10_000;
 const IMPORT = /^import \{[^}]*\} from "\.\/([^"]+)";\n/gm;
 
 // The modules that `name` needs, and it, in an order that runs.
@@ -26,11 +27,17 @@ function whole() {
   const names = modules.flatMap((text) => [...text.matchAll(/^(?:export )?(?:async )?(?:function|class|const|let) (\w+)/gm)].map(([, name]) => name));
   const twice = names.filter((name, at) => names.indexOf(name) !== at);
   if (twice.length) throw new Error(`several modules define ${twice}`);
-  const lines = modules.join("").replace(IMPORT, "").replace(/^export /gm, "").split("\n");
+  const code = constants(modules.map((text) => privates(bare(text))).join("\n"));
+  return spaces(code.replace(/([;{,}])\n/g, "$1"));
+}
+
+// A module's code alone.
+function bare(text) {
+  const lines = text.replace(IMPORT, "").replace(/^export /gm, "").split("\n");
   const code = lines.map((line) => line.trim()).filter((line) => line && !line.startsWith("//"));
   const commented = code.find((line) => / \/\/ /.test(line));
   if (commented) throw new Error(`a comment stands behind code: ${commented}`);
-  return code.join("\n").replace(/([;{,}])\n/g, "$1");
+  return code.join("\n");
 }
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", home), "utf8"));
