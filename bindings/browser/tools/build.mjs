@@ -1,6 +1,6 @@
 // Makes encke.js, a module, and encke.classic.js, a script that defines `encke`, out of src. Modules are put one behind
-// the other, those that others import first; comments, which stand on lines of their own, indentation, and ends of lines that say
-// nothing stay behind.
+// the other, those that others import first; comments, which stand on lines of their own, indentation, ends of lines that say
+// nothing, and all but one letter of what classes call their own stay behind.
 //
 //   node tools/build.mjs            writes both
 //   node tools/build.mjs --check    fails if either is not what src makes
@@ -9,7 +9,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
 const home = new URL("../", import.meta.url);
-const SIZE_MAX = 10_500;
+const SIZE_MAX = 10_000;
+const LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const IMPORT = /^import \{[^}]*\} from "\.\/([^"]+)";\n/gm;
 
 // The modules that `name` needs, and it, in an order that runs.
@@ -17,7 +18,14 @@ function ordered(name, seen = new Map()) {
   if (seen.has(name)) return seen;
   const text = readFileSync(new URL(`src/${name}`, home), "utf8");
   for (const [, imported] of text.matchAll(IMPORT)) ordered(imported, seen);
-  return seen.set(name, text);
+  return seen.set(name, shortened(text));
+}
+
+// Nobody outside a class sees its private names: in each module they are called by letters, in the order in which they come.
+function shortened(text) {
+  const names = [...new Set(text.match(/#\w+/g))];
+  if (names.length > LETTERS.length) throw new Error(`a module has more than ${LETTERS.length} private names`);
+  return text.replace(/#\w+/g, (name) => `#${LETTERS[names.indexOf(name)]}`);
 }
 
 // A module's names become names of the whole, so no two modules may say the same on their outermost level.
