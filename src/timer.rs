@@ -80,6 +80,7 @@ pub(crate) struct Timers {
     steps: Vec<(u64, u16)>,
     /// A bit for each list that is not empty.
     occupied: Vec<u64>,
+    armed: usize,
 }
 
 impl Timers {
@@ -94,7 +95,7 @@ impl Timers {
         durations.push(LONGEST_MS);
         let lists: Vec<List> = durations.iter().map(|&ms| List::new(ms)).collect();
         let occupied = vec![0; (lists.len() + CONFIGURED_MAX).div_ceil(64)];
-        let mut timers = Timers { grid: lists.len(), lists, steps: Vec::new(), occupied };
+        let mut timers = Timers { grid: lists.len(), lists, steps: Vec::new(), occupied, armed: 0 };
         timers.change(exact);
         timers
     }
@@ -134,6 +135,7 @@ impl Timers {
     /// early arms again. A timer that is armed already moves.
     pub(crate) fn arm(&mut self, links: &mut impl Links, key: u32, now: Tick, at: Tick) {
         self.cancel(links, key);
+        self.armed += 1;
         let wait = at.since(now).max(1);
         let which = usize::from(self.steps[self.steps.partition_point(|step| step.0 <= wait) - 1].1);
         let list = &mut self.lists[which];
@@ -155,6 +157,7 @@ impl Timers {
         if link.list == IDLE {
             return;
         }
+        self.armed -= 1;
         let which = usize::from(link.list);
         let list = &mut self.lists[which];
         match link.previous {
@@ -174,6 +177,11 @@ impl Timers {
         if list.head == NONE {
             self.occupied[which / 64] &= !(1 << (which % 64));
         }
+    }
+
+    /// How many are armed.
+    pub(crate) fn len(&self) -> usize {
+        self.armed
     }
 
     /// Takes out one timer whose time has come.

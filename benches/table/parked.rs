@@ -104,7 +104,7 @@ fn turn(engine: &mut Engine, now: Now, wanted: &[u8]) -> Outcome<usize> {
                 engine.handle(now, Input::Wrote { token, count: bytes.len() });
             }
             Output::Read(_) | Output::Ring => {}
-            Output::Shutdown(_) | Output::Close(_) | Output::Move { .. } | Output::Metrics(_) => {
+            Output::Shutdown(_) | Output::Close(_) | Output::Move { .. } | Output::Metrics(_) | Output::Sample => {
                 return Err("the engine closes a parked connection".into());
             }
         }

@@ -310,6 +310,8 @@ options! {
     events_max: Count = 65_536, 1..=16_777_216, until restart;
     /// The path of a WebSocket that gives back what it is sent, for conformance suites.
     echo: Text = String::new(), 1..=255, zero is "off";
+    /// A file to which each finished request adds a line of JSON, or `-` for stdout. Values of `token=` and the like are left out.
+    access_log: Path = None, 1..=4_096, zero is "off";
     /// Demonstrations at `/demo` in `encke serve`, linked from the start page: `on`, `off`, or `loopback`.
     /// That is on where all of `--listen` is loopback.
     demo: Text = "loopback".into(), 2..=8, zero is "off", until restart;

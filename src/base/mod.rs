@@ -1,4 +1,4 @@
-//! What every room may use: errors, options, time as plain numbers, the shared message, its frames, ids, rates and
+//! What every room may use: errors, options, time and counts as plain numbers, the shared message, its frames, ids, rates and
 //! who they are counted by, a seeded generator.
 //!
 //! Nothing here knows of a socket, a clock or a thread.
@@ -10,7 +10,9 @@ pub mod door;
 pub mod error;
 pub mod event;
 pub mod frame;
+pub mod histogram;
 pub mod id;
+pub mod incident;
 pub mod name;
 pub mod pattern;
 pub mod payload;

@@ -19,6 +19,15 @@ pub const NAME_BYTES_MAX: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
+/// What the names of the server's own channels begin with.
+const INTERNAL: &str = "/encke/";
+
+/// Whether a channel is the server's own, as that of its numbers is. Those are for whoever may inspect: strangers neither
+/// read nor write them, and no pattern stands for them.
+pub(crate) fn is_internal(channel: &str) -> bool {
+    channel.starts_with(INTERNAL)
+}
+
 impl Name {
     /// Takes `text` as a name, or says what is wrong with it.
     pub fn parse(text: &str) -> Result<Name, Reject> {

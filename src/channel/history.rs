@@ -29,6 +29,24 @@ impl Keep {
     }
 }
 
+/// Why the last message that was let go had to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LetGo {
+    /// None was.
+    Nothing,
+    /// There were too many messages.
+    Messages,
+    /// They weighed too much.
+    Bytes,
+    /// It was too old.
+    Age,
+    /// All histories together weighed too much.
+    Budget,
+    /// This is a mirror, and never got it.
+    Behind,
+}
+
 /// How many times the bounds a burst may be.
 const BURST: usize = 4;
 
@@ -75,9 +93,13 @@ impl Ring {
         });
     }
 
-    /// Whether the oldest message has to give way. The newest stays whatever it weighs: it is on its way.
-    fn is_over(&self, keep: &Keep) -> bool {
-        (self.entries.len() > keep.messages || self.bytes > keep.bytes) && self.entries.len() > 1
+    /// Why the oldest message has to give way, if it has. The newest stays whatever it weighs: it is on its way.
+    fn over(&self, keep: &Keep) -> Option<LetGo> {
+        match self.entries.len() {
+            0 | 1 => None,
+            len if len > keep.messages => Some(LetGo::Messages),
+            _ => (self.bytes > keep.bytes).then_some(LetGo::Bytes),
+        }
     }
 }
 
@@ -86,12 +108,18 @@ impl Ring {
 pub(crate) struct History {
     next: u64,
     ring: Option<Box<Ring>>,
+    let_go: LetGo,
 }
 
 impl History {
     /// An empty history whose next message gets offset `next`.
     pub(crate) fn new(next: u64) -> History {
-        History { next, ring: None }
+        History { next, ring: None, let_go: LetGo::Nothing }
+    }
+
+    /// The same for a mirror of one that has let go of what was before, for this reason.
+    pub(crate) fn after(next: u64, let_go: LetGo) -> History {
+        History { let_go, ..History::new(next) }
     }
 
     /// The oldest offset kept; equal to `next()` when empty.
@@ -130,8 +158,9 @@ impl History {
             ring.push(Entry { message, kept: now });
             self.next += 1;
             // At once, so that a run of messages needs no more room than the bounds give it.
-            while ring.is_over(keep) {
+            while let Some(why) = ring.over(keep) {
                 ring.pop();
+                self.let_go = why;
             }
         }
         self.trim(now, keep);
@@ -139,10 +168,10 @@ impl History {
 
     /// Lets go of what exceeds the bounds. The newest message stays, unless it has aged.
     pub(crate) fn trim(&mut self, now: Tick, keep: &Keep) {
-        while let Some(ring) = &self.ring
-            && (ring.is_over(keep) || self.expires(keep).is_some_and(|expires| expires <= now))
-        {
-            self.drop_oldest();
+        while let Some(ring) = &self.ring {
+            let aged = || self.expires(keep).is_some_and(|expires| expires <= now).then_some(LetGo::Age);
+            let Some(why) = ring.over(keep).or_else(aged) else { return };
+            self.drop_oldest(why);
         }
     }
 
@@ -152,9 +181,15 @@ impl History {
         (keep.age_ms > 0).then(|| oldest.kept + keep.age_ms)
     }
 
+    /// Why the last message that was let go had to go.
+    pub(crate) fn let_go(&self) -> LetGo {
+        self.let_go
+    }
+
     /// Lets go of the oldest message; returns what it weighed.
-    pub(crate) fn drop_oldest(&mut self) -> usize {
+    pub(crate) fn drop_oldest(&mut self, why: LetGo) -> usize {
         let Some(ring) = &mut self.ring else { return 0 };
+        self.let_go = why;
         let weight = ring.pop();
         if ring.entries.is_empty() {
             self.ring = None;
@@ -164,11 +199,14 @@ impl History {
 
     /// Lets go of everything before `first`, which may lie beyond the end: then the history is empty and
     /// goes on there.
-    pub(crate) fn skip_to(&mut self, first: u64) {
+    pub(crate) fn skip_to(&mut self, first: u64, why: LetGo) {
         while self.first() < first && self.len() > 0 {
-            self.drop_oldest();
+            self.drop_oldest(why);
         }
-        self.next = self.next.max(first);
+        if self.next < first {
+            self.next = first;
+            self.let_go = LetGo::Behind;
+        }
     }
 
     /// The offset from which on there are `messages` messages, or as many as weigh no more than `bytes`, though one
@@ -275,7 +313,7 @@ mod tests {
     fn skipping_beyond_the_end_leaves_a_hole_that_readers_can_see() {
         let mut history = History::new(1);
         history.append(Tick(0), message("x"), &KEEP);
-        history.skip_to(9);
+        history.skip_to(9, LetGo::Behind);
         assert_eq!((history.len(), history.first(), history.next()), (0, 9, 9));
         history.check_invariants();
     }
@@ -323,10 +361,10 @@ mod tests {
             history.check_invariants();
             assert_eq!(news(&history, 0), expected);
         }
-        history.skip_to(67);
+        history.skip_to(67, LetGo::Behind);
         history.check_invariants();
         assert_eq!(news(&history, 0), [67]);
-        history.skip_to(1_000);
+        history.skip_to(1_000, LetGo::Behind);
         history.append(Tick(0), named("b"), &keep);
         history.check_invariants();
         assert_eq!(news(&history, 0), [1_000]);
@@ -340,7 +378,7 @@ mod tests {
             history.append(Tick(0), named(if offset % 1_000 == 0 { "" } else { "a" }), &keep);
         }
         assert_eq!(news(&history, 3_001), [4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 9_999, 10_000]);
-        history.skip_to(9_000);
+        history.skip_to(9_000, LetGo::Behind);
         assert_eq!(news(&history, 0), [9_000, 9_999, 10_000]);
         history.check_invariants();
     }

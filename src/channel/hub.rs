@@ -343,7 +343,7 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Keep;
+    use super::super::{Keep, LetGo};
     use super::*;
     use crate::base::pattern::Patterns;
     use crate::base::payload::{Message, Parts};
@@ -366,7 +366,7 @@ mod tests {
         assert_eq!(hub.least_recently_used(), Some(keys[0]));
         hub.touch(keys[0], Tick(2));
         assert_eq!(hub.least_recently_used(), Some(keys[1]));
-        hub.change_history(keys[1], History::drop_oldest);
+        hub.change_history(keys[1], |history| history.drop_oldest(LetGo::Budget));
         assert_eq!(hub.least_recently_used(), Some(keys[2]));
         assert_eq!(hub[keys[0]].slow, Slow::Resume);
         hub.govern(Policies { latest: Patterns::parse("/a").unwrap(), ..Policies::default() });

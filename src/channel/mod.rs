@@ -10,6 +10,7 @@ mod latest;
 mod roll;
 mod slow;
 
+pub use history::LetGo;
 pub(crate) use history::{History, Keep};
 pub(crate) use hub::{Channel, Holder, Hub, Mirror, Role, Subscriber, Waving};
 pub(crate) use roll::Rolls;

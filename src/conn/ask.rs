@@ -10,7 +10,7 @@ use crate::access::{Access, Grant, Kind};
 use crate::base::cursor::Since;
 use crate::base::door::{Address, Door};
 use crate::base::error::Reject;
-use crate::base::name::Name;
+use crate::base::name::{Name, is_internal};
 use crate::base::pattern::{Pattern, Patterns};
 use crate::base::presence::Presence;
 use crate::http::{Method, Request, query};
@@ -252,7 +252,11 @@ impl Ask {
         let hold = match plain::parse(request, *door)? {
             Command::Subscribe(first) => {
                 let socket = socket(request, *door, policy, &proof)?;
-                Hold::read(request, first, socket, policy, proof)?
+                let hold = Hold::read(request, first, socket, policy, proof)?;
+                if hold.channels.iter().any(|name| is_internal(name)) {
+                    plain::may_read_internal(request, *door)?;
+                }
+                hold
             }
             Command::Socket => Hold::of_socket(socket(request, *door, policy, &proof)?.ok_or_else(needs_upgrade)?, proof),
             Command::Probe => Hold::of_probe(request, policy, proof)?,

@@ -28,6 +28,7 @@ mod pass;
 mod proof;
 mod rest;
 mod slots;
+mod ways;
 mod who;
 
 pub(crate) use ask::{Ask, Hold, Policy, RollCall, Speaker, Surroundings, asking_origin, not_granted};
@@ -40,6 +41,8 @@ pub(crate) use pass::Pass;
 pub(crate) use proof::Proof;
 pub(crate) use rest::{Asking, BodyUnderWay, Decoder, Judged, More, Rest, Then};
 pub(crate) use slots::Slots;
+pub use ways::WAYS;
+pub(crate) use ways::bayeux_way;
 pub(crate) use who::is_user;
 
 use crate::base::door::Door;
@@ -170,6 +173,7 @@ enum Inline {
 #[repr(align(64))]
 pub(crate) struct Connection {
     pub(crate) generation: u32,
+    /// Changed by [`Slots::turn`], which counts.
     pub(crate) state: State,
     pub(crate) door: Door,
     pub(crate) flags: Flags,

@@ -1,6 +1,7 @@
 //! The slab of one shard's connections.
 
-use super::Connection;
+use super::ways::way_of;
+use super::{Connection, State, WAYS};
 use crate::base::door::Door;
 use crate::base::id::Token;
 use crate::base::time::Tick;
@@ -21,12 +22,14 @@ pub(crate) struct Slots {
     slab: Slab<Connection>,
     max: usize,
     generation: u32,
+    /// How many are held in each of the [`WAYS`].
+    ways: [u32; WAYS.len()],
 }
 
 impl Slots {
     /// Room for `max` connections, and [`APPLICATIONS`] besides.
     pub(crate) fn new(max: usize) -> Slots {
-        Slots { slab: Slab::with_capacity(max + APPLICATIONS), max, generation: 0 }
+        Slots { slab: Slab::with_capacity(max + APPLICATIONS), max, generation: 0, ways: [0; WAYS.len()] }
     }
 
     /// Room for `max` connections from now on. Those beyond it stay.
@@ -44,6 +47,7 @@ impl Slots {
         // u32::MAX is left to the reactor, for tokens that are no connections.
         self.generation = if self.generation >= u32::MAX - 1 { 1 } else { self.generation + 1 };
         let index = self.slab.insert(Connection::new(self.generation, door, now)) as u32;
+        self.ways[way_of(&self[index])] += 1;
         Some(Token { index, generation: self.generation })
     }
 
@@ -58,9 +62,30 @@ impl Slots {
         Token { index, generation: self[index].generation }
     }
 
+    /// A connection waits for something else from here on.
+    pub(crate) fn turn(&mut self, index: u32, state: State) {
+        let connection = &mut self.slab[index as usize];
+        self.ways[way_of(connection)] -= 1;
+        connection.state = state;
+        self.ways[way_of(connection)] += 1;
+    }
+
+    /// How many connections are held in each of the [`WAYS`].
+    pub(crate) fn ways(&self) -> &[u32; WAYS.len()] {
+        &self.ways
+    }
+
+    /// Panics unless the connections held in each way are as many as were counted.
+    pub(crate) fn check_ways(&self) {
+        let mut ways = [0; WAYS.len()];
+        self.indices().for_each(|index| ways[way_of(&self[index])] += 1);
+        assert_eq!(ways, self.ways, "each change of a state is counted");
+    }
+
     /// Makes the token of this slot's tenant mean nothing any more. The slot itself stays taken until
     /// [`Slots::free`], so that whoever keeps things by slot can clear them away first.
     pub(crate) fn retire(&mut self, index: u32) {
+        self.ways[way_of(&self[index])] -= 1;
         let connection = &mut self[index];
         connection.generation = RETIRED;
         connection.rest = None;

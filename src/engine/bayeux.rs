@@ -6,8 +6,9 @@
 
 use super::{Engine, PeerMessage};
 use crate::base::id::Token;
+use crate::base::name::is_internal;
 use crate::base::time::{Now, Tick};
-use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, Proof, State, Then};
+use crate::conn::{Call, Cargo, Connecting, Exchange, Flags, Judged, Proof, State, Then, bayeux_way};
 use crate::protocol::bayeux::{Ack, Advice, Browser, Client, ConnectionType, Fault, Incoming, Reply, Topic, What};
 use crate::protocol::plain::reply;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ impl Engine {
         let connection = &mut self.slots[index];
         connection.look = look;
         connection.variant = call.variant(messages).last(connection.flags.has(Flags::LAST));
+        let transport = connection.variant.transport();
+        self.log_transport(index, bayeux_way(transport));
     }
 
     /// The other shard where the session lies that these messages speak of; or where those of a browser do that shakes hands.
@@ -95,7 +98,7 @@ impl Engine {
     /// A WebSocket goes on to be one while it waits.
     fn wait_for_replies(&mut self, now: Now, index: u32, state: State, ms: u64) {
         if !self.is_socket(index) {
-            self.slots[index].state = state;
+            self.slots.turn(index, state);
             self.end_state_after(now.tick, index, ms);
         }
     }
@@ -257,6 +260,9 @@ impl Engine {
                 new.push(topic.clone());
             }
         }
+        if new.iter().any(|topic| matches!(topic, Topic::Channel(name) if is_internal(name))) {
+            return Outcome::Done(reply.failed(internal()));
+        }
         if self.wishes(slot) + new.len() > self.limits.subscriptions {
             let detail = format!("A client has at most {} channels (subscriptions_max)", self.limits.subscriptions);
             return Outcome::Done(reply.failed(Fault::new(403, detail)));
@@ -396,6 +402,11 @@ impl Engine {
             false => self.resume_reading(now, index),
         }
     }
+}
+
+/// Bayeux clients have no business in the server's own channels, by whichever door they come.
+pub(super) fn internal() -> Fault {
+    Fault::new(403, reply::internal().detail)
 }
 
 fn denied() -> Fault {

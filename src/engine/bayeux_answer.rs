@@ -7,10 +7,10 @@
 //! client gets is in order. A WebSocket is in order by itself: there they come when they are there, unless the client
 //! acknowledges what it gets. So they do on an event stream, as long as there is one.
 
-use super::Engine;
 use super::collect::Tally;
 use super::fragments::Wanted;
 use super::session::Session;
+use super::{Engine, reasons};
 use crate::base::time::Now;
 use crate::conn::{Exchange, Flags, State};
 use crate::protocol::bayeux::{Ack, Advice, ConnectionType, Fault, Reply};
@@ -33,6 +33,7 @@ impl Engine {
             let crowded = waits && !socket && self.is_crowded(slot);
             let last = replies.iter().rposition(is_connect);
             if self.session_is_over(slot) {
+                self.note_places_lost(now, slot);
                 self.put_down_session(now, slot);
                 self.end_session(now, slot);
                 replies.iter_mut().filter(|reply| is_connect(reply)).for_each(tell_over);
@@ -62,7 +63,7 @@ impl Engine {
     }
 
     fn hold_connect(&mut self, now: Now, index: u32, slot: u32, timeout_ms: u64, reply: Reply) {
-        self.slots[index].state = State::Bayeux;
+        self.slots.turn(index, State::Bayeux);
         self.carry(now.tick, index, slot, reply);
         self.end_state_after(now.tick, index, timeout_ms);
         self.slots[index].tidy();
@@ -104,6 +105,7 @@ impl Engine {
         let mut events = Vec::new();
         self.release_connect(now, index, slot);
         if self.session_is_over(slot) {
+            self.note_places_lost(now, slot);
             self.put_down(now.tick, index);
             self.end_session(now, slot);
             tell_over(&mut reply);
@@ -230,7 +232,10 @@ impl Engine {
             json.extend_from_slice(events);
         }
         json.push(b']');
-        self.counters.refused += replies.iter().filter(|reply| reply.fault.is_some()).count() as u64;
+        replies
+            .iter()
+            .filter_map(|reply| reply.fault.as_ref())
+            .for_each(|fault| self.count_refusal(reasons::of_bayeux(fault.code)));
         let connection = &mut self.slots[index];
         let variant = connection.variant.last(connection.flags.has(Flags::LAST));
         let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);

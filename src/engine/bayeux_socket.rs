@@ -5,11 +5,11 @@
 
 use super::Engine;
 use crate::base::time::Now;
-use crate::conn::{Call, Cargo, Exchange, Flags, State};
+use crate::conn::{Call, Cargo, Exchange, Flags, State, bayeux_way};
 use crate::protocol::bayeux;
 use crate::protocol::plain::reply;
-use crate::transport::Farewell;
 use crate::transport::websocket::{self, Fault};
+use crate::transport::{Farewell, Transport};
 
 impl Engine {
     /// A request becomes a socket.
@@ -20,7 +20,10 @@ impl Engine {
         let Some(upgrade) = &call.upgrade else { return };
         let look = self.looks.take(&call.look).expect("only pictures are refused");
         let connection = &mut self.slots[index];
-        (connection.look, connection.variant, connection.state) = (look, call.variant(&[]), State::Bayeux);
+        (connection.look, connection.variant) = (look, call.variant(&[]));
+        self.slots.turn(index, State::Bayeux);
+        self.log_transport(index, bayeux_way(Transport::WebSocket));
+        let connection = &mut self.slots[index];
         connection.flags.set(Flags::MAY_PUBLISH, call.may_publish);
         websocket::accept(connection.out(), upgrade, self.calendar.date(now));
         connection.rest().who = call.who;

@@ -38,7 +38,7 @@ impl Engine {
         }
         self.end_stream(now, slot);
         self.take_look(index, &call, &[]);
-        self.slots[index].state = State::Bayeux;
+        self.slots.turn(index, State::Bayeux);
         self.slots[index].carry(slot);
         self.note_start(index);
         self.streams_anew(now, slot);

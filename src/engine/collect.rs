@@ -24,6 +24,8 @@ pub(super) struct Collection<'a> {
 pub(super) struct Tally {
     pub(super) messages: u64,
     pub(super) gaps: u64,
+    /// Messages missed, as far as that is known.
+    pub(super) missed: u64,
     /// Messages left out, since a later one with the same event name is there.
     pub(super) conflated: u64,
     /// Messages passed over, since the reader was too far behind.
@@ -36,6 +38,7 @@ impl Tally {
         Tally {
             messages: self.messages + other.messages,
             gaps: self.gaps + other.gaps,
+            missed: self.missed + other.missed,
             conflated: self.conflated + other.conflated,
             skipped: self.skipped + other.skipped,
         }
@@ -61,6 +64,7 @@ impl<'a> Collection<'a> {
             let missed = (position != LOST).then(|| start - position);
             self.tell(place, MessageId { epoch, offset: start - 1 }, News::Gap { channel: &channel.name, missed, skipped });
             self.tally.gaps += 1;
+            self.tally.missed += missed.unwrap_or(0);
             self.tally.skipped += if skipped { start - position.max(channel.history.first()) } else { 0 };
             position = start;
         }
@@ -97,6 +101,7 @@ impl Engine {
     pub(super) fn count(&mut self, tally: Tally) {
         self.counters.delivered += tally.messages;
         self.counters.gaps += tally.gaps;
+        self.counters.missed += tally.missed;
         self.counters.conflated += tally.conflated;
         self.counters.skipped += tally.skipped;
     }

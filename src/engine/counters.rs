@@ -13,6 +13,12 @@ pub struct Counters {
     pub delivered: u64,
     /// Readers told that they have missed something.
     pub gaps: u64,
+    /// How many messages they have missed, as far as that is known: nobody knows it of a former epoch.
+    pub missed: u64,
+    /// Bytes that came by sockets.
+    pub received_bytes: u64,
+    /// Bytes that sockets took.
+    pub sent_bytes: u64,
     /// Messages left out for a later one with the same event name, counted for each reader.
     pub conflated: u64,
     /// Messages passed over for readers who were too far behind, counted for each reader.

@@ -159,6 +159,7 @@ impl Engine {
     /// Some time has passed.
     pub(super) fn passed(&mut self, now: Now) {
         self.judge_overdue(now, TIMERS_A_TURN);
+        self.sample_if_due(now);
         for _ in 0..TIMERS_A_TURN {
             let Some(index) = self.timers.expired(&mut self.slots, now.tick) else { break };
             let due = self.due(now.tick, index);
@@ -237,6 +238,7 @@ impl Engine {
         let half_read = connection.rest.as_ref().is_some_and(|rest| !rest.inbox.is_empty());
         match connection.state {
             State::ExpectHead if half_read => {
+                self.log_begin(now, index, None);
                 self.refuse(now, index, &timeout("the head of the request took too long (head_timeout)"), true);
             }
             State::ExpectBody => {

@@ -221,6 +221,9 @@ impl Engine {
         connection.flags.set(Flags::LENT, !frame.bytes.is_empty());
         let tally = frame.tally;
         self.count(tally);
+        if tally.gaps > 0 {
+            self.note_gap(now, index, wanted.channel, wanted.from);
+        }
     }
 
     /// Several subscriptions: nobody else stands at the same positions, so the bytes are its own. Also the
@@ -233,19 +236,27 @@ impl Engine {
             [one] => earlier(&self.hub[one.channel], one.position, variant),
             _ => Vec::new(),
         };
+        let mut gone = Vec::new();
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let share = (self.limits.batch_bytes / connection.subscriptions().len().max(1)).max(1);
         let mut collection =
             Collection { messages_left: variant.messages_max(), lag_max: self.limits.slow_lag, ..Collection::default() };
         for (place, subscription) in connection.subscriptions_mut().iter_mut().enumerate() {
             collection.bytes_left = share;
-            subscription.position = collection.add(place, &self.hub[subscription.channel], subscription.position);
+            let (from, gaps) = (subscription.position, collection.tally.gaps);
+            subscription.position = collection.add(place, &self.hub[subscription.channel], from);
+            if collection.tally.gaps > gaps {
+                gone.push((subscription.channel, from));
+            }
         }
         let batch = Batch { items: &collection.items, cursor: &mut cursor, earlier: &earlier };
         let setting = self.calendar.setting(now, self.looks.get(look), self.durations.retry);
         transport::batch(connection.out(), variant, batch, &setting, &mut self.tools);
         let tally = collection.tally;
         self.count(tally);
+        for (key, from) in gone {
+            self.note_gap(now, index, key, from);
+        }
     }
 
     /// A stream begins: its head and greeting. A reader with a `lost` place is given no cursor that would hide
@@ -327,6 +338,7 @@ impl Engine {
 
     /// The socket took `count` bytes of what was lent for it.
     pub(super) fn wrote(&mut self, now: Now, index: u32, count: usize) {
+        self.log_wrote(index, count);
         let connection = &mut self.slots[index];
         if connection.flags.has(Flags::LENT) {
             connection.flags.set(Flags::LENT, false);

@@ -83,9 +83,8 @@ impl Engine {
     /// The preface has begun; it may take as long as a head.
     pub(super) fn begin_framed(&mut self, now: Now, index: u32) {
         let shards = self.shards;
-        let connection = &mut self.slots[index];
-        connection.state = State::Framed;
-        connection.rest().framed = Some(Box::new(Framed::new(shards)));
+        self.slots.turn(index, State::Framed);
+        self.slots[index].rest().framed = Some(Box::new(Framed::new(shards)));
         self.end_state_after(now.tick, index, self.durations.head);
     }
 
@@ -149,7 +148,7 @@ impl Engine {
             Ok(None) => return Step::Partial,
             Err(reject) => {
                 log::debug!("closed a framed stream: {}: {}", reject.code, reject.detail);
-                self.counters.refused += 1;
+                self.count_refusal(reject.code);
                 self.slots[index].flags.set(Flags::LAST, true);
                 return Step::Broken;
             }
@@ -158,7 +157,7 @@ impl Engine {
             Said::Hello => framed.greeted = true,
             Said::Message(message) => {
                 if let Some(reject) = self.is_owned(message.channel()) {
-                    self.counters.refused += 1;
+                    self.count_refusal(reject.code);
                     framed.refuse(reject);
                     return Step::Took(len);
                 }
@@ -170,7 +169,7 @@ impl Engine {
             }
             Said::Refused(reject) => {
                 log::debug!("refused a framed message: {}: {}", reject.code, reject.detail);
-                self.counters.refused += 1;
+                self.count_refusal(reject.code);
                 framed.refuse(reject);
             }
             Said::Flush(cookie) => {
@@ -189,15 +188,16 @@ impl Engine {
             return self.peers.post(home, PeerMessage::Take { message, asker: self.asker(index, 0) });
         }
         if self.keep(now, message).is_none() {
-            self.counters.refused += 1;
-            framed.refuse(why_not_kept(self.frozen));
+            let reject = why_not_kept(self.frozen);
+            self.count_refusal(reject.code);
+            framed.refuse(reject);
         }
     }
 
     /// Here is the home: a framed stream of another shard has a message.
     pub(super) fn take_for(&mut self, now: Now, message: Message, asker: Asker) {
         if self.keep(now, message).is_none() {
-            self.counters.refused += 1;
+            self.count_refusal(why_not_kept(self.frozen).code);
             self.refusals.add(asker);
         }
     }

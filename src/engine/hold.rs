@@ -22,6 +22,7 @@ impl Engine {
         };
         let last = self.slots[index].flags.has(Flags::LAST);
         self.slots[index].variant = hold.variant.last(last);
+        self.log_transport(index, hold.variant.transport().name());
         let Some(look) = self.looks.take(&hold.look) else {
             let detail = "as many pictures of different looks are drawn as there may be: take the size and colours of another";
             return self.refuse(now, index, &Reject::new(503, "too_many_looks", detail), false);
@@ -37,10 +38,10 @@ impl Engine {
         }
         if !self.has_room_for(&hold.channels) {
             self.leave(now, index);
-            return self.refuse(now, index, &reply::too_many_channels(), false);
+            return self.refuse_hold(now, index, hold, &reply::too_many_channels());
         }
         self.keep_pass(now, index, &hold.proof);
-        self.slots[index].state = State::Joining;
+        self.slots.turn(index, State::Joining);
         if place.is_some() {
             self.slots[index].rest().place = place;
         }
@@ -60,6 +61,12 @@ impl Engine {
         }
         self.slots[index].rest().joining = Some((hold.since.clone(), waiting));
         self.end_state_after(now.tick, index, self.durations.stall);
+    }
+
+    /// A reader is not held.
+    pub(super) fn refuse_hold(&mut self, now: Now, index: u32, hold: &Hold, reject: &Reject) {
+        let channels: Vec<Arc<str>> = hold.channels.iter().map(|name| name.shared().clone()).collect();
+        self.refuse_for(now, index, reject, false, &channels);
     }
 
     /// Whether those of these channels that are unknown here could be made. Looked at before the first is joined: who
@@ -125,6 +132,7 @@ impl Engine {
         self.hub.touch(key, now);
         self.recount(key);
         self.sign_in(Subscriber::connection(index), key);
+        self.begin_samples(now, key);
     }
 
     /// One thing less that a reader waits for before it can be held.
@@ -163,14 +171,13 @@ impl Engine {
         let state = connection.state;
         self.tell_subscribed(index, &told);
         self.note_start(index);
-        let connection = &mut self.slots[index];
         if state == State::Parked {
             // A WebSocket's client has wished for more channels.
             self.say_subscribed(now, index);
             return self.heard_socket(now, index, &[]);
         }
-        connection.state = State::Parked;
-        let transport = connection.variant.transport();
+        self.slots.turn(index, State::Parked);
+        let transport = self.slots[index].variant.transport();
         if transport.is_stream() {
             self.write_opening(now, index, lost);
         }

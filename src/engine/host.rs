@@ -52,6 +52,8 @@ pub(super) struct Host {
     addresses: Vec<Option<Address>>,
     /// Something was told since the reactor last rang.
     rings: bool,
+    /// Events that found no room, since that was last noted.
+    unheard: u64,
 }
 
 /// One question that the host has yet to answer.
@@ -75,6 +77,7 @@ impl Host {
             last_question: u64::from(shard) << SHARD_SHIFT | first,
             addresses: Vec::new(),
             rings: false,
+            unheard: 0,
         }
     }
 
@@ -117,7 +120,15 @@ impl Host {
 
     fn tell(&mut self, event: Event) -> bool {
         self.rings |= self.port.is_some();
-        self.port.as_ref().is_some_and(|port| port.tell(event))
+        let Some(port) = &self.port else { return false };
+        let told = port.tell(event);
+        self.unheard += u64::from(!told);
+        told
+    }
+
+    /// How many events found no room since this was last asked.
+    pub(super) fn take_unheard(&mut self) -> u64 {
+        std::mem::take(&mut self.unheard)
     }
 
     /// Asks whether a client may subscribe; `None` if that cannot be asked.
@@ -171,9 +182,9 @@ impl Engine {
         (question >> SHARD_SHIFT) as u16
     }
 
-    /// Whether the host program may want to know where connections come from.
+    /// Whether the host program may want to know where connections come from, or the access log says so.
     pub fn wants_addresses(&self) -> bool {
-        self.policy.asks_who() || self.meter.counts()
+        self.policy.asks_who() || self.meter.counts() || self.access_log.is_some()
     }
 
     /// A connection that was just opened comes from `address`.
@@ -212,12 +223,11 @@ impl Engine {
         let judged = self.judged(&hold.channels);
         let client = self.note_if(index, !judged.is_empty());
         match self.put_questions(now.tick, index, client, &judged, hold.who.as_ref()) {
-            None => self.refuse(now, index, &reply::not_allowed(), false),
+            None => self.refuse_hold(now, index, &hold, &reply::not_allowed()),
             Some(open) if open.is_empty() => self.hold(now, index, &hold),
             Some(open) => {
-                let connection = &mut self.slots[index];
-                connection.rest().judged = Some(Box::new(Judged { open, then: Then::Hold(hold) }));
-                connection.state = State::Judged;
+                self.slots[index].rest().judged = Some(Box::new(Judged { open, then: Then::Hold(hold) }));
+                self.slots.turn(index, State::Judged);
                 self.end_state_after(now.tick, index, NEVER_MS);
             }
         }
@@ -298,7 +308,7 @@ impl Engine {
         self.host.forget(&judged.open);
         match (judged.then, allow) {
             (Then::Hold(hold), true) => self.hold(now, index, &hold),
-            (Then::Hold(_), false) => self.refuse(now, index, &reply::not_allowed(), false),
+            (Then::Hold(hold), false) => self.refuse_hold(now, index, &hold, &reply::not_allowed()),
             (Then::More(more), true) => self.subscribe_more(now, index, more),
             (Then::RollCall(call), true) => self.ask_roll(now, index, &call),
             (Then::RollCall(_), false) => self.refuse(now, index, &reply::not_allowed(), false),

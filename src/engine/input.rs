@@ -22,6 +22,8 @@ pub enum Input<'a> {
     Failed { token: Token },
     /// The numbers that [`Output::Metrics`](super::Output::Metrics) asked for, in Prometheus' text format.
     Metrics { token: Token, text: &'a str },
+    /// The numbers that [`Output::Sample`](super::Output::Sample) asked for: the fields of a JSON object, without its braces.
+    Sample { fields: &'a str },
     /// A message from another shard.
     Peer(PeerMessage),
     /// Messages published in this process; this shard is the home of their channels. All are taken out.

@@ -18,8 +18,10 @@
 //! held), `watch` (subscriptions with a star), `attendance` and `presence` (who is here), `door` (who is not let in),
 //! `meter` (how fast clients publish), `places` (how many readers they have), `moving` (who goes to another shard),
 //! `deadlines`, `rules` (what options mean here), `reload` (what an operator changes while it runs), `drain` (the end),
-//! `bequest` (what is left to a successor), `counters`.
+//! `bequest` (what is left to a successor). What an operator sees is in `counters`, `metrics`, `reasons`, `samples`,
+//! `incidents` and `access_log`.
 
+mod access_log;
 mod acks;
 mod attendance;
 mod bayeux;
@@ -42,6 +44,7 @@ mod fragments;
 mod framed;
 mod hold;
 mod host;
+mod incidents;
 mod input;
 mod looks;
 mod meter;
@@ -55,16 +58,20 @@ mod peers;
 mod places;
 mod presence;
 mod publish;
+mod reasons;
 mod receive;
 mod reload;
 mod riding;
 mod rules;
+mod samples;
 mod session;
 mod socket;
 mod watch;
 
 pub use crate::base::door::Door;
+pub use crate::conn::WAYS;
 pub use crate::protocol::plain::VERDICTS;
+pub use access_log::{Finished, LogFeed, LogPort, access_log};
 pub use bequest::Bequest;
 pub use counters::Counters;
 pub use door::TurnedAway;
@@ -76,10 +83,13 @@ pub use moving::Luggage;
 pub use output::Output;
 pub use peer::{Answer, Asker, ChannelInfo, PeerMessage, Present, Roster};
 pub use places::{Crowded, Landlord};
+pub use reasons::{OTHER, REASONS_MAX, Reasons};
+pub use samples::{Busy, STATS};
 
 use crate::access::{Access, Keyring};
 use crate::base::config::Config;
 use crate::base::error::Reject;
+use crate::base::histogram::Histogram;
 use crate::base::id::Token;
 use crate::base::presence::home_name;
 use crate::base::random::{Random, Seed, keyed_hash};
@@ -91,6 +101,7 @@ use crate::protocol::plain::reply::{self, Dress};
 use crate::timer::Timers;
 use crate::transport::Tools;
 use crate::transport::websocket::Workspace;
+use access_log::AccessLog;
 use attendance::Attendance;
 use browsers::Browsers;
 use calendar::Calendar;
@@ -100,10 +111,12 @@ use drain::GRACE_MS;
 use fragments::Fragments;
 use framed::{Refusals, Stalled};
 use host::Host;
+use incidents::Incidents;
 use looks::Looks;
 use meter::Meter;
 use peers::Peers;
 use rules::{Limits, policies, policy, size};
+use samples::Samples;
 use session::Sessions;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -159,6 +172,12 @@ pub struct Engine {
     /// Nothing more is kept here.
     frozen: bool,
     counters: Counters,
+    reasons: Reasons,
+    /// How many messages behind readers were when their sockets, which had been full, could take bytes again.
+    lag: Histogram,
+    incidents: Incidents,
+    samples: Samples,
+    access_log: Option<Box<AccessLog>>,
 }
 
 impl Engine {
@@ -208,6 +227,11 @@ impl Engine {
             succeeded: false,
             frozen: false,
             counters: Counters::default(),
+            reasons: Reasons::default(),
+            lag: Histogram::default(),
+            incidents: Incidents::default(),
+            samples: Samples::default(),
+            access_log: None,
             limits,
             durations,
         }
@@ -240,6 +264,7 @@ impl Engine {
         let live = |slots: &Slots, token| slots.live(token);
         match input {
             Input::Bytes { token, bytes } => {
+                self.counters.received_bytes += bytes.len() as u64;
                 if let Some(index) = live(&self.slots, token) {
                     self.received(now, index, bytes);
                 }
@@ -251,12 +276,16 @@ impl Engine {
             }
             Input::Writable { token } => {
                 if let Some(index) = live(&self.slots, token) {
+                    if self.slots[index].flags.has(Flags::BLOCKED) {
+                        self.lag.observe(self.behind(index));
+                    }
                     self.slots[index].flags.set(Flags::BLOCKED, false);
                     self.watch_hold(now.tick, index);
                     self.enqueue(index);
                 }
             }
             Input::Wrote { token, count } => {
+                self.counters.sent_bytes += count as u64;
                 if let Some(index) = live(&self.slots, token) {
                     self.wrote(now, index, count);
                 }
@@ -271,6 +300,7 @@ impl Engine {
                     self.tell_metrics(now, index, text);
                 }
             }
+            Input::Sample { fields } => self.publish_sample(now, fields),
             Input::Peer(message) => self.heard(now, message),
             Input::Publish(messages) => self.keep_all(now, messages),
             Input::Verdict { question, allow } => self.verdict(now, question, allow),
@@ -289,7 +319,11 @@ impl Engine {
 
     /// The next thing to do; `None` when there is nothing more in this turn.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
-        self.next_output(now).or_else(|| self.host.take_ring().then_some(Output::Ring))
+        let output = self.next_output(now);
+        if output.is_none() {
+            self.note_unheard(now);
+        }
+        output.or_else(|| self.host.take_ring().then_some(Output::Ring))
     }
 
     fn next_output(&mut self, now: Now) -> Option<Output> {
@@ -344,7 +378,7 @@ impl Engine {
     /// When to call `handle(Input::Time)` at the latest.
     pub fn next_deadline(&self) -> Option<Tick> {
         let timers = [self.timers.next(), self.channel_timers.next(), self.session_timers.next(), self.roll_timers.next()];
-        timers.into_iter().chain([self.host.next_deadline()]).flatten().min()
+        timers.into_iter().chain([self.host.next_deadline(), self.samples.next_deadline()]).flatten().min()
     }
 
     /// How many connections there are.
@@ -379,8 +413,15 @@ impl Engine {
 
     /// Refuses the request under way; with `last`, the connection ends with that.
     fn refuse(&mut self, now: Now, index: u32, reject: &Reject, last: bool) {
+        self.refuse_for(now, index, reject, last, &[]);
+    }
+
+    /// The same for a request that is about these channels.
+    fn refuse_for(&mut self, now: Now, index: u32, reject: &Reject, last: bool, channels: &[Arc<str>]) {
         log::debug!("refused {} {}: {}", reject.status, reject.code, reject.detail);
-        self.counters.refused += 1;
+        self.count_refusal(reject.code);
+        self.note_refusal(now, index, reject, channels);
+        self.log_refusal(index, reject.code);
         let flags = &mut self.slots[index].flags;
         flags.set(Flags::LAST, last || flags.has(Flags::LAST) || flags.has(Flags::HTTP10));
         self.reply(now, index, |out, dress| reply::refused(out, dress, reject));
@@ -410,12 +451,13 @@ impl Engine {
 
     /// The response under way is complete, though perhaps not yet written.
     fn answered(&mut self, now: Now, index: u32) {
+        self.log_answered(now, index);
         self.enqueue(index);
         if self.slots[index].flags.has(Flags::LAST) {
-            self.slots[index].state = State::Closing;
+            self.slots.turn(index, State::Closing);
             self.end_state_after(now.tick, index, self.durations.stall);
         } else {
-            self.slots[index].state = State::ExpectHead;
+            self.slots.turn(index, State::ExpectHead);
             let idle = if self.succeeded { GRACE_MS } else { self.durations.idle };
             self.end_state_after(now.tick, index, idle);
         }
@@ -423,6 +465,7 @@ impl Engine {
 
     /// The connection is gone.
     fn close(&mut self, now: Now, index: u32) {
+        self.log_gone(now, index);
         self.leave(now, index);
         self.leave_homes(index);
         self.gone(index, Output::Close);
@@ -442,6 +485,7 @@ impl Engine {
     /// Panics unless all that must hold between two steps does. Walks over everything: for tests.
     pub fn check_invariants(&self) {
         self.hub.check_invariants();
+        self.slots.check_ways();
         self.looks.check_invariants(self.slots.indices().map(|index| self.slots[index].look));
         for key in self.hub.keys() {
             for (place, &subscriber) in self.hub[key].subscribers.iter().enumerate() {

@@ -2,6 +2,7 @@
 //!
 //! It goes when all that was to be written before is written, with what was read of it: its socket moves once, and stays.
 
+use super::access_log::Entry;
 use super::meter::Guest;
 use super::{Engine, Output};
 use crate::base::door::{Address, Door};
@@ -21,15 +22,16 @@ pub struct Luggage {
     cargo: Cargo,
     unread: Vec<u8>,
     inbound: Option<Box<Inbound>>,
+    /// Of the access log.
+    entry: Option<Box<Entry>>,
 }
 
 impl Engine {
     /// What a client asks for here is for another shard.
     pub(super) fn move_to(&mut self, now: Now, index: u32, shard: u16, cargo: Cargo) {
         self.leave(now, index);
-        let connection = &mut self.slots[index];
-        connection.rest().moving = Some(Box::new(Moving { shard, cargo }));
-        connection.state = State::Moving;
+        self.slots[index].rest().moving = Some(Box::new(Moving { shard, cargo }));
+        self.slots.turn(index, State::Moving);
         self.end_state_after(now.tick, index, self.durations.stall);
         self.enqueue(index);
     }
@@ -41,7 +43,8 @@ impl Engine {
         let (unread, inbound) = (std::mem::take(&mut rest.inbox), rest.inbound.take());
         let (door, flags) = (self.slots[index].door, self.slots[index].flags);
         let (address, guest) = (self.host.address(index), self.meter.guest(index));
-        self.leaving.push_back(Luggage { door, address, guest, flags, cargo, unread, inbound });
+        let entry = self.log_take(index);
+        self.leaving.push_back(Luggage { door, address, guest, flags, cargo, unread, inbound, entry });
         self.gone(index, |token| Output::Move { token, shard });
     }
 
@@ -53,7 +56,7 @@ impl Engine {
 
     /// Takes in a connection of another shard, whose client has asked for something. `None`: no room, close it.
     pub fn arrive(&mut self, now: Now, luggage: Luggage) -> Option<Token> {
-        let Luggage { door, address, guest, flags, cargo, unread, inbound } = luggage;
+        let Luggage { door, address, guest, flags, cargo, unread, inbound, entry } = luggage;
         let token = self.slots.open(now.tick, door)?;
         let index = token.index;
         self.host.opened(token);
@@ -61,6 +64,7 @@ impl Engine {
             self.came_from(token, address);
         }
         self.meter.note(index, guest);
+        self.log_arrive(index, entry);
         let connection = &mut self.slots[index];
         for flag in [Flags::HTTP10, Flags::LAST, Flags::MAY_PUBLISH] {
             connection.flags.set(flag, flags.has(flag));
@@ -78,7 +82,7 @@ impl Engine {
             Cargo::Text { text, look, who, proof } => {
                 self.slots[index].look = self.looks.take(&look).expect("only pictures are refused");
                 self.slots[index].variant = Variant::socket();
-                self.slots[index].state = State::Bayeux;
+                self.slots.turn(index, State::Bayeux);
                 if who.is_some() {
                     self.slots[index].rest().who = who;
                 }

@@ -24,6 +24,8 @@ pub enum Output {
     },
     /// Tell this connection the numbers of all shards, with [`Input::Metrics`](super::Input::Metrics).
     Metrics(Token),
+    /// Give the numbers of all shards, with [`Input::Sample`](super::Input::Sample), to whoever listens to them.
+    Sample,
     /// The host program has events to take: ring, once all else is done.
     Ring,
 }

@@ -61,6 +61,7 @@ impl Engine {
         let ended = self.slots[index].flags.has(Flags::TOO_SLOW);
         self.counters.ended_slow += u64::from(!ended && self.pace(index).is_some());
         self.counters.gone_stalled += 1;
+        self.note_stall(now, index);
         self.close(now, index);
     }
 

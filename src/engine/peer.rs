@@ -3,8 +3,11 @@
 #![allow(missing_docs)]
 
 use super::passes::Renewal;
+use super::samples::Busy;
 use crate::base::id::{Epoch, MessageId, Token};
+use crate::base::incident::About;
 use crate::base::payload::Message;
+use crate::channel::LetGo;
 pub use crate::protocol::plain::{Answer, ChannelInfo, Present, Roster};
 use std::sync::Arc;
 
@@ -53,12 +56,18 @@ pub enum PeerMessage {
     Watched { asker: Asker },
     /// `shard` has no such sessions left.
     Unwatch { pattern: Arc<str>, shard: u16 },
-    /// The whole ring, pointers only: `messages` end at `head`.
-    Snapshot { name: Arc<str>, epoch: Epoch, head: u64, messages: Vec<Message> },
+    /// The whole ring, pointers only: `messages` end at `head`. What was before them had to go for this reason.
+    Snapshot { name: Arc<str>, epoch: Epoch, head: u64, messages: Vec<Message>, let_go: LetGo },
     /// The next message of a channel.
     Forward { id: MessageId, message: Message },
     /// The home had to let go of everything before `first`.
     Trim { name: Arc<str>, first: MessageId },
+    /// Tell what happened that is about this.
+    Recall { about: About, asker: Asker },
+    /// Tell `shard`, where the samples are made, which channels are the busiest, and count on.
+    Busiest { shard: u16 },
+    /// These are.
+    Busy { channels: Vec<Busy> },
     /// What `Asker` asked for.
     Answer { asker: Asker, answer: Answer },
 }

@@ -9,7 +9,7 @@ use super::{Asker, Engine, PeerMessage};
 use crate::base::id::{Epoch, MessageId};
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::channel::{History, Holder, Mirror, Role};
+use crate::channel::{History, Holder, LetGo, Mirror, Role};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -173,7 +173,8 @@ impl Engine {
         let (name, epoch) = (channel.name.clone(), channel.epoch);
         for mirror in channel.mirrors_mut() {
             mirror.sent = 0;
-            let snapshot = PeerMessage::Snapshot { name: name.clone(), epoch, head: 0, messages: Vec::new() };
+            let snapshot =
+                PeerMessage::Snapshot { name: name.clone(), epoch, head: 0, messages: Vec::new(), let_go: LetGo::Nothing };
             self.peers.post(mirror.shard, snapshot);
         }
     }
@@ -205,6 +206,7 @@ impl Engine {
                 if let Some(mirror) = mirrors.find(|mirror| mirror.shard == shard) {
                     mirror.subscribers = subscribers;
                 }
+                self.begin_samples(now.tick, key);
             }
             PeerMessage::Present { name, shard, user, connections } => self.counted(now, &name, shard, user, connections),
             PeerMessage::RollCall { name, after, asker } => {
@@ -233,6 +235,12 @@ impl Engine {
                 let answer = self.drop_channel(now, &name);
                 self.answer(asker, answer);
             }
+            PeerMessage::Busiest { shard } => self.tell_busiest(now.tick, shard),
+            PeerMessage::Busy { channels } => self.told_busiest(channels),
+            PeerMessage::Recall { about, asker } => {
+                let answer = self.recall(&about);
+                self.answer(asker, answer);
+            }
             PeerMessage::Watch { pattern, asker } => self.watched_by(now, pattern, asker),
             PeerMessage::Watched { asker } => {
                 if let Some(index) = self.slots.live(asker.token) {
@@ -240,13 +248,16 @@ impl Engine {
                 }
             }
             PeerMessage::Unwatch { pattern, shard } => self.unwatched_by(&pattern, shard),
-            PeerMessage::Snapshot { name, epoch, head, messages } => self.mirrored(now, name, epoch, head, messages),
+            PeerMessage::Snapshot { name, epoch, head, messages, let_go } => {
+                let first = head + 1 - (messages.len() as u64).min(head);
+                self.mirrored(now, name, epoch, History::after(first, let_go), messages);
+            }
             PeerMessage::Forward { id, message } => self.forwarded(now, id, message),
             PeerMessage::Trim { name, first } => {
                 let Some(key) = self.hub.find(&name) else { return };
                 let channel = &mut self.hub[key];
                 if channel.role == Role::Mirror && channel.epoch == first.epoch {
-                    channel.history.skip_to(first.offset);
+                    channel.history.skip_to(first.offset, LetGo::Budget);
                     self.start_wave(key);
                 }
             }
@@ -271,7 +282,8 @@ impl Engine {
         let head = channel.history.next() - 1;
         channel.add_mirror(Mirror { shard, subscribers: 0, sent: head, behind: false });
         let messages = channel.history.from(0).map(|(_, message)| message.clone()).collect();
-        let snapshot = PeerMessage::Snapshot { name: channel.name.clone(), epoch: channel.epoch, head, messages };
+        let (name, epoch, let_go) = (channel.name.clone(), channel.epoch, channel.history.let_go());
+        let snapshot = PeerMessage::Snapshot { name, epoch, head, messages, let_go };
         self.peers.post(shard, snapshot);
     }
 
@@ -284,7 +296,7 @@ impl Engine {
     }
 
     /// Here is a mirror: its home's state came, for the first time or because an epoch began.
-    fn mirrored(&mut self, now: Now, name: Arc<str>, epoch: Epoch, head: u64, messages: Vec<Message>) {
+    fn mirrored(&mut self, now: Now, name: Arc<str>, epoch: Epoch, mut history: History, messages: Vec<Message>) {
         let key = match self.hub.find(&name) {
             Some(key) => key,
             // Sent because it is watched here.
@@ -295,10 +307,7 @@ impl Engine {
             }
         };
         let keep = self.keep_of(key);
-        let mut history = History::new(head + 1 - (messages.len() as u64).min(head));
-        for message in messages {
-            history.append(now.tick, message, &keep);
-        }
+        messages.into_iter().for_each(|message| _ = history.append(now.tick, message, &keep));
         match self.hub[key].role {
             Role::Home => return,
             // It left and came back before it was heard: its readers go on from where they are.
@@ -331,7 +340,7 @@ impl Engine {
             return;
         }
         if id.offset > channel.history.next() {
-            channel.history.skip_to(id.offset);
+            channel.history.skip_to(id.offset, LetGo::Behind);
         }
         channel.history.append(now.tick, message, &keep);
         self.schedule_channel(now.tick, key);

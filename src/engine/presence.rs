@@ -140,9 +140,8 @@ impl Engine {
             None => self.refuse(now, index, &reply::not_allowed(), false),
             Some(open) if open.is_empty() => self.ask_roll(now, index, &call),
             Some(open) => {
-                let connection = &mut self.slots[index];
-                connection.rest().judged = Some(Box::new(Judged { open, then: Then::RollCall(call) }));
-                connection.state = State::Judged;
+                self.slots[index].rest().judged = Some(Box::new(Judged { open, then: Then::RollCall(call) }));
+                self.slots.turn(index, State::Judged);
                 self.end_state_after(now.tick, index, super::deadlines::NEVER_MS);
             }
         }

@@ -6,7 +6,7 @@ use crate::base::id::{Epoch, MessageId};
 use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::base::time::Now;
-use crate::channel::{History, Keep, Slow, Waving};
+use crate::channel::{History, Keep, LetGo, Slow, Waving};
 use crate::conn::{Asking, ENDED, LOST, State, UNKNOWN};
 use crate::protocol::plain::{self, Manner, Publish, reply};
 
@@ -37,6 +37,9 @@ impl Engine {
         }
         if self.frozen {
             return self.refuse(now, index, &reply::stopping(), true);
+        }
+        if messages.iter().any(|message| self.is_closed(index, message.channel())) {
+            return self.refuse(now, index, &reply::internal(), false);
         }
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
@@ -133,6 +136,7 @@ impl Engine {
         let keep = self.bounds_of(key);
         let offset = self.hub.change_history(key, |history| history.append(now.tick, message, &keep));
         self.forward(key);
+        self.count_busy(now.tick, key, 1);
         self.counters.published += 1;
         offset
     }
@@ -143,6 +147,7 @@ impl Engine {
             return messages.for_each(|message| _ = self.append(now, key, message));
         }
         let keep = self.bounds_of(key);
+        self.count_busy(now.tick, key, messages.len() as u64);
         self.counters.published += messages.len() as u64;
         self.hub.change_history(key, |history| history.append_all(now.tick, messages, &keep));
     }
@@ -177,7 +182,7 @@ impl Engine {
             let newest = self.hub.is_most_recently_used(key);
             self.hub.change_history(key, |history| {
                 while over > 0 && history.len() > usize::from(newest) {
-                    over = over.saturating_sub(history.drop_oldest());
+                    over = over.saturating_sub(history.drop_oldest(LetGo::Budget));
                 }
             });
             self.tell_trimmed(key);
@@ -265,9 +270,8 @@ impl Engine {
         if missing == 0 {
             return self.reply_answers(now, index, &asking);
         }
-        let connection = &mut self.slots[index];
-        connection.rest().asking = Some(asking);
-        connection.state = State::Asking;
+        self.slots[index].rest().asking = Some(asking);
+        self.slots.turn(index, State::Asking);
         self.end_state_after(now.tick, index, self.durations.stall);
     }
 
@@ -299,7 +303,12 @@ impl Engine {
 
     fn reply_answers(&mut self, now: Now, index: u32, asking: &Asking) {
         match (&asking.answers[..], asking.manner) {
-            ([Some(answer)], Manner::Message) => self.reply(now, index, |out, dress| reply::answer(out, dress, answer)),
+            ([Some(answer)], Manner::Message) if !matches!(answer, Answer::Recalled(_)) => {
+                self.reply(now, index, |out, dress| reply::answer(out, dress, answer))
+            }
+            ([Some(Answer::Recalled(_)), ..], _) => {
+                self.reply(now, index, |out, dress| reply::incidents(out, dress, &asking.answers))
+            }
             ([Some(Answer::Published { .. })], Manner::Form) => self.reply(now, index, reply::back_to_form),
             (answers, _) => self.reply(now, index, |out, dress| reply::batch_answer(out, dress, answers)),
         }

@@ -8,7 +8,7 @@ use super::Engine;
 use crate::base::time::Now;
 use crate::conn::{Ask, BodyUnderWay, Decoder, Flags, State, Surroundings, asking_origin};
 use crate::http::{self, Body, Chunked, Request, Version, request, response};
-use crate::protocol::plain::{Command, reply};
+use crate::protocol::plain::{self, Command, reply};
 
 /// Answers collected for one connection before further requests of it have to wait for the socket.
 const OUT_BYTES_MAX: usize = 64 << 10;
@@ -123,6 +123,7 @@ impl Engine {
                 0
             }
             Err(reject) => {
+                self.log_begin(now, index, None);
                 self.begin_answer(index, Version::Http11, false, false);
                 self.refuse(now, index, &reject, true);
                 input.len()
@@ -143,11 +144,13 @@ impl Engine {
         let request = match request::parse(head, &self.limits.http, headers) {
             Ok(request) => request,
             Err(reject) => {
+                self.log_begin(now, index, None);
                 self.begin_answer(index, Version::Http11, false, false);
                 self.refuse(now, index, &reject, true);
                 return head.len() + behind.len();
             }
         };
+        self.log_begin(now, index, Some(&request));
         let last = !request.keep_alive || self.draining;
         self.begin_answer(index, request.version, request.method == http::Method::Head, last);
         self.note_client(index, &request);
@@ -163,7 +166,8 @@ impl Engine {
             Ok(ask) => ask,
             Err(reject) => {
                 // Its body, if it has one, is not worth reading just to be able to go on behind it.
-                self.refuse(now, index, &reject, !matches!(request.body, Body::None));
+                let channels: Vec<_> = plain::subject(request.path).into_iter().collect();
+                self.refuse_for(now, index, &reject, !matches!(request.body, Body::None), &channels);
                 return head.len();
             }
         };
@@ -188,11 +192,11 @@ impl Engine {
         };
         if request.expect_continue && behind.is_empty() {
             self.slots[index].out().extend_from_slice(response::CONTINUE);
+            self.log_interim(index, response::CONTINUE.len());
             self.enqueue(index);
         }
-        let connection = &mut self.slots[index];
-        connection.rest().body = Some(Box::new(BodyUnderWay { ask, decoder, data: Vec::new() }));
-        connection.state = State::ExpectBody;
+        self.slots[index].rest().body = Some(Box::new(BodyUnderWay { ask, decoder, data: Vec::new() }));
+        self.slots.turn(index, State::ExpectBody);
         self.end_state_after(now.tick, index, self.durations.body);
         0
     }
@@ -263,6 +267,7 @@ impl Engine {
             Command::Delete(name) => self.delete(now, index, name),
             Command::Frames => self.accept_frames(now, index),
             Command::Metrics => self.ask_metrics(now, index),
+            Command::Why(about) => self.ask_why(now, index, about),
             Command::Verdict(verdict) => {
                 self.counters.verdicts[verdict.place()] += 1;
                 self.reply(now, index, reply::counted);
@@ -301,7 +306,7 @@ impl Engine {
             return self.close(now, index);
         }
         self.orders.push_back(super::Output::Shutdown(self.slots.token(index)));
-        self.slots[index].state = State::Lingering;
+        self.slots.turn(index, State::Lingering);
         self.slots[index].tidy();
         self.end_state_after(now.tick, index, super::deadlines::LINGER_MS);
     }

@@ -266,6 +266,8 @@ impl Engine {
             if at > now.tick {
                 self.session_timers.arm(&mut self.sessions, slot, now.tick, at);
             } else {
+                let detail = "its client did not connect for too long";
+                self.note_session_over(now, slot, "bayeux_max_interval", detail);
                 // A WebSocket may carry it still, and goes on without.
                 self.put_down_session(now, slot);
                 self.end_session(now, slot);

@@ -4,9 +4,9 @@
 //! A client's wishes are fulfilled one after the other: while one waits for other shards, what the client says
 //! next is left unread.
 
-use super::{Asker, Engine, PeerMessage};
+use super::{Asker, Engine, PeerMessage, reasons};
 use crate::base::error::Reject;
-use crate::base::name::Name;
+use crate::base::name::{Name, is_internal};
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::channel::Subscriber;
@@ -104,10 +104,18 @@ impl Engine {
     /// The client broke the protocol: it is told how, and nothing more is read from it.
     pub(super) fn hang_up(&mut self, now: Now, index: u32, fault: &Fault) {
         log::debug!("closed a WebSocket with {}: {}", fault.code, fault.detail);
-        self.counters.refused += 1;
+        self.count_refusal(reasons::of_websocket(fault.code));
         websocket::close(self.slots[index].out(), Some(fault.code), &fault.detail);
         self.leave(now, index);
         self.hold_answered(now, index);
+    }
+
+    /// Whether a channel is the server's own, and this connection came by no door to them. Of whoever holds a socket it is
+    /// known only from what it may publish that its request came from no other site's page.
+    pub(super) fn is_closed(&self, index: u32, channel: &str) -> bool {
+        let connection = &self.slots[index];
+        let stranger = connection.door.is_public() || self.is_socket(index) && !connection.flags.has(Flags::MAY_PUBLISH);
+        stranger && is_internal(channel)
     }
 
     fn fulfil(&mut self, now: Now, index: u32, wish: Wish) {
@@ -145,6 +153,9 @@ impl Engine {
         if held.len() + new.len() > self.limits.subscriptions {
             let detail = format!("a connection has at most {} channels (subscriptions_max)", self.limits.subscriptions);
             return self.say_refused(now, index, &Reject::new(400, "too_many_channels", detail), &more.reference);
+        }
+        if new.iter().any(|name| self.is_closed(index, name)) {
+            return self.say_refused(now, index, &reply::internal(), &more.reference);
         }
         self.admit_more(now, index, &new, more);
     }
@@ -216,7 +227,7 @@ impl Engine {
     }
 
     pub(super) fn say_refused(&mut self, now: Now, index: u32, reject: &Reject, reference: &str) {
-        self.counters.refused += 1;
+        self.count_refusal(reject.code);
         self.say_json(now, index, &feed::refused(reject, reference));
     }
 

@@ -8,6 +8,7 @@
 //! each of its segments, however many patterns are watched.
 
 use super::{Asker, Engine, PeerMessage};
+use crate::base::name::is_internal;
 use crate::base::pattern::stars_of;
 use crate::base::time::{Now, Tick};
 use crate::channel::{Role, Subscriber};
@@ -34,8 +35,9 @@ pub(super) struct Watching {
     named: Vec<u32>,
 }
 
+/// Those that no star stands for.
 fn is_reserved(channel: &str) -> bool {
-    channel.starts_with("/service/") || channel.starts_with("/meta/")
+    channel.starts_with("/service/") || channel.starts_with("/meta/") || is_internal(channel)
 }
 
 impl Engine {

@@ -22,11 +22,29 @@ impl Clock {
         Clock { start: Instant::now() }
     }
 
+    /// Milliseconds since it began.
+    pub(super) fn elapsed_ms(self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// What both clocks show.
     pub(super) fn now(self) -> Now {
-        let elapsed = self.start.elapsed().as_millis();
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
-        Now { tick: Tick(Clock::BEGINS_AT_MS) + elapsed, unix_ms: unix_ms() }
+        Now { tick: Tick(Clock::BEGINS_AT_MS) + self.elapsed_ms(), unix_ms: unix_ms() }
+    }
+}
+
+/// How long something takes that is shorter than a tick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(super) fn start() -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    /// Microseconds since it was started.
+    pub(super) fn microseconds(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 

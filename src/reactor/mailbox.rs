@@ -169,6 +169,11 @@ impl Mailbox {
         }
     }
 
+    /// How many pieces of mail wait, and how many parcels.
+    pub(super) fn depths(&self) -> (usize, usize) {
+        (self.mail.len(), self.parcels.len())
+    }
+
     /// Whether a parcel would probably be taken.
     pub(super) fn has_room(&self) -> bool {
         !self.parcels.is_full()
@@ -327,6 +332,13 @@ impl Bell {
     fn silence(&self) -> Found {
         if self.0.swap(true, Ordering::SeqCst) { Found::Silent } else { Found::Armed }
     }
+}
+
+/// A mailbox whose reactor has ended, and with it the poll that it would wake.
+#[cfg(test)]
+pub(super) fn deserted() -> Mailbox {
+    let poll = mio::Poll::new().expect("a poll");
+    mailbox(1, Waker::new(poll.registry(), mio::Token(0)).expect("a waker")).0
 }
 
 #[cfg(test)]

@@ -8,9 +8,11 @@
 //! does it with, `porter` is who is let in, `vital` is how dead peers are found out, `mailbox` is how others reach it,
 //! `publisher` how the host program does, `events` is how that hears of it, `clock` tells it the time, `keyring` reads its
 //! files, `server` starts and stops them all (`drain`: step by step), `reload` gives them new options, and `succession`
-//! hands all over to another process. `remote` is the other side: a
+//! hands all over to another process. `tally` is what each has done, for `metrics` and `sample` to add up, `process` what the
+//! system says; `access_log` is written on a thread of its own. `remote` is the other side: a
 //! publisher to a server in another process.
 
+mod access_log;
 mod clock;
 mod drain;
 mod events;
@@ -19,10 +21,12 @@ mod listener;
 mod mailbox;
 mod metrics;
 mod porter;
+mod process;
 mod publisher;
 mod reload;
 mod remote;
 mod reserve;
+mod sample;
 mod seats;
 mod server;
 mod socket;

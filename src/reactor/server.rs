@@ -4,6 +4,7 @@
 //! the others down with it, in good order: half a server would lose messages silently. Its thread is fenced,
 //! so a host program survives that, and publishers are told [`Error::Closed`].
 
+use super::access_log::AccessLog;
 use super::clock::Clock;
 use super::events::{Events, Outbox, outbox};
 use super::keyring;
@@ -74,6 +75,8 @@ pub struct Server {
     /// Told, by the drop of its other ends, that all reactors have ended.
     pub(super) ended: Receiver<()>,
     threads: Vec<JoinHandle<()>>,
+    /// Dropped behind the reactors, whose last requests it has yet to write.
+    access_log: Option<AccessLog>,
 }
 
 /// Where a server listens, with the real ports where port 0 was asked for.
@@ -141,6 +144,7 @@ impl Server {
         let reactors = reactors(&config);
         let capacity = config.mailbox_messages as usize;
         let keyring = keyring::read(&config)?;
+        let access_log = config.access_log.as_deref().map(AccessLog::start).transpose()?;
         let Bound { listeners, addresses, control } = bind(&config, reactors, std::mem::take(&mut heritage.heirlooms))?;
         let mut outfits = Vec::with_capacity(reactors);
         let mut mailboxes = Vec::with_capacity(reactors);
@@ -153,6 +157,7 @@ impl Server {
         let seed = system_seed();
         let shared = Arc::new(Shared {
             seed,
+            clock: Clock::start(),
             porter: Arc::new(Porter::new(&config, seed)),
             rates: Arc::new(Rates::new(&config, seed)),
             message_bytes_max: AtomicU64::new(config.body_bytes_max),
@@ -166,11 +171,20 @@ impl Server {
         });
         let config = Arc::new(config);
         let hosted = matches!(audience, Audience::Host) && shared.outbox.is_some();
-        let threads = Vec::with_capacity(reactors);
         let (end, ended) = bounded(0);
-        let mut server = Server { shared, config: Mutex::new(config.clone()), hosted, lent, addresses, control, ended, threads };
+        let mut server = Server {
+            shared,
+            config: Mutex::new(config.clone()),
+            hosted,
+            lent,
+            addresses,
+            control,
+            ended,
+            threads: Vec::with_capacity(reactors),
+            access_log,
+        };
         let estates = heritage.claim(server.shared.seed, server.shared.shards())?;
-        let clock = Clock::start();
+        let clock = server.shared.clock;
         for (outfit, estate) in outfits.into_iter().zip(estates) {
             let first = First { config: config.clone(), keyring: keyring.clone(), audience, estate, clock };
             server.spawn(outfit, first, end.clone())?;
@@ -187,6 +201,7 @@ impl Server {
         let shard = self.threads.len();
         let shared = self.shared.clone();
         let attendance = Attendance::new(self.shared.clone());
+        let log = self.access_log.as_ref().map(AccessLog::port);
         let body = move || {
             let _end = end;
             fenced(&shared, shard, || {
@@ -203,6 +218,9 @@ impl Server {
                         Audience::Host => engine.set_host(outbox.port()),
                         Audience::Demo => engine.set_demo(outbox.port(), config.shows_demos()),
                     }
+                }
+                if let Some(log) = log {
+                    engine.set_access_log(log);
                 }
                 Turn::new(outfit, engine, clock, attendance).run()
             });
@@ -230,6 +248,14 @@ impl Server {
     /// Where more can be told to the host program; `None` if the server was started without one.
     pub fn outbox(&self) -> Option<Outbox> {
         self.shared.outbox.clone()
+    }
+
+    /// Begins the access log's file anew under its name, as whoever has moved the old one away wants it; does nothing without
+    /// a log. The lines that wait go into the new file.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
     }
 
     /// Whether it serves: not once it was told to stop, and not after a reactor has failed.
@@ -311,6 +337,7 @@ impl Judge {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) seed: Seed,
+    pub(super) clock: Clock,
     /// What all reactors together let in.
     pub(super) porter: Arc<Porter>,
     /// What their clients may publish in a second.
@@ -331,6 +358,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// How long the server has been there.
+    pub(super) fn uptime_ms(&self) -> u64 {
+        self.clock.elapsed_ms()
+    }
+
     /// Whether the reactors are to end.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
@@ -350,6 +382,25 @@ impl Shared {
 
     pub(super) fn shards(&self) -> u16 {
         self.mailboxes.len() as u16
+    }
+
+    /// Of `reactors` that nobody drives, and that cannot be reached.
+    #[cfg(test)]
+    pub(super) fn for_tests(reactors: usize) -> Shared {
+        Shared {
+            seed: Seed(1, 2),
+            clock: Clock::start(),
+            porter: Arc::new(Porter::new(&Config::default(), Seed(1, 2))),
+            rates: Arc::new(Rates::new(&Config::default(), Seed(1, 2))),
+            message_bytes_max: AtomicU64::new(10),
+            drain_timeout_ms: AtomicU64::new(0),
+            tallies: (0..reactors).map(|_| Tally::default()).collect(),
+            mailboxes: (0..reactors).map(|_| super::mailbox::deserted()).collect(),
+            outbox: None,
+            stopping: AtomicBool::new(false),
+            succeeded: AtomicBool::new(false),
+            undrained: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn stop(&self) {

@@ -1,8 +1,12 @@
 //! What each reactor has done, for others to read at any time: numbers that only it writes, once a turn.
 //!
-//! A reader may catch a turn half written; each number is right, their relation may be a turn old.
+//! A reader may catch a turn half written; each number is right, their relation may be a turn old. Nothing is added up
+//! before somebody asks, and no line of memory is written by two reactors.
 
-use crate::engine::{Engine, VERDICTS};
+use crate::base::histogram::{BUCKETS, Histogram, bucket_of};
+use crate::engine::{Engine, OTHER, REASONS_MAX, VERDICTS, WAYS};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a number does.
@@ -40,9 +44,14 @@ macro_rules! tally {
 
         /// One reactor's.
         #[derive(Debug, Default)]
+        #[repr(align(128))]
         pub(super) struct Tally {
             $($name: AtomicU64,)+
             verdicts: [AtomicU64; VERDICTS.len()],
+            ways: [AtomicU64; WAYS.len()],
+            reasons: Reasons,
+            lag: Counts,
+            turns: Counts,
         }
 
         impl Tally {
@@ -54,6 +63,11 @@ macro_rules! tally {
                 for (verdict, count) in self.verdicts.iter().zip(engine.counters().verdicts) {
                     verdict.store(count, Ordering::Relaxed);
                 }
+                for (way, &count) in self.ways.iter().zip(engine.ways()) {
+                    way.store(u64::from(count), Ordering::Relaxed);
+                }
+                self.reasons.write(engine);
+                self.lag.write(engine.lag());
             }
 
             pub(super) fn read(&self) -> Stats {
@@ -64,8 +78,103 @@ macro_rules! tally {
             pub(super) fn verdict(&self, place: usize) -> u64 {
                 self.verdicts[place].load(Ordering::Relaxed)
             }
+
+            /// How many connections are held in the way that has this place in [`WAYS`].
+            pub(super) fn way(&self, place: usize) -> u64 {
+                self.ways[place].load(Ordering::Relaxed)
+            }
+
+            /// How many messages behind readers were whose full sockets could take bytes again.
+            pub(super) fn lag(&self) -> Histogram {
+                self.lag.read()
+            }
+
+            /// How many microseconds turns took.
+            pub(super) fn turns(&self) -> Histogram {
+                self.turns.read()
+            }
+
+            /// A turn took so many microseconds.
+            pub(super) fn turned(&self, microseconds: u64) {
+                self.turns.observe(microseconds);
+            }
         }
     };
+}
+
+/// A histogram that its reactor alone writes.
+#[derive(Debug, Default)]
+struct Counts {
+    counts: [AtomicU64; BUCKETS],
+    sum: AtomicU64,
+}
+
+impl Counts {
+    fn observe(&self, value: u64) {
+        add(&self.counts[bucket_of(value)], 1);
+        add(&self.sum, value);
+    }
+
+    fn write(&self, histogram: &Histogram) {
+        // Hardly ever news: whoever is not slow is not counted.
+        if self.sum.load(Ordering::Relaxed) == histogram.sum && self.counts[0].load(Ordering::Relaxed) == histogram.counts[0] {
+            return;
+        }
+        for (shared, &count) in self.counts.iter().zip(&histogram.counts) {
+            shared.store(count, Ordering::Relaxed);
+        }
+        self.sum.store(histogram.sum, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Histogram {
+        let mut counts = [0; BUCKETS];
+        counts.iter_mut().zip(&self.counts).for_each(|(count, shared)| *count = shared.load(Ordering::Relaxed));
+        Histogram { counts, sum: self.sum.load(Ordering::Relaxed) }
+    }
+}
+
+/// Adds to a number that nobody else writes.
+fn add(number: &AtomicU64, more: u64) {
+    number.store(number.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+}
+
+/// Why requests were refused; a code has its place from its first refusal on.
+#[derive(Debug)]
+struct Reasons {
+    total: AtomicU64,
+    counts: [(OnceLock<&'static str>, AtomicU64); REASONS_MAX],
+}
+
+impl Default for Reasons {
+    fn default() -> Reasons {
+        Reasons { total: AtomicU64::new(0), counts: std::array::from_fn(|_| Default::default()) }
+    }
+}
+
+impl Reasons {
+    fn write(&self, engine: &Engine) {
+        let total = engine.counters().refused;
+        if self.total.load(Ordering::Relaxed) == total {
+            return;
+        }
+        self.total.store(total, Ordering::Relaxed);
+        for ((code, shared), (name, count)) in self.counts.iter().zip(engine.reasons().iter()) {
+            shared.store(count, Ordering::Relaxed);
+            // What finds no place comes last, and nothing takes that place before.
+            let _ = code.set(name);
+        }
+    }
+}
+
+/// How often requests were refused on all reactors, by code.
+pub(super) fn refusals(tallies: &[Tally]) -> BTreeMap<&'static str, u64> {
+    let mut refusals = BTreeMap::from([(OTHER, 0)]);
+    for (code, count) in tallies.iter().flat_map(|tally| &tally.reasons.counts) {
+        if let Some(code) = code.get() {
+            *refusals.entry(*code).or_default() += count.load(Ordering::Relaxed);
+        }
+    }
+    refusals
 }
 
 tally! {
@@ -73,6 +182,12 @@ tally! {
     connections: Gauge = |engine| engine.connections() as u64;
     /// Channels known now; one that has readers on several reactors counts on each.
     channels: Gauge = |engine| engine.channels() as u64;
+    /// Bayeux sessions open now.
+    sessions: Gauge = |engine| engine.sessions() as u64;
+    /// Deadlines armed now.
+    timers: Gauge = |engine| engine.timers() as u64;
+    /// What the messages kept weigh, with what is kept beside their data.
+    history_bytes: Gauge = |engine| engine.history_bytes() as u64;
     /// Connections taken in.
     opened: Counter = |engine| engine.counters().opened;
     /// Messages kept.
@@ -87,6 +202,12 @@ tally! {
     skipped: Counter = |engine| engine.counters().skipped;
     /// Streams ended since their clients were too slow for a channel.
     ended_slow: Counter = |engine| engine.counters().ended_slow;
+    /// Messages that those readers have missed, as far as that is known.
+    missed: Counter = |engine| engine.counters().missed;
+    /// Bytes received by sockets.
+    received_bytes: Counter = |engine| engine.counters().received_bytes;
+    /// Bytes that sockets took.
+    sent_bytes: Counter = |engine| engine.counters().sent_bytes;
     /// Requests refused.
     refused: Counter = |engine| engine.counters().refused;
     /// Publishes refused because their client was too fast.

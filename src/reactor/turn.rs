@@ -15,12 +15,13 @@
 //! A turn takes no lock, allocates nothing for a delivery, and every loop in it is bounded: here for reads,
 //! accepts and mail, by the engine's slice for writes.
 
-use super::clock::Clock;
+use super::clock::{Clock, Stopwatch};
 use super::listener::Listener;
 use super::mailbox::{End, Inbox, Mailbox, Parcel, RUN_MAX, Rare, mailbox};
 use super::metrics;
 use super::porter::{self, Farewells, Seat, Visitor};
 use super::reload::News;
+use super::sample;
 use super::server::{Attendance, Shared};
 use super::socket::{self, Mark, Sockets};
 use super::vital;
@@ -156,6 +157,7 @@ impl Turn {
         let mut timeout = Some(Duration::ZERO);
         loop {
             let now = self.poll(&mut events, timeout)?;
+            let awake = Stopwatch::start();
             self.accept(now);
             self.read(now);
             self.mail(now);
@@ -170,6 +172,7 @@ impl Turn {
                 return Ok(());
             }
             timeout = self.timeout(now);
+            self.shared.tallies[self.shard].turned(awake.microseconds());
         }
     }
 
@@ -420,8 +423,13 @@ impl Turn {
                 Output::Metrics(token) => {
                     // What this turn did is not in its tally yet.
                     self.shared.tallies[self.shard].write(&self.engine);
-                    let text = metrics::text(&self.shared.tallies);
+                    let text = metrics::text(&self.shared);
                     self.engine.handle(now, Input::Metrics { token, text: &text });
+                }
+                Output::Sample => {
+                    self.shared.tallies[self.shard].write(&self.engine);
+                    let fields = sample::fields(&self.shared, now.unix_ms);
+                    self.engine.handle(now, Input::Sample { fields: &fields });
                 }
                 Output::Ring => self.shared.ring(),
             }

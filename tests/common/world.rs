@@ -344,6 +344,7 @@ impl World {
                 Output::Close(token) => self.owner(shard, token).closed = true,
                 Output::Move { token, shard: to } => self.move_client(shard, token, usize::from(to)),
                 Output::Metrics(token) => self.handle(shard, Input::Metrics { token, text: "up 1\n" }),
+                Output::Sample => self.handle(shard, Input::Sample { fields: "\"up\":1" }),
                 Output::Ring => self.host.rung = true,
             }
             self.engines[shard].check_invariants();

@@ -160,6 +160,7 @@ impl Stage {
             Output::Close(token) => self.client(token).gone = true,
             Output::Read(_) | Output::Shutdown(_) | Output::Ring => {}
             Output::Metrics(token) => self.engine.handle(self.now, Input::Metrics { token, text: "up 1\n" }),
+            Output::Sample => self.engine.handle(self.now, Input::Sample { fields: "\"up\":1" }),
             Output::Move { .. } => panic!("there is one shard"),
         }
     }

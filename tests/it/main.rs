@@ -50,6 +50,8 @@ mod refusals;
 mod reload;
 /// Whoever is cut off goes on where it was, by any transport.
 mod resume;
+/// What an operator sees: numbers, samples, the dashboard, `encke top`, why something was lost, the access log.
+mod seeing;
 /// Slow heads beside readers, and readers that all come back at once; at full size by `ENCKE_SOAK=1`.
 mod siege;
 /// A reader that stops reading costs nobody anything, and is told what it missed.

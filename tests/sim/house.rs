@@ -426,7 +426,7 @@ impl House {
                 (self.sockets[id].token, self.sockets[id].moving) = (None, true);
                 self.moves[usize::from(shard)].push_back((id, luggage));
             }
-            Output::Metrics(_) => unreachable!("nobody here asks for numbers"),
+            Output::Metrics(_) | Output::Sample => unreachable!("nobody here asks for numbers"),
             Output::Ring => self.host.listen(),
         }
     }

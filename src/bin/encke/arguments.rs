@@ -18,6 +18,7 @@ pub enum Command {
     Serve(Box<Serve>),
     Publish(Publish),
     Subscribe(Subscribe),
+    Top(Top),
     Check(PathBuf),
     Key(keys::Key),
     Token(keys::Token),
@@ -60,6 +61,14 @@ pub struct Subscribe {
     pub count: Option<u64>,
 }
 
+/// Whose numbers to show, and how.
+#[derive(Debug)]
+pub struct Top {
+    pub to: Address,
+    /// Whether to print them once instead of showing them as they change.
+    pub once: bool,
+}
+
 /// How a subscription is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -73,7 +82,7 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 const PRIVATE_ADDRESS: &str = "http://127.0.0.1:8081";
 const PUBLIC_ADDRESS: &str = "http://127.0.0.1:8080";
-const COMMANDS: [&str; 7] = ["serve", "publish", "subscribe", "check", "healthy", "key", "token"];
+const COMMANDS: [&str; 8] = ["serve", "publish", "subscribe", "top", "check", "healthy", "key", "token"];
 
 /// The command that `arguments` (without the program's name) call for. `Err` says what is wrong with them.
 pub fn parse(arguments: impl Iterator<Item = OsString>, environment: Environment) -> Result<Command, String> {
@@ -88,6 +97,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>, environment: Environment
         Some("serve") => serve(parser, environment, help::serve),
         Some("publish") => publish(parser, environment),
         Some("subscribe") => subscribe(parser),
+        Some("top") => top(parser, environment),
         Some("check") => check(parser),
         Some("key") => keys::parse_key(parser),
         Some("token") => keys::parse_token(parser),
@@ -177,6 +187,22 @@ fn subscribe(mut parser: Parser) -> Result<Command, String> {
         return Err("subscribe: which channel? (encke subscribe CHANNEL…)".into());
     }
     Ok(Command::Subscribe(Subscribe { to: address(&to)?, channels, since, transport, json, count }))
+}
+
+fn top(mut parser: Parser, environment: Environment) -> Result<Command, String> {
+    let mut to = None;
+    let mut once = false;
+    while let Some(argument) = parser.next().map_err(plain)? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(help::top())),
+            Arg::Long("once") => once = true,
+            Arg::Long("to") => to = Some(text(&mut parser)?),
+            Arg::Value(value) if to.is_none() => to = Some(value.string().map_err(plain)?),
+            other => return Err(plain(other.unexpected())),
+        }
+    }
+    let to = to.or_else(|| environment("ENCKE_TO"));
+    Ok(Command::Top(Top { to: address(to.as_deref().unwrap_or(PRIVATE_ADDRESS))?, once }))
 }
 
 fn check(mut parser: Parser) -> Result<Command, String> {
@@ -376,6 +402,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_shown_of_the_private_listener_unless_told() {
+        let top = |line: &str, environment: &[(&str, &str)]| match parse_with(line, environment) {
+            Ok(Command::Top(options)) => (options.to.to_string(), options.once),
+            other => panic!("{other:?}"),
+        };
+        let environment = [("ENCKE_TO", "unix:/run/encke.sock")];
+        assert_eq!(top("top", &[]), (PRIVATE_ADDRESS.into(), false));
+        assert_eq!(top("top --once", &environment), ("unix:/run/encke.sock".into(), true));
+        assert_eq!(top("top http://[::1]:9", &environment), ("http://[::1]:9".into(), false));
+        assert_eq!(top("top --to http://[::1]:9", &[]), ("http://[::1]:9".into(), false));
+    }
+
+    #[test]
     fn a_reader_names_channels_and_the_rest_has_defaults() {
         let options = subscribed("subscribe /a b --json --count 3 --transport long-poll --since earliest");
         assert_eq!(options.channels, ["/a", "/b"]);
@@ -393,6 +432,7 @@ mod tests {
             ("serve --help", "--heartbeat DURATION"),
             ("publish --help", "--lines"),
             ("subscribe --help", "--since"),
+            ("top --help", "--once"),
             ("check --help", "encke check"),
             ("key --help", "encke key"),
             ("token --help", "--expires"),

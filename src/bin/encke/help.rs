@@ -10,6 +10,7 @@ Encke, a Comet server: it parks connections, orders messages, remembers them, re
   encke [serve] [OPTIONS]           run a server               encke serve --help
   encke publish CHANNEL [DATA]      publish to a server        encke publish --help
   encke subscribe CHANNEL…          read from a server         encke subscribe --help
+  encke top [ADDRESS]               show a server's numbers  encke top --help
   encke check CONFIG                read an options file       encke check --help
   encke key NAME PATTERNS           make an application's key  encke key --help
   encke token --keys FILE           sign a token               encke token --help
@@ -96,6 +97,23 @@ encke healthy [URL]
 
 Exits with 0 if the server at URL (http://HOST:PORT or unix:PATH) serves, else with 1, and says why.
 [http://127.0.0.1:8080]
+"
+    .into()
+}
+
+/// `encke top --help`.
+pub fn top() -> String {
+    "\
+encke top [ADDRESS]
+
+Shows what a server does, anew each second: connections by transport, publishes, deliveries and bytes a second, gaps,
+refusals, lag of slow readers, time of turns, memory, and the busiest channels. ADDRESS is its private listener or its
+control socket. A server that goes away is waited for. It ends with q or Ctrl-C.
+
+  --once
+      Print the numbers of one second and end, without a terminal's signs.
+  --to URL
+      The same as ADDRESS: http://HOST:PORT or unix:PATH. [http://127.0.0.1:8081; also ENCKE_TO]
 "
     .into()
 }

@@ -1,4 +1,5 @@
-//! The `encke` command: a server, and two small clients that publish to one and read from one.
+//! The `encke` command: a server, two small clients that publish to one and read from one, and a screen that shows one's
+//! numbers.
 //!
 //! Owns the process: arguments, signals, exit codes (0 fine, 1 failed, 2 wrongly called). What it serves, it serves
 //! through the library's public API; what it asks a server, it asks by HTTP like anybody else.
@@ -26,6 +27,7 @@ mod sources;
 mod sse;
 mod subscribe;
 mod successor;
+mod top;
 
 use arguments::Command;
 use std::process::ExitCode;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Key(key) => keys::make(&key).and_then(|text| print(&text)),
         Command::Token(token) => keys::sign(&token).and_then(|text| print(&text)),
         Command::Healthy(address) => healthy::run(address),
+        Command::Top(options) => top::run(options),
         Command::Check(path) => file::check(&path).and_then(|()| print(&format!("{}: ok\n", path.display()))),
     };
     match outcome {

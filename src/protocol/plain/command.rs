@@ -6,6 +6,8 @@
 //! GET  / /transports /healthz  pages          OPTIONS anything            CORS preflight
 //! GET  /encke.js /encke.classic.js  the client  GET  /metrics            numbers, for Prometheus
 //! GET  /presence/<channel>  who is here, in part: ?after=<user>
+//! GET  /why/<channel> /why?client= /why?session=  what was lost or refused lately, and why
+//! GET  /dashboard         a page with the server's numbers as they change
 //! GET  /probe             say hello as a stream does, or take a verdict that a client came to
 //! POST /token?session=    bring another token for a connection that is held
 //! GET  /frames, Upgrade: encke1  a framed stream of messages, as on the control socket
@@ -17,9 +19,11 @@ use super::script::Script;
 use super::verdict::Verdict;
 use crate::base::door::Door;
 use crate::base::error::Reject;
+use crate::base::incident::About;
 use crate::base::name::Name;
 use crate::http::{Body, Method, Request, Version, query};
 use memchr::memchr;
+use std::sync::Arc;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub(crate) enum Command {
     Verdict(Verdict),
     /// Tell the numbers of all shards.
     Metrics,
+    /// Tell what happened lately to a channel or a client.
+    Why(About),
     /// Hand out the client for browsers.
     Script(Script),
     /// Hand out a file of the demonstrations.
@@ -92,6 +98,7 @@ pub(crate) enum Page {
     Start,
     Transports,
     Health,
+    Dashboard,
 }
 
 /// What the protocol of framed streams is called in `Upgrade`.
@@ -192,6 +199,15 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             gate::inspect(request, door)?;
             Ok(Command::Metrics)
         }
+        "dashboard" if rest.is_empty() => {
+            gate::inspect(request, door)?;
+            page(request, Page::Dashboard)
+        }
+        "why" => {
+            allow(request, &[Method::Get, Method::Head], READ)?;
+            gate::inspect(request, door)?;
+            why(request, channel(rest)?).map(Command::Why)
+        }
         "encke.js" if rest.is_empty() => script(request, Script::module),
         "encke.classic.js" if rest.is_empty() => script(request, Script::classic),
         "frames" if rest.is_empty() => {
@@ -206,7 +222,7 @@ pub(crate) fn parse(request: &Request<'_, '_>, door: Door) -> Result<Command, Re
             404,
             "not_found",
             "there is /sub/<channel>, /ws, /bayeux, /pub/<channel>, /token, /channels/<channel>, /presence/<channel>, /frames, \
-             /transports, /encke.js, /metrics, /healthz and /",
+             /transports, /encke.js, /metrics, /dashboard, /why, /healthz and /",
         )),
     }
 }
@@ -239,6 +255,32 @@ fn after(request: &Request<'_, '_>) -> Result<Option<String>, Reject> {
     Ok(None)
 }
 
+/// What somebody wants to know the reasons of. A channel goes over a client, and a client over a session.
+fn why(request: &Request<'_, '_>, channel: Option<Name>) -> Result<About, Reject> {
+    let mut about = channel.map(|name| About::Channel(name.shared().clone()));
+    for pair in query::pairs(request.query) {
+        let (name, value) = pair?;
+        let asked = match &*name {
+            "client" => {
+                let number =
+                    value.parse().map_err(|_| Reject::new(400, "bad_query", "client is the number that a host program knows"));
+                Some(About::Client(number?))
+            }
+            "session" => Some(About::Session((&*value).into())),
+            _ => None,
+        };
+        about = about.or(asked);
+    }
+    Ok(about.unwrap_or(About::All))
+}
+
+/// The channel that a request is about, by its path alone, if it is about one.
+pub(crate) fn subject(path: &str) -> Option<Arc<str>> {
+    let (room, rest) = split(path);
+    let channels = matches!(room, "sub" | "pub" | "channels");
+    channels.then(|| channel(rest).ok().flatten().map(|name| name.shared().clone())).flatten()
+}
+
 /// Whoever tells its verdict asks for nothing else.
 fn probe(request: &Request<'_, '_>) -> Result<Command, Reject> {
     for pair in query::pairs(request.query) {
@@ -257,7 +299,7 @@ fn script(request: &Request<'_, '_>, read: fn(&Request<'_, '_>) -> Script) -> Re
 
 fn preflight(room: &str) -> Preflight {
     match room {
-        "metrics" => Preflight { allow: READ, open: false },
+        "metrics" | "why" | "dashboard" => Preflight { allow: READ, open: false },
         "frames" => Preflight { allow: FRAMES, open: false },
         "pub" => Preflight { allow: PUBLISH, open: false },
         "token" => Preflight { allow: PUBLISH, open: true },

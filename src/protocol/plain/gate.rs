@@ -44,6 +44,11 @@ pub(super) fn inspect(request: &Request<'_, '_>, door: Door) -> Result<(), Rejec
     }
 }
 
+/// Whether this request may read the server's own channels: as whoever may inspect others.
+pub(crate) fn internal(request: &Request<'_, '_>, door: Door) -> Result<(), Reject> {
+    if door.is_public() { Err(super::reply::internal()) } else { inspect(request, door) }
+}
+
 fn local(request: &Request<'_, '_>) -> Result<(), Reject> {
     match request.host() {
         Some(host) if !is_loopback(host) => Err(forbidden("the Host of this request is no loopback name")),

@@ -14,10 +14,10 @@ mod verdict;
 pub(crate) use batch::{message, messages};
 pub(crate) use command::{
     Command, Manner, Preflight, Publish, inspection, parse, preflight_of, preflight_of_publish, published_channel,
-    renewed_session, ungated_publish,
+    renewed_session, subject, ungated_publish,
 };
 pub(crate) use demo::demonstration;
-pub(crate) use gate::{is_same_site, publish as may_publish};
+pub(crate) use gate::{internal as may_read_internal, is_same_site, publish as may_publish};
 pub use members::{Present, Roster};
 pub use reply::{Answer, ChannelInfo};
 pub use verdict::VERDICTS;

@@ -7,6 +7,7 @@ use super::members::Roster;
 use super::script::{self, Script};
 use crate::base::error::Reject;
 use crate::base::id::MessageId;
+use crate::base::incident::Incident;
 use crate::http::{Sharing, response};
 use std::sync::LazyLock;
 
@@ -27,6 +28,11 @@ const TRANSPORTS_POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-i
                                  connect-src 'self'; frame-src 'self'; \
                                  img-src 'self' data: http://localhost:* http://127.0.0.1:*; \
                                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The server's numbers as they change.
+const DASHBOARD: &str = include_str!("dashboard.html");
+/// It runs what it brings along, and reads its own server.
+const DASHBOARD_POLICY: &str = START_POLICY;
 
 /// The answer behind which a connection is a framed stream.
 pub(crate) fn frames_follow(out: &mut Vec<u8>, date: &str) {
@@ -89,6 +95,8 @@ pub enum Answer {
     },
     /// Another token was not taken, and nothing has changed.
     NotRenewed(Box<Reject>),
+    /// What one shard knows of what happened lately; the newest first of each sort.
+    Recalled(Vec<Incident>),
     /// There is no such channel.
     Unknown,
     /// There are as many channels as there may be: nothing was kept.
@@ -106,6 +114,7 @@ pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
         Answer::Deleted => json(out, dress, b"{\"deleted\":true}"),
         Answer::Renewed { expires_in_ms } => json(out, dress, renewed(*expires_in_ms).as_bytes()),
         Answer::NotRenewed(reject) => refused(out, dress, reject),
+        Answer::Recalled(_) => incidents(out, dress, &[Some(answer.clone())]),
         Answer::Unknown => refused(out, dress, &Reject::new(404, "no_channel", "there is no such channel")),
         Answer::Refused => refused(out, dress, &too_many_channels()),
         Answer::Stopping => refused(out, dress, &stopping()),
@@ -115,6 +124,18 @@ pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
 /// For how long the token holds that was taken.
 pub(super) fn renewed(expires_in_ms: Option<u64>) -> String {
     format!("{{\"expires_in\":{}}}", expires_in_ms.map_or("null".into(), |ms| ms.to_string()))
+}
+
+/// What all shards know of what happened lately, the newest first.
+pub(crate) fn incidents(out: &mut Vec<u8>, dress: &Dress<'_>, answers: &[Option<Answer>]) {
+    let recalled = |answer: &Option<Answer>| match answer {
+        Some(Answer::Recalled(incidents)) => incidents.clone(),
+        _ => Vec::new(),
+    };
+    let mut all: Vec<Incident> = answers.iter().flat_map(recalled).collect();
+    all.sort_by_key(|incident| std::cmp::Reverse(incident.unix_ms));
+    let told = serde_json::to_string(&all).expect("incidents make JSON");
+    json(out, dress, format!("{{\"incidents\":{told}}}").as_bytes());
 }
 
 /// The refusal of one more channel.
@@ -148,6 +169,11 @@ pub(crate) fn taken(out: &mut Vec<u8>, dress: &Dress<'_>) {
     response::field(out, "Content-Type", "application/json");
     response::fixed(out, "Cache-Control: no-store");
     finish(out, dress, b"{\"taken\":true}");
+}
+
+/// The refusal of whoever asks for the server's own channels by another way than the private listener.
+pub(crate) fn internal() -> Reject {
+    Reject::new(403, "forbidden", "channels below /encke are the server's own, and read on the private listener")
 }
 
 /// The refusal of what the host program has no room for.
@@ -198,6 +224,7 @@ pub(crate) fn page(out: &mut Vec<u8>, dress: &Dress<'_>, page: Page) {
     match page {
         Page::Health => json(out, dress, b"{\"status\":\"ok\"}"),
         Page::Start => html(out, dress, START, START_POLICY),
+        Page::Dashboard => html(out, dress, DASHBOARD, DASHBOARD_POLICY),
         Page::Transports => html(out, dress, TRANSPORTS, TRANSPORTS_POLICY),
     }
 }

@@ -15,19 +15,7 @@ fn shared() -> (Arc<Shared>, Inbox, Poll) {
     let poll = Poll::new().expect("a poll");
     let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
     let (mailbox, inbox) = mailbox(1, waker);
-    let shared = Shared {
-        seed: Seed(1, 2),
-        porter: Arc::new(Porter::new(&Config::default(), Seed(1, 2))),
-        rates: Arc::new(Rates::new(&Config::default(), Seed(1, 2))),
-        message_bytes_max: AtomicU64::new(10),
-        drain_timeout_ms: AtomicU64::new(0),
-        tallies: vec![],
-        mailboxes: vec![mailbox],
-        outbox: None,
-        stopping: AtomicBool::new(false),
-        succeeded: AtomicBool::new(false),
-        undrained: AtomicUsize::new(0),
-    };
+    let shared = Shared { mailboxes: vec![mailbox], tallies: vec![], ..Shared::for_tests(0) };
     (Arc::new(shared), inbox, poll)
 }
 
