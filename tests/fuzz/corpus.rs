@@ -1,10 +1,13 @@
 //! What inputs are made from: what clients send in the transcripts, and the table of refusals.
 
 use crate::notation::{self, Epochs};
+use encke::access::Keyring;
 use encke::base::frame;
 use encke::base::payload::Parts;
+use encke::base::random::Seed;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
 
 /// What stands in a corpus for the client id of the session that an input speaks for.
 pub const CLIENT: &str = "00000000000000000000000000000000000000000000";
@@ -13,6 +16,21 @@ const EPOCH: &str = "AAAAAAAAAAAA";
 
 /// Keys that have signed the tokens.
 pub const KEY_SET: &str = include_str!("../tokens/keys.json");
+/// The same, to sign with, or to judge by.
+pub static KEYS: LazyLock<Arc<Keyring>> = LazyLock::new(|| {
+    let mut keyring = Keyring::new(Seed(7, 8));
+    keyring.set_token_keys(KEY_SET).expect("they are sound");
+    Arc::new(keyring)
+});
+
+/// When an input begins to be sent.
+pub const BEGIN_MS: u64 = 1_750_000_000_000;
+/// What clients show, whatever the transcripts call it: it opens everything, and ends a minute later.
+static TOKEN: LazyLock<String> = LazyLock::new(|| {
+    let ends_s = BEGIN_MS / 1_000 + 60;
+    let claims = format!(r#"{{"sub":"ann","exp":{ends_s},"encke":{{"subscribe":["/**"],"publish":["/**"]}}}}"#);
+    KEYS.sign_token(None, &claims).expect("there is a secret")
+});
 
 /// All that each client of each transcript sends, and each request that is refused.
 pub fn streams() -> Vec<Vec<u8>> {
@@ -148,14 +166,20 @@ fn transcripts() -> Vec<String> {
     paths.iter().map(|path| std::fs::read_to_string(path).expect("text")).collect()
 }
 
-/// A line with plain text for the names of client ids and epochs.
+/// A line with plain text for the names of client ids, epochs and what is shown.
 fn named(line: &str) -> String {
     let mut text = String::new();
     let mut rest = line.chars();
     while let Some(letter) = rest.next() {
         match letter {
             '$' => text.push_str(if rest.next().is_some_and(char::is_lowercase) { CLIENT } else { EPOCH }),
-            '\\' => text.extend([Some(letter), rest.next()].into_iter().flatten()),
+            '\\' => match rest.next() {
+                Some('<') => {
+                    rest.by_ref().find(|&letter| letter == '>');
+                    text.push_str(&TOKEN);
+                }
+                escaped => text.extend([Some(letter), escaped].into_iter().flatten()),
+            },
             letter => text.push(letter),
         }
     }

@@ -1,6 +1,7 @@
 //! An engine, a clock and sockets that take everything. A **bystander** has a Bayeux session and an event stream of its
 //! own: whatever somebody else sends, it gets what is published for it, once.
 
+use super::corpus::{BEGIN_MS, KEYS};
 use crate::dice::Dice;
 use encke::Config;
 use encke::base::id::Token;
@@ -46,10 +47,12 @@ impl Stage {
             life_span_ms: 0,
             // Strangers may read everything.
             anonymous_subscribe: "/**".into(),
+            presence: "/**".into(),
             ..Config::default()
         };
-        let engine = Engine::new(&config, 0, 1, Seed(7, 8));
-        let now = Now { tick: Tick(1_000), unix_ms: 1_750_000_000_000 };
+        let mut engine = Engine::new(&config, 0, 1, Seed(7, 8));
+        engine.set_access(&config, KEYS.clone());
+        let now = Now { tick: Tick(1_000), unix_ms: BEGIN_MS };
         let nobody = Token { index: 0, generation: 0 };
         let mut stage = Stage { engine, now, clients: HashMap::new(), bystanders: [nobody; 2] };
         let (token, client) = stage.session(CHANNEL);

@@ -1,6 +1,6 @@
 //! A token or a signed name is good only as it was signed, byte for byte; and whatever was signed, it says no more than it may.
 
-use super::corpus;
+use super::corpus::{self, KEYS};
 use crate::dice::Dice;
 use encke::Config;
 use encke::access::{Access, Grant, Keyring};
@@ -11,11 +11,6 @@ use std::sync::{Arc, LazyLock};
 /// A moment at which those of the corpus are good.
 const NOW_MS: u64 = 1_790_000_000_000;
 
-static KEYS: LazyLock<Arc<Keyring>> = LazyLock::new(|| {
-    let mut keyring = Keyring::new(Seed(7, 8));
-    keyring.set_token_keys(corpus::KEY_SET).expect("they are sound");
-    Arc::new(keyring)
-});
 static SIGNED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(corpus::tokens);
 
 pub fn run(input: &[u8], dice: &mut Dice) {

@@ -33,7 +33,7 @@ const CLIENTS: &str = r#"
             exec {client}<>/dev/tcp/10.77.0.1/8080 || exit 1
             upgrade=
             [ $transport = websocket ] && upgrade=$'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
-            printf 'GET /sub/a?transport=%s HTTP/1.1\r\nHost: a\r\n%s\r\n' $transport "$upgrade" >&$client
+            printf 'GET /sub/public/a?transport=%s HTTP/1.1\r\nHost: a\r\n%s\r\n' $transport "$upgrade" >&$client
         done
     done
     echo connected
@@ -95,7 +95,7 @@ fn vanish(commands: &[&str], talks: bool) {
 
     let staying = connect(&server.id().to_string(), STAYING / WAYS);
     let vanishing = connect(far, IN_EACH_WAY);
-    let held = |inspector: &mut Wire| inspector.ask("/channels/a").member("subscribers");
+    let held = |inspector: &mut Wire| inspector.ask("/channels/public/a").member("subscribers");
     eventually("all are held", || (held(&mut inspector) == STAYING + VANISHING).then_some(()));
     assert_eq!(descriptors(&server) - before, (STAYING + VANISHING) as usize);
 
@@ -107,7 +107,7 @@ fn vanish(commands: &[&str], talks: bool) {
     if talks {
         inspector.send(post("/b", "text/plain", "to nobody"));
         assert_eq!(inspector.response().status(), 200);
-        inspector.send(post("/a", "text/plain", "to all"));
+        inspector.send(post("/public/a", "text/plain", "to all"));
         assert_eq!(inspector.response().status(), 200);
     }
     // A message answers the long polls of those who stay.
