@@ -37,14 +37,17 @@ const CLIENT_CHARS: usize = 44;
 const BROWSER: &[u8] = b"BAYEUX_BROWSER=";
 const BROWSER_CHARS: usize = 36;
 
+/// So far behind its beginning any of these has ended.
+const SEEN_WITHIN: usize = CLIENT.len() + CLIENT_CHARS;
+
 /// The epochs that were seen, by the order in which they came; the client ids; the browsers.
 #[derive(Default)]
 pub struct Epochs(Vec<String>, Vec<String>, Vec<String>);
 
 impl Epochs {
-    /// Notes what epochs stand in `bytes`.
-    pub fn note(&mut self, bytes: &[u8]) {
-        for at in 0..bytes.len() {
+    /// Notes what epochs stand in `bytes`, of which so many were `known` before.
+    pub fn note(&mut self, bytes: &[u8], known: usize) {
+        for at in known.saturating_sub(SEEN_WITHIN)..bytes.len() {
             if let Some(epoch) = epoch_at(bytes, at)
                 && !self.0.contains(&epoch)
             {

@@ -248,7 +248,7 @@ fn note_epochs(epochs: &mut Epochs, noted: &mut Vec<usize>, world: &World) {
     noted.resize(world.clients.len(), 0);
     for (client, noted) in world.clients.iter().zip(noted) {
         if *noted < client.received.len() {
-            epochs.note(&client.received);
+            epochs.note(&client.received, *noted);
             *noted = client.received.len();
         }
     }

@@ -328,7 +328,7 @@ impl<'a> Attacker<'a> {
         let found = self.ear.wait(|heard| memchr::memmem::find(&heard.bytes[done..], text));
         let at = found.ok_or_else(|| self.fault(format_args!("\"{}\" was not heard", text.escape_ascii())))?;
         self.done += at + text.len();
-        self.epochs.note(&self.ear.heard.lock().expect("nobody panics with it").bytes);
+        self.epochs.note(&self.ear.heard.lock().expect("nobody panics with it").bytes, 0);
         Ok(())
     }
 
