@@ -26,7 +26,8 @@ mod control;
 mod delivery;
 /// The demonstrations: who may read and say what there.
 mod demo;
-/// Readers are cut off, stalled and killed at random while much is delivered; for long by `ENCKE_FAULT_SECONDS=1800`.
+/// Readers are cut off, stalled and killed at random, and the server is given options and successors, while much is
+/// delivered; for long by `ENCKE_FAULT_SECONDS=1800`.
 mod faults;
 /// Programs elsewhere publish without an answer to each message, by hand and by the library.
 mod framed;

@@ -163,15 +163,12 @@ impl ServerProcess {
 
     /// The bytes of memory that its process has to itself.
     pub fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/statm", self.process.id());
-        let text = std::fs::read_to_string(path).expect("the process runs");
-        let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("numbers");
-        pages * 4096
+        resident_bytes(self.process.id())
     }
 
     /// How many descriptors its process has open.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("the process runs").count()
+        descriptors(self.process.id())
     }
 
     /// How long its process has been on the cores, of users and of the system; in ticks of 10 ms.
@@ -182,6 +179,18 @@ impl ServerProcess {
         let ticks: u64 = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("numbers")).sum();
         Duration::from_millis(10 * ticks)
     }
+}
+
+/// The bytes of memory that a process has to itself.
+pub fn resident_bytes(id: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/statm")).expect("the process runs");
+    let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("numbers");
+    pages * 4096
+}
+
+/// How many descriptors a process has open.
+pub fn descriptors(id: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{id}/fd")).expect("the process runs").count()
 }
 
 fn address(line: &str, before: &str) -> SocketAddr {
