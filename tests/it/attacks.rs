@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 const TABLE: &str = include_str!("../attacks.txt");
 
 /// How often all attacks are made at once at most, after each was made on its own: until that takes no more memory.
-const STORMS_MAX: usize = 6;
+const STORMS_MAX: usize = 8;
 const THREADS: usize = 8;
 /// What an attack may cost the server: time on a core, on its own.
 const COST_MAX: Duration = Duration::from_secs(1);
 /// What the server may have grown by from one storm to the next.
-const GROWTH_BYTES_MAX: u64 = 1 << 20;
+const GROWTH_BYTES_MAX: u64 = 2 << 20;
 
 /// What both servers are told. Every queue is so small that the table fills it.
 const OPTIONS: [&str; 15] = [
