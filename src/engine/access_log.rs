@@ -20,7 +20,7 @@ const QUEUE_MAX: usize = 16_384;
 /// How much of a path and its query is noted.
 const PATH_BYTES_MAX: usize = 2_048;
 /// Parameters whose values let somebody in, or hold whole messages in which such may be.
-const SECRETS: [&str; 8] = ["token", "access_token", "api_key", "key", "sig", "signature", "password", "message"];
+const SECRETS: [&str; 9] = ["token", "stream", "access_token", "api_key", "key", "sig", "signature", "password", "message"];
 /// What stands in the place of such a value.
 const HIDDEN: &str = "***";
 
@@ -279,6 +279,7 @@ mod tests {
             ("/sub/a", "", "/sub/a"),
             ("/sub/a", "since=now", "/sub/a?since=now"),
             ("/sub/a", "token=abc&since=now", "/sub/a?token=***&since=now"),
+            ("/sub", "stream=L2E.abc&transport=stream", "/sub?stream=***&transport=stream"),
             ("/sub/a", "since=now&TOKEN=a=b", "/sub/a?since=now&TOKEN=***"),
             ("/sub/a", "%74oken=abc&%zz=abc", "/sub/a?%74oken=***&%zz=***"),
             ("/bayeux", "message=[]&jsonp=f", "/bayeux?message=***&jsonp=f"),

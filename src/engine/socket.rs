@@ -185,6 +185,9 @@ impl Engine {
 
     fn publish_said(&mut self, now: Now, index: u32, message: Message, reference: String) {
         let for_host = self.is_for_host(index, &message);
+        if !for_host && self.is_closed(index, message.channel()) {
+            return self.say_refused(now, index, &reply::internal(), &reference);
+        }
         if !for_host && !self.slots[index].flags.has(Flags::MAY_PUBLISH) {
             let reject = Reject::new(403, "forbidden", "this connection may not publish");
             return self.say_refused(now, index, &reject, &reference);
