@@ -7,7 +7,7 @@
 //! moment. Where presence is told of at all, every name of that form is the server's own: clients cannot publish there,
 //! and may read there what they may read without the first segment.
 
-use super::name::NAME_BYTES_MAX;
+use super::name::{NAME_BYTES_MAX, is_internal};
 use super::pattern::Patterns;
 
 /// What siblings are called before their channel's own name.
@@ -22,10 +22,11 @@ impl Presence {
         Presence(channels)
     }
 
-    /// Whether it is told who is on the channel of this full name. It is not told of siblings, nor where a sibling's name
-    /// would be too long.
+    /// Whether it is told who is on the channel of this full name. It is not told of siblings and of the server's own, nor where
+    /// a sibling's name would be too long.
     pub(crate) fn tells_of(&self, channel: &str) -> bool {
-        self.is_on() && self.0.matches(channel) && attended(channel).is_none() && ROOM.len() + channel.len() <= NAME_BYTES_MAX
+        let is_anybodys = attended(channel).is_none() && !is_internal(channel);
+        self.is_on() && self.0.matches(channel) && is_anybodys && ROOM.len() + channel.len() <= NAME_BYTES_MAX
     }
 
     /// Whether nobody but the server publishes to the channel of this full name.
@@ -76,6 +77,7 @@ mod tests {
             ("/a", "/b", false),
             ("/**", "/a/b", true),
             ("/**", "/presence", true),
+            ("/**", "/encke/stats", false),
             ("/**", "/presences/a", true),
             ("/**", "/presence/a", false),
             ("/presence/**", "/presence/a", false),
