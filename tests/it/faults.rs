@@ -180,7 +180,9 @@ impl Operator {
             self.processes.push_back(succeed(&self.server.process, self.id()));
             if self.processes.len() > GOING_MAX {
                 // It has ended long ago, and its number may be another's.
-                self.processes.pop_front().map(std::mem::forget);
+                if let Some(process) = self.processes.pop_front() {
+                    std::mem::forget(process);
+                }
             }
         }
     }
