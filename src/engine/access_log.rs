@@ -135,7 +135,7 @@ impl Engine {
         let older = self.unsent_bytes(index);
         let address = self.host.address(index);
         let Some(log) = &mut self.access_log else { return };
-        let method = request.map_or("", |request| request.method.name());
+        let method = request.map_or("", |request| request.method.as_str());
         let path = request.map_or_else(Box::default, |request| shown(request.path, request.query));
         let finished = Finished { address, method, path, ..Finished::default() };
         log.put(index, Box::new(Entry { begun: now.tick, finished, older }));

@@ -51,7 +51,7 @@ impl Engine {
             && let Some(message) = messages.pop()
         {
             // There is nothing to wait for, and one answer needs no list.
-            let answer = self.keep(now, message).unwrap_or(Answer::Refused);
+            let answer = self.keep(now, message).unwrap_or(self.not_kept());
             return self.reply(now, index, |out, dress| reply::answer(out, dress, &answer));
         }
         let mut answers = Vec::with_capacity(messages.len());

@@ -47,18 +47,6 @@ pub enum Method {
 }
 
 impl Method {
-    /// What it is called.
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Delete => "DELETE",
-            Method::Options => "OPTIONS",
-        }
-    }
-
     /// Reads a method's name; names are case-sensitive.
     fn parse(name: &str) -> Option<Method> {
         match name {
