@@ -200,9 +200,9 @@ options! {
     stall_timeout_ms: Duration = 5 * MINUTE, 100..=DAY;
     /// How long a peer may be silent before its system is asked whether it is there, which wakes nobody up here.
     /// One that does not answer is given up after as long again, or once `--tcp-user-timeout` is over.
-    tcp_keepalive_ms: Duration = 30 * SECOND, SECOND..=2 * HOUR, zero is "off";
+    tcp_keepalive_ms: Duration = 30 * SECOND, SECOND..=2 * HOUR, zero is "off", until restart;
     /// How long a peer's system may leave bytes unacknowledged, or have no room for them, before it is given up (Linux).
-    tcp_user_timeout_ms: Duration = MINUTE, SECOND..=DAY, zero is "off";
+    tcp_user_timeout_ms: Duration = MINUTE, SECOND..=DAY, zero is "off", until restart;
     /// How long a long poll waits before it answers with nothing. Some proxies give up after 30s.
     long_poll_timeout_ms: Duration = 25 * SECOND, 100..=HOUR;
     /// How long a stream may be silent before a heartbeat is sent. With `--jitter`, the first behind a message comes sooner.
@@ -310,8 +310,8 @@ options! {
     events_max: Count = 65_536, 1..=16_777_216, until restart;
     /// The path of a WebSocket that gives back what it is sent, for conformance suites.
     echo: Text = String::new(), 1..=255, zero is "off";
-    /// A file to which each finished request adds a line of JSON, or `-` for stdout. Values of `token=` and the like are left out.
-    access_log: Path = None, 1..=4_096, zero is "off";
+    /// A file to which each finished request adds a line of JSON, or `-` for stdout. It has no tokens, and SIGHUP opens it anew.
+    access_log: Path = None, 1..=4_096, zero is "off", until restart;
     /// Demonstrations at `/demo` in `encke serve`, linked from the start page: `on`, `off`, or `loopback`.
     /// That is on where all of `--listen` is loopback.
     demo: Text = "loopback".into(), 2..=8, zero is "off", until restart;

@@ -172,6 +172,22 @@ fn top_prints_a_frame_and_says_when_nobody_is_there() {
 }
 
 #[test]
+fn a_hangup_opens_the_access_log_anew() {
+    let scratch = Scratch::new();
+    let (path, moved) = (scratch.path("access.log"), scratch.path("access.log.1"));
+    let server = ServerProcess::start(&[&format!("--access-log={}", path.display())]);
+    let has = |path: &Path, line: &str| std::fs::read_to_string(path).is_ok_and(|text| text.contains(line));
+    assert_eq!(Wire::connect(server.public).ask("/healthz?before").status(), 200);
+    eventually("the line is written", || has(&path, "/healthz?before").then_some(()));
+    std::fs::rename(&path, &moved).expect("a file");
+    server.process.signal("HUP");
+    server.process.said("options reloaded");
+    assert_eq!(Wire::connect(server.public).ask("/healthz?behind").status(), 200);
+    eventually("the line is in the new file", || has(&path, "/healthz?behind").then_some(()));
+    assert!(!has(&moved, "/healthz?behind") && !has(&path, "/healthz?before"));
+}
+
+#[test]
 fn each_finished_request_has_a_line_in_the_access_log() {
     let scratch = Scratch::new();
     let (path, moved) = (scratch.path("access.log"), scratch.path("access.log.1"));

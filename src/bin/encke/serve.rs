@@ -117,6 +117,8 @@ fn start(config: Config, heritage: Heritage) -> Result<Server, Error> {
 
 /// Reads the options anew, and goes on with them or, if there is a fault, as before.
 fn reload(server: &Server, sources: &Sources) {
+    // Whatever becomes of the options: whoever moved the log away waits for that.
+    server.reopen_access_log();
     let outcome = sources.read(&environment).and_then(|config| server.reload(config).map_err(|error| error.to_string()));
     match outcome {
         Ok(kept) => {
