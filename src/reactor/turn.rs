@@ -411,7 +411,7 @@ impl Turn {
             // Whoever asked may have given up: then nobody takes the answer.
             Rare::Sockets { to } => _ = to.send(self.listeners.iter().map(Listener::heirloom).collect()),
             Rare::Freeze { to } => _ = to.send(self.engine.freeze(now)),
-            Rare::Thaw => self.engine.thaw(),
+            Rare::Thaw => self.engine.thaw(now),
         }
     }
 
