@@ -9,8 +9,10 @@
 
 use super::Engine;
 use crate::base::door::Address;
+use crate::base::shorten::shorten;
 use crate::base::time::{Now, Tick};
 use crate::http::{Request, query};
+use crate::protocol::bayeux::client_of_path;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +22,8 @@ const QUEUE_MAX: usize = 16_384;
 /// How much of a path and its query is noted.
 const PATH_BYTES_MAX: usize = 2_048;
 /// Parameters whose values let somebody in, or hold whole messages in which such may be.
-const SECRETS: [&str; 9] = ["token", "stream", "access_token", "api_key", "key", "sig", "signature", "password", "message"];
+const SECRETS: [&str; 10] =
+    ["token", "stream", "session", "access_token", "api_key", "key", "sig", "signature", "password", "message"];
 /// What stands in the place of such a value.
 const HIDDEN: &str = "***";
 
@@ -132,6 +135,9 @@ impl Engine {
 
     /// A request's head is here; `None` for what is no request.
     pub(super) fn log_begin(&mut self, now: Now, index: u32, request: Option<&Request<'_, '_>>) {
+        if self.access_log.is_none() {
+            return;
+        }
         let older = self.unsent_bytes(index);
         let address = self.host.address(index);
         let Some(log) = &mut self.access_log else { return };
@@ -241,7 +247,11 @@ fn status(begins: &[u8]) -> Option<u16> {
 
 /// A path and its query as they may be shown to whoever reads logs.
 fn shown(path: &str, query: &str) -> Box<str> {
-    let mut text = path.to_string();
+    // The client id of a Bayeux session is a key to it.
+    let mut text = match (client_of_path(path), path.rsplit_once('/')) {
+        (Some(_), Some((before, _))) => format!("{before}/{HIDDEN}"),
+        _ => path.to_string(),
+    };
     for (place, pair) in query.split('&').enumerate().filter(|_| !query.is_empty()) {
         text.push(if place == 0 { '?' } else { '&' });
         match pair.split_once('=') {
@@ -257,11 +267,7 @@ fn shown(path: &str, query: &str) -> Box<str> {
             break;
         }
     }
-    if text.len() > PATH_BYTES_MAX {
-        let end = (0..=PATH_BYTES_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
+    shorten(&mut text, PATH_BYTES_MAX);
     text.into()
 }
 
@@ -273,6 +279,9 @@ fn is_secret(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// The path of an event stream, whose last part is its session's client id.
+    const SESSION: &str = "/bayeux/eventsource/000000000008fedcba98765432100123456789abcdef";
+
     #[test]
     fn what_lets_somebody_in_is_not_shown() {
         for (path, query, expected) in [
@@ -283,6 +292,8 @@ mod tests {
             ("/sub/a", "since=now&TOKEN=a=b", "/sub/a?since=now&TOKEN=***"),
             ("/sub/a", "%74oken=abc&%zz=abc", "/sub/a?%74oken=***&%zz=***"),
             ("/bayeux", "message=[]&jsonp=f", "/bayeux?message=***&jsonp=f"),
+            ("/why", "session=0000000000080123", "/why?session=***"),
+            (SESSION, "", "/bayeux/eventsource/***"),
             ("/sub/a", "token&x", "/sub/a?token&x"),
             ("/sub/a", "tokens=3&&", "/sub/a?tokens=3&&"),
         ] {

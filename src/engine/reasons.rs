@@ -38,6 +38,7 @@ pub(super) fn of_bayeux(code: u16) -> &'static str {
         403 => "bayeux_forbidden",
         404 => "bayeux_no_channel",
         409 => "bayeux_overtaken",
+        429 => "bayeux_too_fast",
         503 => "bayeux_no_room",
         _ => "bayeux_bad_message",
     }
@@ -50,6 +51,7 @@ pub(super) fn of_websocket(code: u16) -> &'static str {
         1007 => "websocket_bad_text",
         1008 => "websocket_policy",
         1009 => "websocket_too_long",
+        1013 => "websocket_too_fast",
         _ => "websocket_bad_frame",
     }
 }
