@@ -64,8 +64,7 @@ impl Incident {
     }
 
     /// Something was refused, for a reason that `code` stands for.
-    pub fn refused(unix_ms: u64, code: &'static str, detail: &Cow<'static, str>) -> Incident {
-        let mut detail = detail.clone();
+    pub fn refused(unix_ms: u64, code: &'static str, mut detail: Cow<'static, str>) -> Incident {
         if let Cow::Owned(text) = &mut detail {
             shorten(text, DETAIL_BYTES_MAX);
         }
@@ -129,7 +128,7 @@ mod tests {
 
     #[test]
     fn what_a_stranger_wrote_is_kept_in_part() {
-        let told = |detail: String| Incident::refused(7, "bad_query", &detail.into()).detail.into_owned();
+        let told = |detail: String| Incident::refused(7, "bad_query", detail.into()).detail.into_owned();
         assert_eq!(told("it is short".into()), "it is short");
         assert_eq!(told("x".repeat(8_192)), format!("{}…", "x".repeat(DETAIL_BYTES_MAX)));
     }

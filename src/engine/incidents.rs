@@ -113,7 +113,7 @@ impl Engine {
 
     /// What a connection asked for was refused, which was about these channels.
     pub(super) fn note_refusal(&mut self, now: Now, index: u32, reject: &Reject, channels: &[Arc<str>]) {
-        let refused = Incident::refused(now.unix_ms, reject.code, &reject.detail);
+        let refused = Incident::refused(now.unix_ms, reject.code, reject.detail.clone());
         let refused = Incident { client: Some(self.client(index)), ..refused };
         for channel in channels.iter().take(CHANNELS_MAX) {
             self.incidents.note(Incident { channel: Some(channel.clone()), ..refused.clone() });
@@ -127,13 +127,13 @@ impl Engine {
     pub(super) fn note_fault(&mut self, now: Now, index: u32, reply: &Reply, fault: &Fault) {
         let session = reply.client_id.and_then(|client| self.sessions.find(client));
         let client = session.map_or_else(|| self.client(index), |slot| self.client_of_session(slot));
-        let refused = Incident::refused(now.unix_ms, reasons::of_bayeux(fault.code), fault.text());
+        let refused = Incident::refused(now.unix_ms, reasons::of_bayeux(fault.code), fault.text().clone());
         self.incidents.note(Incident { client: Some(client), channel: reply.subject().map(Arc::from), ..refused });
     }
 
     /// A message of another shard was refused: nobody here knows whose it was.
     pub(super) fn note_refused_message(&mut self, now: Now, reject: &Reject) {
-        self.incidents.note(Incident::refused(now.unix_ms, reject.code, &reject.detail));
+        self.incidents.note(Incident::refused(now.unix_ms, reject.code, reject.detail.clone()));
     }
 
     /// A reader is being closed or ended, which stood in these channels: told for each where it has not got everything.

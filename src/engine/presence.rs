@@ -104,7 +104,8 @@ impl Engine {
 
     /// Each channel with members has its sibling, as far as there is room for more channels.
     pub(super) fn make_siblings(&mut self, now: Tick) {
-        let channels: Vec<Arc<str>> = self.rolls.channels().cloned().collect();
+        let told = |channel: &&Arc<str>| self.rolls.listed_in(channel) > 0;
+        let channels: Vec<Arc<str>> = self.rolls.channels().filter(told).cloned().collect();
         channels.iter().for_each(|channel| _ = self.sibling(now, channel));
     }
 
