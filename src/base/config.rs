@@ -7,13 +7,16 @@
 //! Invariant: a `Config` that passed [`Config::check`] holds no value that the rest of the crate must check again.
 
 mod access;
+mod nearest;
 mod reload;
+mod tables;
 mod value;
 
 use super::client::Networks;
 use super::error::Error;
 use super::event::Wanted;
 use super::pattern::Patterns;
+pub use nearest::nearest;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use value::Field;
@@ -156,6 +159,9 @@ options! {
     api_keys: Path = None, 1..=4_095, zero is "off";
     /// How many threads serve connections.
     reactors: Count = 0, 1..=256, zero is "one a core", until restart;
+    /// Whether the reactors share the descriptors that a process may have (`shared`), or each may have so many (`private`).
+    /// Private ones are for very many connections, in `encke serve` on Linux 5.9 or later; see `--reactors`.
+    descriptor_tables: Text = "shared".into(), 6..=7, until restart;
     /// How many connections may be open at once, divided among the reactors; a further one is answered with 503.
     /// Each reactor has room for 16 more that come by `--private` or `--control`.
     connections_max: Count = 1_000_000, 1..=100_000_000;
@@ -455,6 +461,7 @@ impl Config {
         }
         faults.extend(self.misread_host_options());
         faults.extend(self.misread_access_options());
+        faults.extend(self.misread_tables());
         faults
     }
 
@@ -549,26 +556,6 @@ pub fn help() -> String {
         text += &format!("      [{default}; {}{mark}]\n", opt.bounds_text());
     }
     text
-}
-
-/// Which of `words` was probably meant by `typed`: the one fewest edits away, if that is not most of it.
-pub fn nearest<'a>(typed: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let (edits, word) = words.map(|word| (edits(typed, word), word)).min()?;
-    (edits * 2 < word.len().max(2)).then_some(word)
-}
-
-/// How many letters must be added, dropped or replaced to turn `from` into `to` (Levenshtein).
-fn edits(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (above, letter) in from.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (at, other) in to.bytes().enumerate() {
-            let replaced = diagonal + usize::from(letter != other);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[to.len()]
 }
 
 impl Kind {
