@@ -10,6 +10,7 @@ mod connect;
 mod crowd;
 mod floor;
 mod latency;
+mod many;
 mod message;
 mod os;
 mod parked;
@@ -33,6 +34,8 @@ pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// The argument that makes this program the floor instead.
 const AS_FLOOR: &str = "--as-floor";
+/// The same, with as many threads as the next argument says.
+const AS_FLOORS: &str = "--as-floors";
 
 /// What all rows are told.
 pub struct Setting {
@@ -57,7 +60,7 @@ const fn extra(name: &'static str, measure: fn(&Setting) -> Outcome<Row>) -> Ent
     Entry { name, extra: true, measure }
 }
 
-const ROWS: [Entry; 13] = [
+const ROWS: [Entry; 15] = [
     row("parked", parked::parked),
     row("sessions", sessions::sessions),
     row("broadcast", |setting| broadcast::broadcast(setting, "broadcast", Transport::Sse)),
@@ -71,6 +74,8 @@ const ROWS: [Entry; 13] = [
     row("connect", connect::connect),
     row("fanout", latency::fanout),
     row("fair", latency::fair),
+    row("many", many::many),
+    extra("million", many::million),
 ];
 
 fn main() -> ExitCode {
@@ -78,6 +83,10 @@ fn main() -> ExitCode {
     let has = |argument: &str| arguments.iter().any(|given| given == argument);
     if has(AS_FLOOR) {
         return exit_code(floor::serve());
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == AS_FLOORS) {
+        let threads = arguments.get(at + 1).and_then(|threads| threads.parse().ok());
+        return exit_code(threads.ok_or_else(|| "how many threads?".into()).and_then(floor::serve_by));
     }
     // `cargo bench` says so; a test run of all targets comes here without it, and has nothing to measure.
     if !has("--bench") {

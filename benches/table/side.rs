@@ -27,7 +27,8 @@ pub struct Side {
     pub kind: Kind,
     pub public: SocketAddr,
     pub private: SocketAddr,
-    child: Child,
+    /// `None`: somebody else has it.
+    child: Option<Child>,
 }
 
 impl Side {
@@ -54,12 +55,17 @@ impl Side {
             let _ = child.kill().and_then(|()| child.wait());
         }
         let (public, private) = addresses?;
-        Ok(Side { kind, public, private, child })
+        Ok(Side { kind, public, private, child: Some(child) })
+    }
+
+    /// Two addresses of a server that is somebody else's.
+    pub fn of(kind: Kind, public: SocketAddr, private: SocketAddr) -> Side {
+        Side { kind, public, private, child: None }
     }
 
     /// The server's CPU time so far, once it is at rest.
     pub fn cpu_ns(&self) -> Outcome<u64> {
-        os::cpu_ns_at_rest(self.child.id())
+        os::cpu_ns_at_rest(self.child.as_ref().ok_or("this server is somebody else's")?.id())
     }
 
     /// Waits until Encke counts `count` subscribers of a channel. The floor counts nobody.
@@ -101,12 +107,12 @@ impl Side {
 impl Drop for Side {
     fn drop(&mut self) {
         // It may be gone already.
-        let _ = self.child.kill().and_then(|()| self.child.wait());
+        let _ = self.child.as_mut().map(|child| child.kill().and_then(|()| child.wait()));
     }
 }
 
 /// This build's binary, or another commit's.
-fn encke() -> String {
+pub fn encke() -> String {
     env::var("ENCKE_BENCH_SERVER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_encke").into())
 }
 
