@@ -97,7 +97,7 @@ impl Crowd {
     }
 
     fn connect(&mut self, side: &Side, channel: u32) -> Outcome<()> {
-        let mut socket = std::net::TcpStream::connect(side.public)?;
+        let mut socket = std::net::TcpStream::connect(side.door(self.readers.len()))?;
         os::reset_on_close(&socket)?;
         socket.set_nodelay(true)?;
         let client = match self.transport {

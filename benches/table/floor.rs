@@ -10,6 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n";
+const LOOPBACK: &str = "127.0.0.1:0";
 const PUBLIC: Token = Token(usize::MAX - 1);
 const PRIVATE: Token = Token(usize::MAX - 2);
 /// The first of the connections that give orders; sockets are parked far below.
@@ -18,7 +19,7 @@ const ORDERS: usize = usize::MAX / 2;
 /// Runs until it is killed. Prints its two addresses as Encke does: public first, on stderr.
 pub fn serve() -> Outcome<()> {
     let poll = Poll::new()?;
-    let (public, private) = (listen(&poll, PUBLIC)?, listen(&poll, PRIVATE)?);
+    let (public, private) = (listen(&poll, PUBLIC, LOOPBACK)?, listen(&poll, PRIVATE, LOOPBACK)?);
     eprintln!("http://{}\nhttp://{}", public.local_addr()?, private.local_addr()?);
     run(poll, public, private)
 }
@@ -28,7 +29,7 @@ pub fn serve_by(threads: usize) -> Outcome<()> {
     let serve = || -> Outcome<()> {
         crate::os::own_descriptors()?;
         let poll = Poll::new()?;
-        let (public, private) = (listen(&poll, PUBLIC)?, listen(&poll, PRIVATE)?);
+        let (public, private) = (listen(&poll, PUBLIC, "0.0.0.0:0")?, listen(&poll, PRIVATE, LOOPBACK)?);
         eprintln!("floor {} {}", public.local_addr()?, private.local_addr()?);
         run(poll, public, private)
     };
@@ -55,8 +56,8 @@ fn run(mut poll: Poll, mut public: TcpListener, mut private: TcpListener) -> Out
     }
 }
 
-fn listen(poll: &Poll, token: Token) -> Outcome<TcpListener> {
-    let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
+fn listen(poll: &Poll, token: Token, address: &str) -> Outcome<TcpListener> {
+    let mut listener = TcpListener::bind(address.parse()?)?;
     crate::os::no_delay(&listener)?;
     poll.registry().register(&mut listener, token, Interest::READABLE)?;
     Ok(listener)

@@ -2,8 +2,8 @@
 //!
 //! The floor has as many threads as Encke has reactors, each with a table, two ports and a share of the connections. The clients of
 //! each side are spread over as many threads, with tables of their own too; they sleep until something comes.
-//! Encke listens at all addresses of this machine, and each client thread connects to another one: a client's address has
-//! ports for no more than 28,000 connections to the same place.
+//! Both listen at all addresses of this machine, and each client thread connects to others: there are ports for no more than
+//! 28,000 connections between the same two places. Any client thread has connections to any thread of either server.
 
 use crate::crowd::{Crowd, Transport};
 use crate::message::{Message, clock_ns};
@@ -25,12 +25,15 @@ const MESSAGE_BYTES: usize = 64;
 const ROUNDS: usize = 10;
 /// Of a table's descriptors, so many percent are meant for connections: the system does not spread them quite evenly.
 const SHARE_PERCENT: usize = 93;
+/// Addresses that a client thread connects to. Of the ports that there are for one, half are given out fast.
+const ADDRESSES: usize = 4;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Broadcasts during which the other channel is watched.
 const WATCHED_ROUNDS: usize = 5;
-/// How often the other channel has a message.
-const WATCHED_EVERY_NS: u64 = 2_000_000;
+/// How often the other channel has a message: seldom enough for each to be answered before the next comes, since those of one
+/// connection are taken one after the other.
+const WATCHED_EVERY_NS: u64 = 20_000_000;
 /// Between two of those broadcasts.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -125,7 +128,7 @@ enum Order {
 
 impl Herd {
     fn park(kind: Kind, connections: usize) -> Outcome<Herd> {
-        let reactors = connections.div_ceil(os::descriptor_limit()? * SHARE_PERCENT / 100);
+        let reactors = number("ENCKE_BENCH_REACTORS", connections.div_ceil(os::descriptor_limit()? * SHARE_PERCENT / 100))?;
         let server = Server::start(kind, reactors)?;
         let share = |at: usize| connections * (at + 1) / reactors - connections * at / reactors;
         let lanes: Vec<Lane> = (0..reactors).map(|at| Lane::start(server.side(at), share(at))).collect();
@@ -143,9 +146,7 @@ impl Herd {
         let all = server.memory()?;
         let counted = connections - if reactors > 1 { lanes[0].connections } else { 0 };
         let each = |all: u64, some: u64| (all as f64 - some as f64) / counted as f64;
-        let publishers = (0..server.doors.len())
-            .map(|at| Publisher::connect(&server.side(at), &[if kind == Kind::Floor { lanes[at].connections } else { 0 }]))
-            .collect::<Outcome<_>>()?;
+        let publishers = server.publishers(&lanes)?;
         let (user_bytes, kernel_bytes) = (each(all.user, some.user), each(all.kernel, some.kernel));
         Ok(Herd {
             connections,
@@ -231,7 +232,7 @@ impl Herd {
     }
 }
 
-/// A message each 2 ms to a reader of one's own: when each was sent, and how long it took.
+/// A message each 20 ms to a reader of one's own: when each was sent, and how long it took.
 fn watch(side: &Side, over: &AtomicBool) -> Outcome<Vec<(u64, u64)>> {
     os::own_descriptors()?;
     os::go_first();
@@ -366,13 +367,29 @@ impl Server {
         Ok(server)
     }
 
-    /// What client thread `at` connects to.
+    /// What client thread `at` connects to, one after the other: of the floor all threads, of Encke some addresses.
     fn side(&self, at: usize) -> Side {
-        let (mut public, private) = self.doors[at % self.doors.len()];
-        if public.ip().is_unspecified() {
-            public.set_ip(Ipv4Addr::new(127, 0, 1 + (at / 250) as u8, 1 + (at % 250) as u8).into());
-        }
-        Side::of(self.kind, public, private)
+        let local = |door: SocketAddr, part: usize| {
+            SocketAddr::new(
+                Ipv4Addr::new(127, (part % 256) as u8, 1 + (at / 250) as u8, 1 + (at % 250) as u8).into(),
+                door.port(),
+            )
+        };
+        let doors = match self.kind {
+            Kind::Floor => self.doors.iter().map(|(public, _)| local(*public, 0)).collect(),
+            Kind::Encke => (0..ADDRESSES).map(|part| local(self.doors[0].0, part)).collect(),
+        };
+        Side::of(self.kind, doors, self.doors[0].1)
+    }
+
+    /// Its publishers, and how many receivers each has to name: those of the floor's thread.
+    fn publishers(&self, lanes: &[Lane]) -> Outcome<Vec<Publisher>> {
+        let threads = self.doors.len();
+        let of_thread = |thread: usize| lanes.iter().map(|lane| (lane.connections + threads - 1 - thread) / threads).sum();
+        let connect = |(thread, (public, private)): (usize, &(SocketAddr, SocketAddr))| {
+            Publisher::connect(&Side::of(self.kind, vec![*public], *private), &[of_thread(thread)])
+        };
+        self.doors.iter().enumerate().map(connect).collect()
     }
 
     fn cpu_ns(&self) -> Outcome<u64> {

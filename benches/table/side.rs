@@ -27,6 +27,8 @@ pub struct Side {
     pub kind: Kind,
     pub public: SocketAddr,
     pub private: SocketAddr,
+    /// More public addresses, if clients are to take one after the other.
+    more: Vec<SocketAddr>,
     /// `None`: somebody else has it.
     child: Option<Child>,
 }
@@ -55,12 +57,17 @@ impl Side {
             let _ = child.kill().and_then(|()| child.wait());
         }
         let (public, private) = addresses?;
-        Ok(Side { kind, public, private, child: Some(child) })
+        Ok(Side { kind, public, private, more: Vec::new(), child: Some(child) })
     }
 
-    /// Two addresses of a server that is somebody else's.
-    pub fn of(kind: Kind, public: SocketAddr, private: SocketAddr) -> Side {
-        Side { kind, public, private, child: None }
+    /// Addresses of a server that is somebody else's.
+    pub fn of(kind: Kind, doors: Vec<SocketAddr>, private: SocketAddr) -> Side {
+        Side { kind, public: doors[0], private, more: doors, child: None }
+    }
+
+    /// Where client `number` connects to.
+    pub fn door(&self, number: usize) -> SocketAddr {
+        if self.more.is_empty() { self.public } else { self.more[number % self.more.len()] }
     }
 
     /// The server's CPU time so far, once it is at rest.

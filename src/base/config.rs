@@ -245,7 +245,7 @@ options! {
     slow_timeout_ms: Duration = 10 * SECOND, 100..=DAY;
     /// How much a batch of messages may weigh before it is sent in parts; one message may be more.
     batch_bytes: Bytes = 64 * KIB, KIB..=64 * MIB;
-    /// How many subscribers of a channel are served before others have their turn.
+    /// How many subscribers of a channel are served before others have their turn. Reactors that share a core divide that.
     fanout_slice: Count = 128, 1..=1_048_576;
     /// How many messages may wait for a reactor; a publisher that finds no room is told to try again.
     mailbox_messages: Count = 65_536, 64..=16_777_216, until restart;

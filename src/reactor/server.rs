@@ -165,6 +165,7 @@ impl Server {
         heritage.apply(&mut config);
         let lent = heritage.lent_options();
         let reactors = reactors(&config);
+        shorten_turns(&mut config, reactors);
         let capacity = config.mailbox_messages as usize;
         let private = config.has_private_tables();
         let keyring = keyring::read(&config)?;
@@ -548,6 +549,13 @@ fn reactors(config: &Config) -> usize {
         0 => cores().min(REACTORS_MAX),
         asked => asked as usize,
     }
+}
+
+/// Where several reactors share a core each is to have it the shorter, so that a long fan-out keeps nobody waiting.
+pub(super) fn shorten_turns(config: &mut Config, reactors: usize) {
+    const SLICE_MIN: u64 = 16;
+    let sharers = reactors.div_ceil(cores()) as u64;
+    config.fanout_slice = (config.fanout_slice / sharers).max(SLICE_MIN.min(config.fanout_slice));
 }
 
 /// Those that this process may run on.

@@ -129,8 +129,9 @@ fn a_stop_leaves_no_listener_in_any_table() {
     let mut server = start(&["--drain-timeout", "40s"]);
     let mut streams = ask_for_streams(server.public, 100);
     let mut half = Wire::connect(server.private);
-    half.send("POST /pub/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\nhalf ");
+    half.send("POST /pub/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
     assert!(half.has_answer_within(crate::support::DEADLINE), "100 Continue");
+    half.send("half ");
     server.process.signal("TERM");
     streams.iter_mut().for_each(|stream| stream.until("retry: "));
     // What is half done keeps the process up.
