@@ -90,7 +90,7 @@ impl Crowd {
 
     /// Cuts a reader's connection off; it comes back from behind the last message that it has.
     pub fn come_back(&mut self, side: &Side, index: usize) -> Outcome<()> {
-        let socket = self.dial(side)?;
+        let socket = dial(side, index)?;
         socket.set_nonblocking(true)?;
         let mut socket = TcpStream::from_std(socket);
         self.poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
@@ -106,16 +106,10 @@ impl Crowd {
         Ok(())
     }
 
-    fn dial(&self, side: &Side) -> Outcome<std::net::TcpStream> {
-        let socket = std::net::TcpStream::connect(side.public)?;
-        os::reset_on_close(&socket)?;
-        socket.set_nodelay(true)?;
-        Ok(socket)
-    }
-
     fn connect(&mut self, side: &Side, channel: u32, count: usize) -> Outcome<()> {
         let Wire { kind, transport, .. } = self.wire;
-        let mut sockets = (0..count).map(|_| self.dial(side)).collect::<Outcome<Vec<_>>>()?;
+        let first = self.readers.len();
+        let mut sockets = (first..first + count).map(|number| dial(side, number)).collect::<Outcome<Vec<_>>>()?;
         let clients = match transport.is_introduced(kind) {
             true => bayeux::introduce(&mut sockets, &format!("/bench{channel}"))?.into_iter().map(Some).collect(),
             false => vec![None; count],
@@ -291,6 +285,14 @@ impl Reader {
             each(&message)
         })
     }
+}
+
+/// Client `number`'s connection.
+fn dial(side: &Side, number: usize) -> Outcome<std::net::TcpStream> {
+    let socket = std::net::TcpStream::connect(side.door(number))?;
+    os::reset_on_close(&socket)?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
 }
 
 fn write_whole(socket: &mut TcpStream, bytes: &[u8]) -> Outcome<()> {

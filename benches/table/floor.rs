@@ -10,6 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n";
+const LOOPBACK: &str = "127.0.0.1:0";
 const PUBLIC: Token = Token(usize::MAX - 1);
 const PRIVATE: Token = Token(usize::MAX - 2);
 /// The first of the connections that give orders; sockets are parked far below.
@@ -17,9 +18,28 @@ const ORDERS: usize = usize::MAX / 2;
 
 /// Runs until it is killed. Prints its two addresses as Encke does: public first, on stderr.
 pub fn serve() -> Outcome<()> {
-    let mut poll = Poll::new()?;
-    let mut public = listen(&poll, PUBLIC)?;
-    let mut private = listen(&poll, PRIVATE)?;
+    let poll = Poll::new()?;
+    let (public, private) = (listen(&poll, PUBLIC, LOOPBACK)?, listen(&poll, PRIVATE, LOOPBACK)?);
+    eprintln!("http://{}\nhttp://{}", public.local_addr()?, private.local_addr()?);
+    run(poll, public, private)
+}
+
+/// The same by so many threads, each with a descriptor table and two addresses of its own: a line with both for each thread.
+pub fn serve_by(threads: usize) -> Outcome<()> {
+    let serve = || -> Outcome<()> {
+        crate::os::own_descriptors()?;
+        let poll = Poll::new()?;
+        let (public, private) = (listen(&poll, PUBLIC, "0.0.0.0:0")?, listen(&poll, PRIVATE, LOOPBACK)?);
+        eprintln!("floor {} {}", public.local_addr()?, private.local_addr()?);
+        run(poll, public, private)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(move || serve().map_err(|error| error.to_string()))).collect();
+        threads.into_iter().try_for_each(|thread| Ok(thread.join().map_err(|_| "a thread panicked")??))
+    })
+}
+
+fn run(mut poll: Poll, mut public: TcpListener, mut private: TcpListener) -> Outcome<()> {
     let mut floor = Floor::default();
     let mut events = Events::with_capacity(1024);
     let mut buffer = vec![0; 64 << 10];
@@ -36,11 +56,10 @@ pub fn serve() -> Outcome<()> {
     }
 }
 
-fn listen(poll: &Poll, token: Token) -> Outcome<TcpListener> {
-    let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
+fn listen(poll: &Poll, token: Token, address: &str) -> Outcome<TcpListener> {
+    let mut listener = TcpListener::bind(address.parse()?)?;
     crate::os::no_delay(&listener)?;
     poll.registry().register(&mut listener, token, Interest::READABLE)?;
-    eprintln!("http://{}", listener.local_addr()?);
     Ok(listener)
 }
 

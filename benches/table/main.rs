@@ -13,6 +13,7 @@ mod dialect;
 mod floor;
 mod idle;
 mod latency;
+mod many;
 mod measured;
 mod memory;
 mod message;
@@ -46,6 +47,8 @@ pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// The argument that makes this program the floor instead.
 const AS_FLOOR: &str = "--as-floor";
+/// The same, with as many threads as the next argument says.
+const AS_FLOORS: &str = "--as-floors";
 
 /// What all rows are told.
 pub struct Setting {
@@ -80,7 +83,7 @@ const fn extra(name: &'static str, measure: fn(&Setting) -> Outcome<Row>) -> Ent
     Entry { name, extra: true, measure }
 }
 
-const ROWS: [Entry; 17] = [
+const ROWS: [Entry; 19] = [
     row("parked", parked::parked),
     row("memory", memory::memory),
     row("sessions", sessions::sessions),
@@ -98,6 +101,8 @@ const ROWS: [Entry; 17] = [
     row("idle", idle::idle),
     row("resume", resume::resume),
     row("scale", scale::scale),
+    row("many", many::many),
+    extra("million", many::million),
 ];
 
 fn main() -> ExitCode {
@@ -105,6 +110,10 @@ fn main() -> ExitCode {
     let has = |argument: &str| arguments.iter().any(|given| given == argument);
     if has(AS_FLOOR) {
         return exit_code(floor::serve());
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == AS_FLOORS) {
+        let threads = arguments.get(at + 1).and_then(|threads| threads.parse().ok());
+        return exit_code(threads.ok_or_else(|| "how many threads?".into()).and_then(floor::serve_by));
     }
     // `cargo bench` says so; a test run of all targets comes here without it, has nothing to measure, and something to check.
     if !has("--bench") {

@@ -46,6 +46,21 @@ pub fn own_descriptors() -> io::Result<()> {
     check(unsafe { libc::unshare(libc::CLONE_FILES) })
 }
 
+/// Has the calling thread run as soon as it can, before all others of its core; where that is not allowed, it takes its turn.
+pub fn go_first() {
+    let first = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameters are ours and outlive the call; 0 is the calling thread.
+    let _ = check(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &first) });
+}
+
+/// How many descriptors a table may hold.
+pub fn descriptor_limit() -> io::Result<usize> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is ours and is written before the call returns.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    Ok(limit.rlim_cur as usize)
+}
+
 /// A number of kilobytes that a file of the system tells under this name, in bytes.
 pub fn bytes_of(path: &str, name: &str) -> Outcome<u64> {
     let text = fs::read_to_string(path)?;

@@ -36,7 +36,10 @@ pub struct Side {
     pub kind: Kind,
     pub public: SocketAddr,
     pub private: SocketAddr,
-    child: Child,
+    /// More public addresses, if clients are to take one after the other.
+    more: Vec<SocketAddr>,
+    /// `None`: somebody else has it.
+    child: Option<Child>,
 }
 
 impl Side {
@@ -60,7 +63,7 @@ impl Side {
         let mut child = command.spawn()?;
         let said = lines(child.stderr.take().ok_or("stderr was asked for")?);
         // From here on the child dies with its owner.
-        let mut side = Side { kind, public: told, private: told, child };
+        let mut side = Side { kind, public: told, private: told, more: Vec::new(), child: Some(child) };
         match kind {
             Kind::Floor | Kind::Encke => (side.public, side.private) = two_of(&said)?,
             Kind::Nchan | Kind::Faye => peers::wait_for(told)?,
@@ -68,14 +71,28 @@ impl Side {
         Ok(side)
     }
 
+    /// Addresses of a server that is somebody else's.
+    pub fn of(kind: Kind, doors: Vec<SocketAddr>, private: SocketAddr) -> Side {
+        Side { kind, public: doors[0], private, more: doors, child: None }
+    }
+
+    /// Where client `number` connects to.
+    pub fn door(&self, number: usize) -> SocketAddr {
+        if self.more.is_empty() { self.public } else { self.more[number % self.more.len()] }
+    }
+
     /// The server's CPU time so far, once it is at rest.
     pub fn cpu_ns(&self) -> Outcome<u64> {
-        os::cpu_ns_at_rest(self.child.id())
+        os::cpu_ns_at_rest(self.process()?)
     }
 
     /// The memory that belongs to the server alone, and its part of what it shares with others, in bytes.
     pub fn pss_bytes(&self) -> Outcome<u64> {
-        os::pss_bytes(self.child.id())
+        os::pss_bytes(self.process()?)
+    }
+
+    fn process(&self) -> Outcome<u32> {
+        Ok(self.child.as_ref().ok_or("this server is somebody else's")?.id())
     }
 
     /// Waits until the server counts `count` subscribers of a channel, if it counts any.
@@ -115,12 +132,12 @@ impl Side {
 impl Drop for Side {
     fn drop(&mut self) {
         // It may be gone already.
-        let _ = self.child.kill().and_then(|()| self.child.wait());
+        let _ = self.child.as_mut().map(|child| child.kill().and_then(|()| child.wait()));
     }
 }
 
 /// This build's binary, or another commit's.
-fn encke() -> String {
+pub fn encke() -> String {
     env::var("ENCKE_BENCH_SERVER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_encke").into())
 }
 

@@ -11,6 +11,7 @@ mod access;
 mod entry;
 mod fit;
 mod reload;
+mod tables;
 mod value;
 
 use super::error::Error;
@@ -112,6 +113,9 @@ options! {
     api_keys: Path = None, 1..=4_095, zero is "off";
     /// How many threads serve connections.
     reactors: Count = 0, 1..=256, zero is "one a core", until restart;
+    /// Whether the reactors share the descriptors that a process may have (`shared`), or each may have so many (`private`).
+    /// Private ones are for very many connections, in `encke serve` on Linux 5.9 or later; see `--reactors`.
+    descriptor_tables: Text = "shared".into(), 6..=7, until restart;
     /// How many connections may be open at once, divided among the reactors; a further one is answered with 503.
     /// Each reactor has room for 16 more that come by `--private` or `--control`.
     connections_max: Count = 1_000_000, 1..=100_000_000;
@@ -195,7 +199,7 @@ options! {
     slow_timeout_ms: Duration = 10 * SECOND, 100..=DAY;
     /// How much a batch of messages may weigh before it is sent in parts; one message may be more.
     batch_bytes: Bytes = 64 * KIB, KIB..=64 * MIB;
-    /// How many subscribers of a channel are served before others have their turn.
+    /// How many subscribers of a channel are served before others have their turn. Reactors that share a core divide that.
     fanout_slice: Count = 128, 1..=1_048_576;
     /// How many messages may wait for a reactor; a publisher that finds no room is told to try again.
     mailbox_messages: Count = 65_536, 64..=16_777_216, until restart;

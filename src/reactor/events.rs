@@ -19,7 +19,7 @@ use crate::engine::{EventFeed, EventPort, events};
 use socket2::SockRef;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -54,6 +54,11 @@ impl Outbox {
     /// The port of an engine, which asks for its rings itself.
     pub(super) fn port(&self) -> EventPort {
         self.port.clone()
+    }
+
+    /// What a private descriptor table keeps of it.
+    pub(super) fn descriptors(&self) -> [RawFd; 2] {
+        [self.bell.near.as_raw_fd(), self.bell.far.as_raw_fd()]
     }
 
     /// Sees to it that the host comes and takes.

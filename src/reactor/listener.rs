@@ -29,7 +29,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -78,13 +78,13 @@ impl Listener {
         Listener { source, door, deals, vital, place, state: State::Idle, logged: None }
     }
 
-    /// A copy for a successor.
-    pub(super) fn heirloom(&self) -> io::Result<Heirloom> {
+    /// What a successor gets a copy of: the socket, and its place.
+    pub(super) fn heirloom(&self) -> (BorrowedFd<'_>, Place) {
         let socket = match &self.source {
-            Source::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
-            Source::Unix(listener) => listener.as_fd().try_clone_to_owned(),
+            Source::Tcp(listener) => listener.as_fd(),
+            Source::Unix(listener) => listener.as_fd(),
         };
-        Ok(Heirloom { place: self.place.clone(), socket: socket? })
+        (socket, self.place.clone())
     }
 
     /// Accepts no more. What somebody else holds too goes on listening there, and tells this process nothing.
@@ -160,6 +160,12 @@ impl Listener {
             self.logged = Some(now);
             log::warn!("cannot accept connections: {error}");
         }
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.heirloom().0.as_raw_fd()
     }
 }
 

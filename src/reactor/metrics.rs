@@ -54,7 +54,7 @@ pub(super) fn text(shared: &Shared) -> String {
         seconds,
     );
     page.mailboxes(shared);
-    page.process(&Process::read());
+    page.process(&Process::read(&shared.tables));
     page.gauge("encke_reactors", "Reactors, each of which is a thread.", shared.mailboxes.len());
     page.gauge("encke_uptime_seconds", "Seconds since the server was started.", millis(shared.uptime_ms()));
     let name = "encke_build_info";
@@ -137,10 +137,10 @@ impl Page {
             self.counter(name, "Time that this process spent on processors.", format_args!("{}.{:02}", ticks / 100, ticks % 100));
         }
         if let Some(open) = process.open_descriptors {
-            self.gauge("process_open_fds", "Descriptors that this process has open.", open);
+            self.gauge("process_open_fds", "Descriptors that this process has open, in all its tables.", open);
         }
         if let Some(max) = process.max_descriptors {
-            self.gauge("process_max_fds", "Descriptors that this process may have open.", max);
+            self.gauge("process_max_fds", "Descriptors that this process may have open, in all its tables.", max);
         }
     }
 

@@ -8,7 +8,7 @@
 //! does it with, `porter` is who is let in, `vital` is how dead peers are found out, `mailbox` is how others reach it,
 //! `publisher` how the host program does, `events` is how that hears of it, `clock` tells it the time, `keyring` reads its
 //! files, `server` starts and stops them all (`drain`: step by step), `reload` gives them new options, and `succession`
-//! hands all over to another process. `tally` is what each has done, for `metrics` and `sample` to add up, `process` what the
+//! hands all over to another process. `tables` lets each have descriptors of its own; then `ferry` carries sockets between them. `tally` is what each has done, for `metrics` and `sample` to add up, `process` what the
 //! system says; `access_log` is written on a thread of its own. `remote` is the other side: a
 //! publisher to a server in another process.
 
@@ -16,10 +16,12 @@ mod access_log;
 mod clock;
 mod drain;
 mod events;
+mod ferry;
 mod keyring;
 mod listener;
 mod mailbox;
 mod metrics;
+mod outfit;
 mod porter;
 mod process;
 mod publisher;
@@ -31,10 +33,12 @@ mod seats;
 mod server;
 mod socket;
 mod succession;
+mod tables;
 mod tally;
 mod tcp_info;
 mod turn;
 mod vital;
+mod waker;
 
 pub use events::{Events, Outbox};
 pub use publisher::Publisher;

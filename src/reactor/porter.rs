@@ -8,7 +8,6 @@
 //!
 //! Invariant: no more than [`FAREWELLS_MAX`] connections of a reactor are kept for that.
 
-use super::reserve::Reserve;
 use super::seats::{self, Seats};
 use super::socket;
 use crate::base::client::{Client, Networks, Place};
@@ -46,8 +45,6 @@ pub(super) struct Visitor {
 /// What holds for all reactors together.
 #[derive(Debug)]
 pub(super) struct Porter {
-    /// For the moment when there are no descriptors.
-    pub(super) reserve: Reserve,
     seats: Option<Arc<Seats<Client>>>,
     seats_of_users: Option<Arc<Seats<Arc<str>>>>,
     rate: Option<Rate>,
@@ -61,7 +58,6 @@ impl Porter {
     pub(super) fn new(config: &Config, seed: Seed) -> Porter {
         let rate = |per_second| Rate::new(per_second, config.rate_burst_ms);
         Porter {
-            reserve: Reserve::new(),
             seats: Seats::new(config.connections_per_address),
             seats_of_users: Seats::new(config.connections_per_user),
             rate: rate(config.connection_rate),

@@ -3,6 +3,7 @@
 //! Read when somebody asks for numbers, by files that the system makes up on the spot. What a system does not tell, or tells
 //! only after counting a million descriptors one by one, is left out.
 
+use super::tables::Tables;
 use std::fs;
 
 /// The numbers; `None` where they are not known.
@@ -17,14 +18,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// As it is now.
-    pub(super) fn read() -> Process {
+    /// As it is now, with these descriptor tables beside its first.
+    pub(super) fn read(tables: &Tables) -> Process {
         let text = |path| fs::read_to_string(path).ok();
         Process {
             resident_bytes: text("/proc/self/status").as_deref().and_then(resident_bytes),
             cpu_ticks: text("/proc/self/stat").as_deref().and_then(cpu_ticks),
-            open_descriptors: open_descriptors(),
-            max_descriptors: rlimit::Resource::NOFILE.get_soft().ok(),
+            open_descriptors: tables.open_descriptors(),
+            max_descriptors: rlimit::Resource::NOFILE.get_soft().ok().map(|each| each.saturating_mul(1 + tables.count() as u64)),
         }
     }
 }
@@ -41,11 +42,6 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let (user, system) = (fields.next()?.parse::<u64>().ok()?, fields.next()?.parse::<u64>().ok()?);
     user.checked_add(system)
-}
-
-/// Linux says since version 6.2 how many there are as the size of their folder; before that it says 0.
-fn open_descriptors() -> Option<u64> {
-    fs::metadata("/proc/self/fd").ok().map(|folder| folder.len()).filter(|count| *count > 0)
 }
 
 #[cfg(test)]
@@ -66,7 +62,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_has_memory_and_descriptors() {
-        let process = Process::read();
+        let process = Process::read(&Tables::default());
         assert!(process.resident_bytes.is_some_and(|bytes| bytes > 1 << 20));
         assert!(process.open_descriptors.is_none_or(|open| open >= 3));
         assert!(process.max_descriptors >= process.open_descriptors);

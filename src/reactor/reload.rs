@@ -4,7 +4,7 @@
 
 use super::keyring;
 use super::mailbox::Rare;
-use super::server::Server;
+use super::server::{Server, shorten_turns};
 use crate::access::Keyring;
 use crate::base::config::{Config, Opt};
 use crate::base::error::Error;
@@ -37,7 +37,8 @@ impl Server {
         for option in &self.lent {
             wanted.keep(option, &running);
         }
-        let (config, kept) = running.reloaded(wanted);
+        let (mut config, kept) = running.reloaded(wanted);
+        shorten_turns(&mut config, self.shared.mailboxes.len());
         // What cannot change has to fit what does.
         config.check()?;
         // What the options name that is read from files is read once for all reactors, before they are told.

@@ -1,8 +1,8 @@
 //! One descriptor kept for the moment when there are no others, so that who comes then is told so instead of left to wait.
 //!
-//! It is given up for one accept, whose connection is answered and closed, and taken back. All reactors share it, and any of
-//! them may come by its number while it is out: so whoever accepts a connection then has got what is not its own, and
-//! refuses it. That is also how it comes back if it was lost.
+//! It is given up for one accept, whose connection is answered and closed, and taken back. All reactors of a descriptor table
+//! share it, and any of them may come by its number while it is out: so whoever accepts a connection then has got what is not
+//! its own, and refuses it. That is also how it comes back if it was lost.
 
 use socket2::{Domain, Socket, Type};
 use std::io;

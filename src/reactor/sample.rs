@@ -64,7 +64,7 @@ pub(super) fn fields(shared: &Shared, unix_ms: u64) -> String {
     let stats = tallies.iter().map(Tally::read).fold(Stats::default(), Stats::plus);
     let depths = shared.mailboxes.iter().map(|mailbox| mailbox.depths());
     let (process, reactors) = depths.fold((0, 0), |(mail, parcels), (more, others)| (mail + more, parcels + others));
-    let system = Process::read();
+    let system = Process::read(&shared.tables);
     let sample = Sample {
         unix_ms,
         uptime_ms: shared.uptime_ms(),

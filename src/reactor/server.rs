@@ -7,14 +7,18 @@
 use super::access_log::AccessLog;
 use super::clock::Clock;
 use super::events::{Events, Outbox, outbox};
+use super::ferry::{Ferry, Landing, ferry};
 use super::keyring;
 use super::listener::{Bound, ControlFile, bind};
 use super::mailbox::{Mail, Mailbox, Rare};
+use super::outfit::Outfit;
 use super::porter::Porter;
 use super::publisher::Publisher;
-use super::succession::{FileIdentity, Heritage};
+use super::reserve::Reserve;
+use super::succession::{FileIdentity, Heritage, Place};
+use super::tables::{Parted, Tables};
 use super::tally::Tally;
-use super::turn::{Outfit, Turn};
+use super::turn::Turn;
 use crate::access::Keyring;
 use crate::base::config::{Config, DURATION_MS_MAX};
 use crate::base::error::Error;
@@ -25,6 +29,8 @@ use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
+use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -55,7 +61,19 @@ struct First {
     /// What its shard inherits.
     estate: Vec<Bequest>,
     clock: Clock,
+    table: Table,
 }
+
+/// Which descriptor table a reactor has.
+enum Table {
+    /// That of all, with its reserve.
+    Shared(Arc<Reserve>),
+    /// One of its own, of which whoever starts it hears.
+    Private(Sender<io::Result<Parted>>),
+}
+
+/// Copies of listening sockets under way to who hands them over; more than one reactor has.
+const HARBOUR_PLACES: usize = 512;
 
 /// How long reactors may take to take in what they inherit.
 const SETTLE_SECONDS: u64 = 20;
@@ -74,6 +92,8 @@ pub struct Server {
     control: Option<ControlFile>,
     /// Told, by the drop of its other ends, that all reactors have ended.
     pub(super) ended: Receiver<()>,
+    /// Where copies of listening sockets come in.
+    pub(super) landing: Landing<Place>,
     threads: Vec<JoinHandle<()>>,
     /// Dropped behind the reactors, whose last requests it has yet to write.
     access_log: Option<AccessLog>,
@@ -97,10 +117,12 @@ impl Server {
         config.check()?;
         config.check_hostless()?;
         config.check_unhooked()?;
+        config.check_tables_shared()?;
         Server::start_with(config, Heritage::default(), None, Audience::Host)
     }
 
-    /// The same with what others hand over: sockets that listen already, or all that a predecessor has.
+    /// The same with what others hand over: sockets that listen already, or all that a predecessor has. And for a program that
+    /// does nothing else, which may have private descriptor tables.
     pub fn start_as_heir(config: Config, heritage: Heritage) -> Result<Server, Error> {
         config.check()?;
         config.check_hostless()?;
@@ -112,6 +134,7 @@ impl Server {
     pub fn start_hosted(config: Config) -> Result<(Server, Events), Error> {
         config.check()?;
         config.check_unhooked()?;
+        config.check_tables_shared()?;
         let (outbox, events) =
             outbox(config.events_max).map_err(|error| Error::Io("there is no descriptor for events".into(), error))?;
         Ok((Server::start_with(config, Heritage::default(), Some(outbox), Audience::Host)?, events))
@@ -142,19 +165,23 @@ impl Server {
         heritage.apply(&mut config);
         let lent = heritage.lent_options();
         let reactors = reactors(&config);
+        shorten_turns(&mut config, reactors);
         let capacity = config.mailbox_messages as usize;
+        let private = config.has_private_tables();
         let keyring = keyring::read(&config)?;
         let access_log = config.access_log.as_deref().map(AccessLog::start).transpose()?;
         let Bound { listeners, addresses, control } = bind(&config, reactors, std::mem::take(&mut heritage.heirlooms))?;
         let mut outfits = Vec::with_capacity(reactors);
         let mut mailboxes = Vec::with_capacity(reactors);
         for (shard, listeners) in listeners.into_iter().enumerate() {
-            let (outfit, mailbox) = Outfit::new(shard, listeners, capacity)
+            let (outfit, mailbox) = Outfit::new(shard, listeners, capacity, private)
                 .map_err(|error| Error::Io(format!("reactor {shard} has no event queue"), error))?;
             outfits.push(outfit);
             mailboxes.push(mailbox);
         }
         let seed = system_seed();
+        let (harbour, landing) =
+            ferry(HARBOUR_PLACES, private).map_err(|error| Error::Io("there is no harbour".into(), error))?;
         let shared = Arc::new(Shared {
             seed,
             clock: Clock::start(),
@@ -164,6 +191,9 @@ impl Server {
             drain_timeout_ms: AtomicU64::new(config.drain_timeout_ms),
             tallies: (0..reactors).map(|_| Tally::default()).collect(),
             mailboxes,
+            harbour,
+            is_crowded: reactors > cores(),
+            tables: Tables::default(),
             outbox,
             stopping: AtomicBool::new(false),
             succeeded: AtomicBool::new(false),
@@ -180,15 +210,22 @@ impl Server {
             addresses,
             control,
             ended,
+            landing,
             threads: Vec::with_capacity(reactors),
             access_log,
         };
         let estates = heritage.claim(server.shared.seed, server.shared.shards())?;
         let clock = server.shared.clock;
-        for (outfit, estate) in outfits.into_iter().zip(estates) {
-            let first = First { config: config.clone(), keyring: keyring.clone(), audience, estate, clock };
-            server.spawn(outfit, first, end.clone())?;
-        }
+        let reserve = (!private).then(|| Arc::new(Reserve::new()));
+        let (parted, all_parted) = bounded(reactors);
+        let outcome = outfits.into_iter().zip(estates).try_for_each(|(outfit, estate)| {
+            let table = reserve.clone().map_or_else(|| Table::Private(parted.clone()), Table::Shared);
+            let first = First { config: config.clone(), keyring: keyring.clone(), audience, estate, clock, table };
+            server.spawn(outfit, first, end.clone())
+        });
+        drop(parted);
+        let parted = part_with(all_parted);
+        outcome.and(parted)?;
         if heritage.has_predecessor() {
             // Only what turns serves.
             server.publisher().flush(Duration::from_secs(SETTLE_SECONDS))?;
@@ -205,7 +242,8 @@ impl Server {
         let body = move || {
             let _end = end;
             fenced(&shared, shard, || {
-                let First { config, keyring, audience, estate, clock } = first;
+                let First { config, keyring, audience, estate, clock, table } = first;
+                let reserve = table.settle(&outfit, &shared)?;
                 let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
                 engine.set_access(&config, keyring);
                 engine.share_rates(shared.rates.clone());
@@ -222,7 +260,7 @@ impl Server {
                 if let Some(log) = log {
                     engine.set_access_log(log);
                 }
-                Turn::new(outfit, engine, clock, attendance).run()
+                Turn::new(outfit, engine, clock, reserve, attendance).run()
             });
         };
         let thread = thread::Builder::new().name(format!("encke-{shard}")).spawn(body);
@@ -348,6 +386,12 @@ pub(super) struct Shared {
     pub(super) tallies: Vec<Tally>,
     /// One a reactor.
     pub(super) mailboxes: Vec<Mailbox>,
+    /// Where reactors send copies of their listening sockets, for a successor.
+    pub(super) harbour: Ferry<Place>,
+    /// Whether there are more of them than cores.
+    pub(super) is_crowded: bool,
+    /// The private descriptor tables, if there are some.
+    pub(super) tables: Tables,
     /// Toward the host program, if there is one.
     outbox: Option<Outbox>,
     stopping: AtomicBool,
@@ -384,6 +428,12 @@ impl Shared {
         self.mailboxes.len() as u16
     }
 
+    /// All descriptors in it, by which threads reach each other.
+    fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let bell = self.outbox.iter().flat_map(Outbox::descriptors);
+        self.mailboxes.iter().flat_map(Mailbox::descriptors).chain(self.harbour.descriptor()).chain(bell)
+    }
+
     /// Of `reactors` that nobody drives, and that cannot be reached.
     #[cfg(test)]
     pub(super) fn for_tests(reactors: usize) -> Shared {
@@ -396,6 +446,9 @@ impl Shared {
             drain_timeout_ms: AtomicU64::new(0),
             tallies: (0..reactors).map(|_| Tally::default()).collect(),
             mailboxes: (0..reactors).map(|_| super::mailbox::deserted()).collect(),
+            harbour: ferry(1, false).expect("a queue").0,
+            is_crowded: false,
+            tables: Tables::default(),
             outbox: None,
             stopping: AtomicBool::new(false),
             succeeded: AtomicBool::new(false),
@@ -441,6 +494,36 @@ impl Drop for Attendance {
     }
 }
 
+impl Table {
+    /// Gives the calling thread the table that its reactor, which has `outfit`, is to have; and that table's reserve.
+    fn settle(self, outfit: &Outfit, shared: &Shared) -> io::Result<Arc<Reserve>> {
+        let told = match self {
+            Table::Shared(reserve) => return Ok(reserve),
+            Table::Private(told) => told,
+        };
+        let outcome = shared.tables.part(outfit.descriptors(), shared.descriptors());
+        let is_parted = outcome.is_ok();
+        // Whoever starts a server waits for this.
+        let _ = told.send(outcome);
+        is_parted.then(|| Arc::new(Reserve::new())).ok_or_else(|| io::Error::other("it has no descriptor table of its own"))
+    }
+}
+
+/// Once all reactors have tables of their own, closes what they took along from this thread's.
+fn part_with(all: Receiver<io::Result<Parted>>) -> Result<(), Error> {
+    let mut failure = Ok(());
+    for outcome in all {
+        match outcome {
+            Ok(parted) => parted.close(),
+            Err(error) => failure = Err(error),
+        }
+    }
+    failure.map_err(|error| {
+        let what = "--descriptor-tables: a reactor cannot have one of its own (Linux 5.9 or later; write shared)";
+        Error::Io(what.into(), error)
+    })
+}
+
 /// Runs a reactor so that neither its failure nor its panic leaves this thread, and either stops the server.
 fn fenced(shared: &Shared, shard: usize, reactor: impl FnOnce() -> io::Result<()>) {
     let why = match catch_unwind(AssertUnwindSafe(reactor)) {
@@ -463,9 +546,21 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// As many as asked for, else one a core.
 fn reactors(config: &Config) -> usize {
     match config.reactors {
-        0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(REACTORS_MAX)),
+        0 => cores().min(REACTORS_MAX),
         asked => asked as usize,
     }
+}
+
+/// Where several reactors share a core each is to have it the shorter, so that a long fan-out keeps nobody waiting.
+pub(super) fn shorten_turns(config: &mut Config, reactors: usize) {
+    const SLICE_MIN: u64 = 16;
+    let sharers = reactors.div_ceil(cores()) as u64;
+    config.fanout_slice = (config.fanout_slice / sharers).max(SLICE_MIN.min(config.fanout_slice));
+}
+
+/// Those that this process may run on.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// From the system: the keys of the standard library's own tables are, and their hash of nothing gives none

@@ -17,10 +17,12 @@
 
 use super::clock::{Clock, Stopwatch};
 use super::listener::Listener;
-use super::mailbox::{End, Inbox, Mailbox, Parcel, RUN_MAX, Rare, mailbox};
+use super::mailbox::{End, Errand, Inbox, RUN_MAX, Rare, Ticket};
 use super::metrics;
+use super::outfit::Outfit;
 use super::porter::{self, Farewells, Seat, Visitor};
 use super::reload::News;
+use super::reserve::Reserve;
 use super::sample;
 use super::server::{Attendance, Shared};
 use super::socket::{self, Mark, Sockets};
@@ -32,7 +34,7 @@ use crate::engine::{Ending, Engine, Input, Luggage, Output, TurnedAway};
 use crossbeam_channel::Sender;
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Waker};
+use mio::{Events, Interest, Poll};
 use socket2::Socket;
 use std::collections::VecDeque;
 use std::io;
@@ -40,6 +42,7 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 /// The one receive buffer of a reactor.
@@ -51,7 +54,7 @@ const READS_MAX: usize = 4;
 /// Connections a listener accepts in a turn.
 const ACCEPTS_MAX: usize = 64;
 
-/// Pieces of mail, and as many parcels, taken from the inbox in a turn.
+/// Pieces of mail, and as many parcels and connections, taken from the inbox in a turn.
 const MAIL_MAX: usize = 4096;
 
 /// Events taken from one poll; a poll that fills them doubles them.
@@ -63,33 +66,17 @@ const RETRY: Duration = Duration::from_millis(1);
 
 /// The generation that no connection has: such tokens are the reactor's own, a listener's index or this.
 const RESERVED: u32 = u32::MAX;
-const WAKER: Token = Token { index: u32::MAX, generation: RESERVED };
+pub(super) const WAKER: Token = Token { index: u32::MAX, generation: RESERVED };
 
 const _: () = assert!(usize::BITS == 64, "an event's token holds a slot and its generation");
 
-fn event_token(token: Token) -> mio::Token {
+pub(super) fn event_token(token: Token) -> mio::Token {
     mio::Token(token.to_u64() as usize)
 }
 
-/// What a reactor is given before its thread starts, so that what fails, fails at the start.
-pub(super) struct Outfit {
-    shard: usize,
-    poll: Poll,
-    listeners: Vec<Listener>,
-    inbox: Inbox,
-}
-
-impl Outfit {
-    /// A poll that watches `listeners`, and a mailbox with room for `capacity` messages that wakes it.
-    pub(super) fn new(shard: usize, mut listeners: Vec<Listener>, capacity: usize) -> io::Result<(Outfit, Mailbox)> {
-        let poll = Poll::new()?;
-        for (index, listener) in listeners.iter_mut().enumerate() {
-            let token = Token { index: index as u32, generation: RESERVED };
-            listener.register(poll.registry(), event_token(token))?;
-        }
-        let (mailbox, inbox) = mailbox(capacity, Waker::new(poll.registry(), event_token(WAKER))?);
-        Ok((Outfit { shard, poll, listeners, inbox }, mailbox))
-    }
+/// What events of a reactor's listener carry.
+pub(super) fn listener_token(index: usize) -> mio::Token {
+    event_token(Token { index: index as u32, generation: RESERVED })
 }
 
 /// A reactor's state between turns.
@@ -105,9 +92,11 @@ pub(super) struct Turn {
     /// Sockets to be read in the next pass, each marked [`Mark::Due`].
     due: Vec<Token>,
     /// Connections on their way to other reactors, which have no room for them yet. No more than there were here.
-    departing: VecDeque<(usize, Parcel)>,
+    departing: VecDeque<(usize, Socket, Ticket)>,
     buffer: Box<[u8]>,
     inbox: Inbox,
+    /// For the moment when there are no descriptors.
+    reserve: Arc<Reserve>,
     shared: Arc<Shared>,
     /// Whose turn it is to get a connection that is dealt out.
     deal: usize,
@@ -128,8 +117,8 @@ enum Stage {
 }
 
 impl Turn {
-    /// A reactor that drives `engine`.
-    pub(super) fn new(outfit: Outfit, engine: Engine, clock: Clock, attendance: Attendance) -> Turn {
+    /// A reactor that drives `engine`, with the reserve of its descriptor table.
+    pub(super) fn new(outfit: Outfit, engine: Engine, clock: Clock, reserve: Arc<Reserve>, attendance: Attendance) -> Turn {
         let Outfit { shard, poll, listeners, inbox } = outfit;
         Turn {
             shard,
@@ -143,6 +132,7 @@ impl Turn {
             departing: VecDeque::new(),
             buffer: vec![0; BUFFER_BYTES].into(),
             inbox,
+            reserve,
             shared: attendance.shared().clone(),
             deal: shard,
             stage: Stage::Serving,
@@ -173,6 +163,11 @@ impl Turn {
             }
             timeout = self.timeout(now);
             self.shared.tallies[self.shard].turned(awake.microseconds());
+            if self.shared.is_crowded && timeout == Some(Duration::ZERO) {
+                // A core that others have too is lent to them, or each of a channel's reactors would keep the next waiting for
+                // as long as the system lets it: milliseconds, where a turn is one.
+                thread::yield_now();
+            }
         }
     }
 
@@ -230,21 +225,21 @@ impl Turn {
         }
         for index in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_MAX {
-                let Some(visitor) = self.listeners[index].accept(now.tick, &self.shared.porter.reserve) else { break };
+                let Some(visitor) = self.listeners[index].accept(now.tick, &self.reserve) else { break };
                 self.welcome(now, visitor, self.listeners[index].deals);
             }
         }
-        if self.shared.porter.reserve.is_out() {
-            self.shared.porter.reserve.take_back();
+        if self.reserve.is_out() {
+            self.reserve.take_back();
         }
         self.farewells.end(now.tick, &mut self.buffer);
     }
 
     /// A connection was accepted: it is let in, here or at another reactor, or not.
     fn welcome(&mut self, now: Now, mut visitor: Visitor, deals: bool) {
-        if self.shared.porter.reserve.is_out() {
+        if self.reserve.is_out() {
             self.turn_away(now, visitor, TurnedAway::NoDescriptor);
-            return self.shared.porter.reserve.take_back();
+            return self.reserve.take_back();
         }
         match self.shared.porter.admit(now.tick, &mut visitor) {
             Err(why) => self.turn_away(now, visitor, why),
@@ -271,11 +266,19 @@ impl Turn {
         if shard == self.shard {
             return self.open(now, visitor);
         }
+        let Visitor { socket, door, address, seat } = visitor;
         let mailbox = &self.shared.mailboxes[shard];
-        match mailbox.hand(Parcel::Visitor(visitor)) {
+        match mailbox.board(socket, Ticket { seat, errand: Errand::Visit { door, address } }) {
             Ok(()) => mailbox.knock(),
-            Err(Parcel::Visitor(visitor)) => self.open(now, visitor),
-            Err(Parcel::Peer(_) | Parcel::Guest { .. }) => unreachable!("a mailbox gives back what it was offered"),
+            Err((socket, ticket)) => self.receive_guest(now, socket, ticket),
+        }
+    }
+
+    /// A connection was sent by another reactor, or could not be sent to one.
+    fn receive_guest(&mut self, now: Now, socket: Socket, Ticket { seat, errand }: Ticket) {
+        match errand {
+            Errand::Visit { door, address } => self.open(now, Visitor { socket, door, address, seat }),
+            Errand::Move(luggage) => self.take_in(now, socket, seat, *luggage),
         }
     }
 
@@ -374,12 +377,12 @@ impl Turn {
     /// Empties the inbox, up to a bound.
     fn mail(&mut self, now: Now) {
         for _ in 0..MAIL_MAX {
-            match self.inbox.parcel() {
-                None => break,
-                Some(Parcel::Peer(message)) => self.engine.handle(now, Input::Peer(message)),
-                Some(Parcel::Visitor(visitor)) => self.open(now, visitor),
-                Some(Parcel::Guest { socket, seat, luggage }) => self.take_in(now, socket, seat, *luggage),
-            }
+            let Some(parcel) = self.inbox.parcel() else { break };
+            self.engine.handle(now, Input::Peer(parcel));
+        }
+        for _ in 0..MAIL_MAX {
+            let Some((socket, ticket)) = self.inbox.arrival() else { break };
+            self.receive_guest(now, socket, ticket);
         }
         for _ in 0..MAIL_MAX / RUN_MAX {
             let (run, end) = self.inbox.mail(now.tick);
@@ -409,7 +412,11 @@ impl Turn {
                 drop(done);
             }
             // Whoever asked may have given up: then nobody takes the answer.
-            Rare::Sockets { to } => _ = to.send(self.listeners.iter().map(Listener::heirloom).collect()),
+            Rare::Sockets { done } => {
+                let mut heirlooms = self.listeners.iter().map(Listener::heirloom);
+                let sent = heirlooms.try_for_each(|(socket, place)| self.shared.harbour.board_copy(socket, place));
+                _ = done.send(sent.map(|()| self.listeners.len()));
+            }
             Rare::Freeze { to } => _ = to.send(self.engine.freeze(now)),
             Rare::Thaw => self.engine.thaw(now),
         }
@@ -479,17 +486,18 @@ impl Turn {
             log::debug!("a connection cannot be given away: {error}");
             return;
         }
-        self.departing.push_back((usize::from(shard), Parcel::Guest { socket, seat, luggage: Box::new(luggage) }));
+        let ticket = Ticket { seat, errand: Errand::Move(Box::new(luggage)) };
+        self.departing.push_back((usize::from(shard), socket, ticket));
     }
 
     /// Sends those on their way who go to other reactors, as far as there is room.
     fn see_off(&mut self) {
         for _ in 0..self.departing.len() {
-            let Some((shard, guest)) = self.departing.pop_front() else { return };
+            let Some((shard, socket, ticket)) = self.departing.pop_front() else { return };
             let Some(mailbox) = self.shared.mailboxes.get(shard) else { continue };
-            match mailbox.hand(guest) {
+            match mailbox.board(socket, ticket) {
                 Ok(()) => mailbox.knock(),
-                Err(guest) => self.departing.push_back((shard, guest)),
+                Err((socket, ticket)) => self.departing.push_back((shard, socket, ticket)),
             }
         }
     }
@@ -518,10 +526,9 @@ impl Turn {
         let mut handed = false;
         while mailbox.has_room() {
             let Some(message) = self.engine.poll_peer(number) else { break };
-            match mailbox.hand(Parcel::Peer(message)) {
+            match mailbox.hand(message) {
                 Ok(()) => handed = true,
-                Err(Parcel::Peer(message)) => self.engine.unpoll_peer(number, message),
-                Err(Parcel::Visitor(_) | Parcel::Guest { .. }) => unreachable!("a mailbox gives back what it was offered"),
+                Err(message) => self.engine.unpoll_peer(number, message),
             }
         }
         if handed {

@@ -63,6 +63,8 @@ mod soak;
 mod stop;
 /// A new process takes over: no client meets a closed door, and nothing that was taken is lost.
 mod succession;
+/// Reactors with descriptor tables of their own: more connections than one table holds, and whatever else goes by descriptors.
+mod tables;
 /// Every transport in a real browser.
 mod transports;
 /// Clients whose cable is pulled, or who are cut off by a firewall, are gone in seconds without a heartbeat.

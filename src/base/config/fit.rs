@@ -56,6 +56,7 @@ impl Config {
         }
         faults.extend(self.misread_host_options());
         faults.extend(self.misread_access_options());
+        faults.extend(self.misread_tables());
         faults
     }
 

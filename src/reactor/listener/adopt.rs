@@ -119,19 +119,24 @@ mod tests {
         TcpStream::connect(address).expect("its owner still listens");
     }
 
+    fn copy(listener: &Listener) -> io::Result<Heirloom> {
+        let (socket, place) = listener.heirloom();
+        Ok(Heirloom { place, socket: socket.try_clone_to_owned()? })
+    }
+
     #[test]
     fn sockets_of_a_predecessor_find_their_places_and_keep_who_waits() {
         let before = bind(&config(&["127.0.0.1:0"]), 3, vec![]).expect("a free port");
         let address = before.addresses.public[0];
         let clients: Vec<TcpStream> = (0..60).map(|_| TcpStream::connect(address).expect("a queue")).collect();
         for reactors in [1, 2, 3, 5] {
-            let copies: io::Result<Vec<Heirloom>> = before.listeners.iter().flatten().map(Listener::heirloom).collect();
+            let copies: io::Result<Vec<Heirloom>> = before.listeners.iter().flatten().map(copy).collect();
             let bound = bind(&config(&["127.0.0.1:0"]), reactors, copies.expect("copies")).expect("sockets that listen");
             assert_eq!(bound.addresses.public, [address], "the option stands for the port that it was given before");
             assert_eq!(bound.listeners.iter().flatten().count(), before.listeners.iter().flatten().count());
             assert_eq!(bound.listeners[0][0].deals, reactors > before.listeners.len());
         }
-        let copies: io::Result<Vec<Heirloom>> = before.listeners.iter().flatten().map(Listener::heirloom).collect();
+        let copies: io::Result<Vec<Heirloom>> = before.listeners.iter().flatten().map(copy).collect();
         let mut bound = bind(&config(&["127.0.0.1:0"]), 2, copies.expect("copies")).expect("sockets that listen");
         drop(before);
         let mut accepted = 0;

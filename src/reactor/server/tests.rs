@@ -5,7 +5,8 @@ use crate::base::event::{Event, EventKind};
 use crate::base::payload::Parts;
 use crate::base::time::Tick;
 use crate::reactor::mailbox::{End, Inbox, mailbox};
-use mio::{Events, Poll, Token, Waker};
+use crate::reactor::waker::Waker;
+use mio::{Events, Poll, Token};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 fn shared() -> (Arc<Shared>, Inbox, Poll) {
     let poll = Poll::new().expect("a poll");
     let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
-    let (mailbox, inbox) = mailbox(1, waker);
+    let (mailbox, inbox) = mailbox(1, waker, false).expect("queues");
     let shared = Shared { mailboxes: vec![mailbox], tallies: vec![], ..Shared::for_tests(0) };
     (Arc::new(shared), inbox, poll)
 }

@@ -181,7 +181,7 @@ impl Line {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
             let mut beside = RecvAncillaryBuffer::new(&mut space);
             let mut bytes = [IoSliceMut::new(&mut self.unread[start..])];
-            let message = match recvmsg(&self.stream, &mut bytes, &mut beside, system::NOT_INHERITED) {
+            let message = match recvmsg(&self.stream, &mut bytes, &mut beside, NOT_INHERITED) {
                 Err(rustix::io::Errno::INTR) => continue,
                 message => message?,
             };
@@ -231,17 +231,12 @@ fn message(unix_ms: u64, bytes: &[u8]) -> Option<Message> {
     Message::new(&Parts { channel, content_type, event, data, unix_ms }).ok()
 }
 
+/// Descriptors that are received go to no program that is started here.
 #[cfg(target_os = "linux")]
-mod system {
-    /// Descriptors that are received go to no program that is started here.
-    pub(super) const NOT_INHERITED: super::RecvFlags = super::RecvFlags::CMSG_CLOEXEC;
-}
-
+pub(in crate::reactor) const NOT_INHERITED: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+/// Elsewhere that cannot be asked for: a program that is started in this moment may get a copy.
 #[cfg(not(target_os = "linux"))]
-mod system {
-    /// Elsewhere that cannot be asked for: a program that is started in this moment may get a copy.
-    pub(super) const NOT_INHERITED: super::RecvFlags = super::RecvFlags::empty();
-}
+pub(in crate::reactor) const NOT_INHERITED: RecvFlags = RecvFlags::empty();
 
 #[cfg(test)]
 mod tests {

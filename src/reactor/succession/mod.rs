@@ -27,6 +27,7 @@ use crate::base::config::Config;
 use crate::base::error::Error;
 use crate::base::random::Seed;
 use crate::engine::{Bequest, Engine};
+pub(super) use line::NOT_INHERITED;
 use line::{Line, Record};
 use serde::{Deserialize, Serialize};
 use socket2::{SockAddr, SockRef};

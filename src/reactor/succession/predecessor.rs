@@ -40,14 +40,20 @@ impl Server {
 
     /// Copies of all listening sockets.
     fn heirlooms(&self) -> Result<Vec<Heirloom>, Error> {
-        let (to, all) = bounded(self.shared.mailboxes.len());
-        for mailbox in &self.shared.mailboxes {
-            mailbox.order(Rare::Sockets { to: to.clone() })?;
-        }
-        drop(to);
+        let refused = |error| Error::Io("a listening socket cannot be copied".into(), error);
         let mut heirlooms = Vec::new();
-        for some in all {
-            heirlooms.extend(some.map_err(|error| Error::Io("a listening socket cannot be copied".into(), error))?);
+        // One after the other: no more are under way than one has.
+        for mailbox in &self.shared.mailboxes {
+            let (done, is_done) = bounded(1);
+            mailbox.order(Rare::Sockets { done })?;
+            let sent = is_done.recv().map_err(|_| Error::Closed)?;
+            let before = heirlooms.len();
+            heirlooms.extend(
+                std::iter::from_fn(|| self.landing.next()).map(|(socket, place)| Heirloom { place, socket: socket.into() }),
+            );
+            if heirlooms.len() - before < sent.map_err(refused)? {
+                return Err(refused(io::Error::other("there is no descriptor left")));
+            }
         }
         for heirloom in heirlooms.iter_mut().filter(|heirloom| heirloom.place.option == "control") {
             heirloom.place.file = self.control_identity();
