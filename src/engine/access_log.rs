@@ -11,6 +11,7 @@ use super::Engine;
 use crate::base::door::Address;
 use crate::base::time::{Now, Tick};
 use crate::http::{Request, query};
+use crate::protocol::bayeux;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,8 @@ const QUEUE_MAX: usize = 16_384;
 /// How much of a path and its query is noted.
 const PATH_BYTES_MAX: usize = 2_048;
 /// Parameters whose values let somebody in, or hold whole messages in which such may be.
-const SECRETS: [&str; 9] = ["token", "stream", "access_token", "api_key", "key", "sig", "signature", "password", "message"];
+const SECRETS: [&str; 10] =
+    ["token", "stream", "session", "access_token", "api_key", "key", "sig", "signature", "password", "message"];
 /// What stands in the place of such a value.
 const HIDDEN: &str = "***";
 
@@ -241,7 +243,11 @@ fn status(begins: &[u8]) -> Option<u16> {
 
 /// A path and its query as they may be shown to whoever reads logs.
 fn shown(path: &str, query: &str) -> Box<str> {
-    let mut text = path.to_string();
+    // Whoever knows a client's id speaks for that client.
+    let mut text = match path.rfind('/').filter(|_| bayeux::is_path(path) && bayeux::client_of_path(path).is_some()) {
+        Some(slash) => format!("{}{HIDDEN}", &path[..=slash]),
+        None => path.to_string(),
+    };
     for (place, pair) in query.split('&').enumerate().filter(|_| !query.is_empty()) {
         text.push(if place == 0 { '?' } else { '&' });
         match pair.split_once('=') {
@@ -283,6 +289,10 @@ mod tests {
             ("/sub/a", "since=now&TOKEN=a=b", "/sub/a?since=now&TOKEN=***"),
             ("/sub/a", "%74oken=abc&%zz=abc", "/sub/a?%74oken=***&%zz=***"),
             ("/bayeux", "message=[]&jsonp=f", "/bayeux?message=***&jsonp=f"),
+            ("/bayeux/00000000000100112233445566778899aabbccddeeff", "x=1", "/bayeux/***?x=1"),
+            ("/cometd/x/00000000000100112233445566778899aabbccddeeff", "", "/cometd/x/***"),
+            ("/bayeux/connect", "", "/bayeux/connect"),
+            ("/token", "session=0001", "/token?session=***"),
             ("/sub/a", "token&x", "/sub/a?token&x"),
             ("/sub/a", "tokens=3&&", "/sub/a?tokens=3&&"),
         ] {
