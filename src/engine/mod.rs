@@ -419,6 +419,9 @@ impl Engine {
     /// The same for a request that is about these channels.
     fn refuse_for(&mut self, now: Now, index: u32, reject: &Reject, last: bool, channels: &[Arc<str>]) {
         log::debug!("refused {} {}: {}", reject.status, reject.code, reject.detail);
+        // Those who are refused together are not to come back together.
+        let spread = (reject.status == 503 && reject.retry_after.is_none()).then(|| self.retry_after(0));
+        let reject = &Reject { retry_after: reject.retry_after.or(spread), ..reject.clone() };
         self.count_refusal(reject.code);
         self.note_refusal(now, index, reject, channels);
         self.log_refusal(index, reject.code);
