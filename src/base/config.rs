@@ -7,13 +7,12 @@
 //! Invariant: a `Config` that passed [`Config::check`] holds no value that the rest of the crate must check again.
 
 mod access;
+mod host;
 mod reload;
 mod value;
 
 use super::client::Networks;
 use super::error::Error;
-use super::event::Wanted;
-use super::pattern::Patterns;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use value::Field;
@@ -139,6 +138,7 @@ options! {
     control_mode: Text = "600".into(), 3..=3, until restart;
     /// The channels, written as for `--judge`, that strangers may subscribe to, who show no token.
     /// `auto`: all on loopback; `/public/**` where others can connect, and `/demo/**` if demonstrations are shown.
+    /// A proxy on this machine brings everybody to loopback: say then what they may.
     anonymous_subscribe: Text = "auto".into(), 1..=4_096, zero is "off";
     /// The channels, written as for `--judge`, where strangers may publish on any public listener.
     anonymous_publish: Text = String::new(), 1..=4_096, zero is "off";
@@ -173,6 +173,9 @@ options! {
     publish_rate: Count = 0, 1..=10_000_000, zero is "off";
     /// How many bytes of messages a second may be published from one address at `--listen`.
     publish_bytes_rate: Bytes = 0, 1..=16 * GIB, zero is "off";
+    /// How many tokens and signed names from one address at `--listen` may be no good in a second, where keys are known.
+    /// More are refused with 429 and not looked at, since that costs time; what was found to be good is taken all the same.
+    bad_token_rate: Count = 50, 1..=1_000_000, zero is "off";
     /// How much of the rates above may be used at once: what they allow in so long a time.
     rate_burst_ms: Duration = 2 * SECOND, 100..=HOUR;
     /// The proxies, as addresses and networks (`10.0.0.0/8`), whose `X-Forwarded-For` says where a request is from.
@@ -456,53 +459,6 @@ impl Config {
         faults.extend(self.misread_host_options());
         faults.extend(self.misread_access_options());
         faults
-    }
-
-    /// What is wrong with the options that name channels, or speak of a host program.
-    fn misread_host_options(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        for (name, patterns) in [
-            ("judge", &self.judge),
-            ("host-channels", &self.host_channels),
-            ("bayeux-publish", &self.bayeux_publish),
-            ("presence", &self.presence),
-            ("jsonp-channels", &self.jsonp_channels),
-            ("slow-conflate", &self.slow_conflate),
-            ("slow-latest", &self.slow_latest),
-            ("slow-disconnect", &self.slow_disconnect),
-        ] {
-            if let Err(what) = Patterns::parse(patterns) {
-                faults.push(format!("--{name}: {what} (write /chat/rome, /chat/* or /chat/**)"));
-            }
-        }
-        // RFC 6265 section 4.1.1: a token.
-        let is_separator = |byte| matches!(byte, b'=' | b';' | b',' | b'"' | b'\\');
-        if self.token_cookie.bytes().any(is_separator) {
-            faults.push(format!("--token-cookie: {:?} is no name of a cookie (write encke_token)", self.token_cookie));
-        }
-        if !matches!(&*self.judge_default, "deny" | "allow") {
-            faults.push(format!("--judge-default: {:?} is neither deny nor allow", self.judge_default));
-        }
-        if !matches!(&*self.demo, "" | "on" | "loopback") {
-            faults.push(format!("--demo: {:?} is none of on, off, loopback", self.demo));
-        }
-        if let Err(bad) = Wanted::parse(&self.events) {
-            faults.push(format!("--events: {bad:?} is none of subscribed, unsubscribed, gone, presence, log"));
-        }
-        faults
-    }
-
-    /// Whether it can be served without a host program; the error has a line for each option that speaks to one. What is judged
-    /// at a URL needs none.
-    pub fn check_hostless(&self) -> Result<(), Error> {
-        let options = [("judge", &self.judge), ("host-channels", &self.host_channels), ("events", &self.events)];
-        let set = options.into_iter().filter(|(name, text)| !text.is_empty() && (*name != "judge" || self.judge_url.is_empty()));
-        let faults: Vec<String> = set
-            .map(|(name, text)| {
-                format!("--{name}: {text:?} needs a program that links Encke and answers; this server has none (off)")
-            })
-            .collect();
-        if faults.is_empty() { Ok(()) } else { Err(Error::Config(faults.join("\n"))) }
     }
 
     /// Whether the command shows demonstrations. A program that links Encke has none.

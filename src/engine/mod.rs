@@ -239,7 +239,8 @@ impl Engine {
 
     /// From now on, keys and tokens are good by `keyring`, and strangers may what `config` says. Without this there is no key.
     pub fn set_access(&mut self, config: &Config, keyring: Arc<Keyring>) {
-        self.access = Access::new(config, keyring);
+        let former = std::mem::replace(&mut self.access, Access::new(config, keyring));
+        self.look_at_keys(&former);
     }
 
     /// The home shard of a channel.

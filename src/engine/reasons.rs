@@ -38,6 +38,7 @@ pub(super) fn of_bayeux(code: u16) -> &'static str {
         403 => "bayeux_forbidden",
         404 => "bayeux_no_channel",
         409 => "bayeux_overtaken",
+        429 => "bayeux_too_fast",
         503 => "bayeux_no_room",
         _ => "bayeux_bad_message",
     }
