@@ -1,10 +1,12 @@
-//! As much of HTTP as a client of these two servers needs: the first whole answer in some bytes.
+//! As much of HTTP as a client of these servers needs: the first whole answer in some bytes.
 
 use crate::Outcome;
 
 /// One answer.
 pub struct Answer<'a> {
     pub status: u16,
+    /// With the status line, and the blank line at its end.
+    pub head: &'a [u8],
     pub body: &'a [u8],
     /// Head and body.
     pub len: usize,
@@ -23,7 +25,7 @@ pub fn first(bytes: &[u8]) -> Outcome<Option<Answer<'_>>> {
     };
     let len = head_len + body_len;
     let Some(body) = bytes.get(head_len..len) else { return Ok(None) };
-    Ok(Some(Answer { status: status(head)?, body, len }))
+    Ok(Some(Answer { status: status(head)?, head, body, len }))
 }
 
 /// The length of the head, once it is all there.
@@ -44,7 +46,8 @@ pub fn status(head: &[u8]) -> Outcome<u16> {
     Ok(std::str::from_utf8(digits)?.parse()?)
 }
 
-fn value<'a>(head: &'a [u8], lower_name: &[u8]) -> Option<&'a [u8]> {
+/// The value of a header, by its name in lower case with the colon.
+pub fn value<'a>(head: &'a [u8], lower_name: &[u8]) -> Option<&'a [u8]> {
     head.split(|&byte| byte == b'\n')
         .find(|line| line.get(..lower_name.len()).is_some_and(|name| name.eq_ignore_ascii_case(lower_name)))
         .map(|line| line[lower_name.len()..].trim_ascii())

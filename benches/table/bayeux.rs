@@ -44,17 +44,23 @@ pub fn check(answer: &[u8]) -> Outcome<()> {
     }
 }
 
-/// Shakes hands and subscribes on a socket that blocks; gives back the client id.
-pub fn introduce(socket: &mut TcpStream, channel: &str) -> Outcome<String> {
-    socket.set_read_timeout(Some(PATIENCE))?;
-    let answer = exchange(socket, &handshake())?;
-    let client = client_id(std::str::from_utf8(&answer)?)?.to_owned();
-    exchange(socket, &subscribe(&client, channel))?;
-    Ok(client)
+/// Shakes hands and subscribes, on sockets that block, each step on all of them at a time; gives back the client ids.
+pub fn introduce(sockets: &mut [TcpStream], channel: &str) -> Outcome<Vec<String>> {
+    for socket in &mut *sockets {
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.write_all(handshake().as_bytes())?;
+    }
+    let mut clients = Vec::with_capacity(sockets.len());
+    for socket in &mut *sockets {
+        let client = client_id(std::str::from_utf8(&answer(socket)?)?)?.to_owned();
+        socket.write_all(subscribe(&client, channel).as_bytes())?;
+        clients.push(client);
+    }
+    sockets.iter_mut().try_for_each(|socket| answer(socket).map(|_| ()))?;
+    Ok(clients)
 }
 
-fn exchange(socket: &mut TcpStream, request: &str) -> Outcome<Vec<u8>> {
-    socket.write_all(request.as_bytes())?;
+fn answer(socket: &mut TcpStream) -> Outcome<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {

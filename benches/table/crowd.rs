@@ -3,6 +3,7 @@
 //! Each of them checks all that it gets: the channel's messages, each once, in order, unchanged. Anything else,
 //! a closed connection among it, ends the row as failed.
 
+use crate::dialect::{self, Transport};
 use crate::message::{self, Message};
 use crate::side::{Kind, PATIENCE, Side};
 use crate::{Outcome, answers, bayeux, os};
@@ -10,47 +11,16 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
 use std::mem;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// So many events at a time: whoever also publishes gets to it in between.
 const EVENTS_MAX: usize = 64;
 /// So many connections on their way at a time: fewer than the shortest accept queue.
 const UNDERWAY_MAX: usize = 64;
+/// What a heartbeat is over SSE, with the chunk around it.
+pub const HEARTBEAT: &[u8] = b"00000003\r\n:\n\n\r\n";
 const BUFFER_BYTES: usize = 64 << 10;
-
-/// How the receivers are held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    Sse,
-    Stream,
-    Iframe,
-    WebSocket,
-    LongPoll,
-    /// Long-polling as CometD's client does.
-    Bayeux,
-}
-
-impl Transport {
-    /// What asks to be held; a Bayeux client's cursor is its client id.
-    fn request(self, channel: u32, cursor: Option<&str>) -> String {
-        let name = match self {
-            Transport::Bayeux => return cursor.map(bayeux::connect).unwrap_or_default(),
-            Transport::Sse => "sse",
-            Transport::Stream => "stream",
-            Transport::Iframe => "iframe",
-            Transport::WebSocket => "websocket",
-            Transport::LongPoll => "long-poll",
-        };
-        let since = cursor.map_or(String::new(), |cursor| format!("&since={}", percent_encoded(cursor)));
-        let upgrade = match self {
-            Transport::WebSocket => {
-                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            }
-            _ => "",
-        };
-        format!("GET /sub/bench{channel}?transport={name}{since} HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n")
-    }
-}
 
 /// All receivers of one side.
 pub struct Crowd {
@@ -58,8 +28,17 @@ pub struct Crowd {
     events: Events,
     readers: Vec<Reader>,
     buffer: Vec<u8>,
-    message_bytes: usize,
+    wire: Wire,
+}
+
+/// What all of a side's clients speak.
+#[derive(Clone, Copy)]
+struct Wire {
+    kind: Kind,
     transport: Transport,
+    message_bytes: usize,
+    /// Whether readers may be cut off and come back.
+    comes_back: bool,
 }
 
 struct Reader {
@@ -70,6 +49,8 @@ struct Reader {
     /// The next message's sequence.
     next: u64,
     has_head: bool,
+    /// What the last message of SSE said to come back with, if that is kept.
+    last_id: String,
     /// What could not be read to its end: the beginning of a head, of an answer or of a message.
     unread: Vec<u8>,
 }
@@ -82,39 +63,77 @@ impl Crowd {
             events: Events::with_capacity(EVENTS_MAX),
             readers: Vec::with_capacity(layout.iter().sum()),
             buffer: vec![0; BUFFER_BYTES],
-            message_bytes,
-            transport: if side.kind == Kind::Floor { Transport::Sse } else { transport },
+            wire: Wire { kind: side.kind, transport: transport.at(side.kind), message_bytes, comes_back: false },
         };
         for (channel, &count) in layout.iter().enumerate() {
-            for parked in 1..=count {
-                crowd.connect(side, channel as u32)?;
-                if parked % UNDERWAY_MAX == 0 || parked == count {
-                    crowd.wait_until_parked(side, channel as u32, parked)?;
-                }
-            }
+            crowd.grow(side, channel as u32, 0..count)?;
         }
         Ok(crowd)
     }
 
-    fn connect(&mut self, side: &Side, channel: u32) -> Outcome<()> {
-        let mut socket = std::net::TcpStream::connect(side.public)?;
-        os::reset_on_close(&socket)?;
-        socket.set_nodelay(true)?;
-        let client = match self.transport {
-            Transport::Bayeux => Some(bayeux::introduce(&mut socket, &format!("/bench{channel}"))?),
-            _ => None,
-        };
+    /// Parks one channel's receivers of these numbers, all before them being parked.
+    pub fn grow(&mut self, side: &Side, channel: u32, numbers: Range<usize>) -> Outcome<()> {
+        let mut parked = numbers.start;
+        while parked < numbers.end {
+            let count = UNDERWAY_MAX.min(numbers.end - parked);
+            self.connect(side, channel, count)?;
+            parked += count;
+            self.wait_until_parked(side, channel, parked)?;
+        }
+        Ok(())
+    }
+
+    /// From now on readers know where they are.
+    pub fn may_come_back(&mut self) {
+        self.wire.comes_back = true;
+    }
+
+    /// Cuts a reader's connection off; it comes back from behind the last message that it has.
+    pub fn come_back(&mut self, side: &Side, index: usize) -> Outcome<()> {
+        let socket = self.dial(side)?;
         socket.set_nonblocking(true)?;
         let mut socket = TcpStream::from_std(socket);
-        self.poll.registry().register(&mut socket, Token(self.readers.len()), Interest::READABLE)?;
-        write_whole(&mut socket, self.transport.request(channel, client.as_deref()).as_bytes())?;
-        self.readers.push(Reader { socket, channel, client, next: 0, has_head: false, unread: Vec::new() });
+        self.poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
+        let reader = &mut self.readers[index];
+        let last = if reader.last_id.is_empty() { String::new() } else { format!("Last-Event-ID: {}\r\n", reader.last_id) };
+        let request =
+            self.wire.transport.request(self.wire.kind, reader.channel, None).replacen("\r\n", &format!("\r\n{last}"), 1);
+        write_whole(&mut socket, request.as_bytes())?;
+        // Closing resets what there was.
+        reader.socket = socket;
+        reader.has_head = false;
+        reader.unread.clear();
+        Ok(())
+    }
+
+    fn dial(&self, side: &Side) -> Outcome<std::net::TcpStream> {
+        let socket = std::net::TcpStream::connect(side.public)?;
+        os::reset_on_close(&socket)?;
+        socket.set_nodelay(true)?;
+        Ok(socket)
+    }
+
+    fn connect(&mut self, side: &Side, channel: u32, count: usize) -> Outcome<()> {
+        let Wire { kind, transport, .. } = self.wire;
+        let mut sockets = (0..count).map(|_| self.dial(side)).collect::<Outcome<Vec<_>>>()?;
+        let clients = match transport.is_introduced(kind) {
+            true => bayeux::introduce(&mut sockets, &format!("/bench{channel}"))?.into_iter().map(Some).collect(),
+            false => vec![None; count],
+        };
+        for (socket, client) in sockets.into_iter().zip(clients) {
+            socket.set_nonblocking(true)?;
+            let mut socket = TcpStream::from_std(socket);
+            self.poll.registry().register(&mut socket, Token(self.readers.len()), Interest::READABLE)?;
+            write_whole(&mut socket, transport.request(kind, channel, client.as_deref()).as_bytes())?;
+            let last_id = String::new();
+            self.readers.push(Reader { socket, channel, client, next: 0, has_head: false, last_id, unread: Vec::new() });
+        }
         Ok(())
     }
 
     /// A stream is parked when its head is there; a long poll says nothing, so the server is asked.
     fn wait_until_parked(&mut self, side: &Side, channel: u32, count: usize) -> Outcome<()> {
-        match self.transport {
+        match self.wire.transport {
             Transport::LongPoll => return side.wait_for_subscribers(channel, count),
             // What is published before its connect is there waits for it.
             Transport::Bayeux => return Ok(()),
@@ -144,7 +163,7 @@ impl Crowd {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => return Err(error.into()),
                 };
-                let taken = reader.take(&self.buffer[..len], self.transport, self.message_bytes, |message| {
+                let taken = reader.take(&self.buffer[..len], self.wire, |message| {
                     count += 1;
                     each(message)
                 });
@@ -171,6 +190,24 @@ impl Crowd {
         Ok(())
     }
 
+    /// Counts the heartbeats of SSE that come in so long, spinning; nothing else may.
+    pub fn heartbeats(&mut self, span: Duration) -> Outcome<usize> {
+        let until = Instant::now() + span;
+        let mut count = 0;
+        while Instant::now() < until {
+            self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+            for event in &self.events {
+                let Token(index) = event.token();
+                let len = self.readers[index].socket.read(&mut self.buffer)?;
+                match &self.buffer[..len] {
+                    HEARTBEAT => count += 1,
+                    other => return Err(format!("no heartbeat: {:?}", String::from_utf8_lossy(other)).into()),
+                }
+            }
+        }
+        Ok(count)
+    }
+
     /// Checks that nothing more has come than was waited for.
     pub fn expect_silence(&mut self) -> Outcome<()> {
         self.turn(Some(Duration::ZERO), |_| Err("a message that nobody published".into())).map(|_| ())
@@ -178,13 +215,7 @@ impl Crowd {
 }
 
 impl Reader {
-    fn take(
-        &mut self,
-        bytes: &[u8],
-        transport: Transport,
-        message_bytes: usize,
-        each: impl FnMut(&Message) -> Outcome<()>,
-    ) -> Outcome<()> {
+    fn take(&mut self, bytes: &[u8], wire: Wire, each: impl FnMut(&Message) -> Outcome<()>) -> Outcome<()> {
         let joined;
         let bytes = if self.unread.is_empty() {
             bytes
@@ -193,15 +224,15 @@ impl Reader {
             joined = mem::take(&mut self.unread);
             &joined
         };
-        let done = match transport {
-            Transport::LongPoll | Transport::Bayeux => self.take_batches(bytes, transport, message_bytes, each)?,
-            _ => self.take_stream(bytes, message_bytes, each)?,
+        let done = match wire.transport.asks_again() {
+            true => self.take_batches(bytes, wire, each)?,
+            false => self.take_stream(bytes, wire, each)?,
         };
         self.unread.extend_from_slice(&bytes[done..]);
         Ok(())
     }
 
-    fn take_stream(&mut self, bytes: &[u8], message_bytes: usize, each: impl FnMut(&Message) -> Outcome<()>) -> Outcome<usize> {
+    fn take_stream(&mut self, bytes: &[u8], wire: Wire, each: impl FnMut(&Message) -> Outcome<()>) -> Outcome<usize> {
         let mut start = 0;
         if !self.has_head {
             let Some(len) = answers::head_len(bytes) else { return Ok(0) };
@@ -212,30 +243,34 @@ impl Reader {
             self.has_head = true;
             start = len;
         }
-        Ok(start + self.take_messages(&bytes[start..], message_bytes, each)?)
+        let before = self.next;
+        let done = start + self.take_messages(&bytes[start..], wire.message_bytes, each)?;
+        if wire.comes_back && self.next > before {
+            // It stands above its message, and a later message's may have come without it.
+            let text = String::from_utf8_lossy(&bytes[..done]);
+            let upto = text.rfind('^').unwrap_or(0);
+            if let Some((_, rest)) = text[..upto].rsplit_once("id: ") {
+                self.last_id = rest.lines().next().unwrap_or_default().into();
+            }
+        }
+        Ok(done)
     }
 
     /// Whole answers, each of which is followed by the next request, from the cursor it brought.
-    fn take_batches(
-        &mut self,
-        bytes: &[u8],
-        transport: Transport,
-        message_bytes: usize,
-        mut each: impl FnMut(&Message) -> Outcome<()>,
-    ) -> Outcome<usize> {
+    fn take_batches(&mut self, bytes: &[u8], wire: Wire, mut each: impl FnMut(&Message) -> Outcome<()>) -> Outcome<usize> {
         let mut done = 0;
         while let Some(answer) = answers::first(&bytes[done..])? {
             if answer.status != 200 {
                 return Err(format!("a long poll was answered with {}", answer.status).into());
             }
-            if self.take_messages(answer.body, message_bytes, &mut each)? < answer.body.len() {
+            if self.take_messages(answer.body, wire.message_bytes, &mut each)? < answer.body.len() {
                 return Err("a long poll's answer ends within a message".into());
             }
             let cursor = match &self.client {
-                Some(client) => bayeux::check(answer.body).map(|()| client.as_str())?,
-                None => cursor(answer.body)?,
+                Some(client) => bayeux::check(answer.body).map(|()| client.clone())?,
+                None => dialect::cursor(wire.kind, &answer)?,
             };
-            write_whole(&mut self.socket, transport.request(self.channel, Some(cursor)).as_bytes())?;
+            write_whole(&mut self.socket, wire.transport.request(wire.kind, self.channel, Some(&cursor)).as_bytes())?;
             done += answer.len;
         }
         Ok(done)
@@ -258,20 +293,9 @@ impl Reader {
     }
 }
 
-fn cursor(batch: &[u8]) -> Outcome<&str> {
-    let batch = std::str::from_utf8(batch)?;
-    let cursor = batch.split_once("\"cursor\":\"").and_then(|(_, rest)| rest.split_once('"'));
-    cursor.map(|(cursor, _)| cursor).ok_or_else(|| "a long poll's answer has no cursor".into())
-}
-
 fn write_whole(socket: &mut TcpStream, bytes: &[u8]) -> Outcome<()> {
     match socket.write(bytes)? {
         len if len == bytes.len() => Ok(()),
         _ => Err("a request did not fit an empty socket".into()),
     }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

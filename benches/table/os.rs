@@ -46,6 +46,13 @@ pub fn own_descriptors() -> io::Result<()> {
     check(unsafe { libc::unshare(libc::CLONE_FILES) })
 }
 
+/// A number of kilobytes that a file of the system tells under this name, in bytes.
+pub fn bytes_of(path: &str, name: &str) -> Outcome<u64> {
+    let text = fs::read_to_string(path)?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).ok_or("no such number")?;
+    Ok(value.trim().trim_end_matches("kB").trim_end().parse::<u64>()? * 1024)
+}
+
 /// As many descriptors as may be had, for this process and the servers it starts.
 pub fn raise_descriptor_limit() -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -106,4 +113,14 @@ fn cpu_ns(pid: u32) -> Outcome<Option<u64>> {
         sum += times.split(' ').next().unwrap_or_default().parse::<u64>()?;
     }
     Ok(Some(sum))
+}
+
+/// The proportional set size of a process, in bytes: its own pages, and its share of those it has in common with others.
+pub fn pss_bytes(pid: u32) -> Outcome<u64> {
+    bytes_of(&format!("/proc/{pid}/smaps_rollup"), "Pss")
+}
+
+/// What the kernel holds in small pieces, sockets among them, in bytes.
+pub fn slab_bytes() -> Outcome<u64> {
+    bytes_of("/proc/meminfo", "Slab")
 }

@@ -5,7 +5,7 @@
 //! end a message is published and must come out for everyone who listens.
 
 use crate::allocations::live;
-use crate::report::{Line, Row, Spread};
+use crate::report::{Row, alone};
 use crate::{Outcome, Setting};
 use encke::base::config::Config;
 use encke::base::payload::{Message, Parts};
@@ -25,8 +25,8 @@ pub fn parked(_: &Setting) -> Outcome<Row> {
     let lines =
         [("one channel", shared, "≤ 96"), ("a channel each", own, "≤ 320")].into_iter().flat_map(|(channels, share, target)| {
             [
-                line(format!("bytes each, {channels}"), "B", share.bytes, target),
-                line(format!("allocations each, {channels}"), "", share.blocks, ""),
+                alone(format!("bytes each, {channels}"), "B", share.bytes, target),
+                alone(format!("allocations each, {channels}"), "", share.blocks, ""),
             ]
         });
     let row = Row {
@@ -39,11 +39,6 @@ pub fn parked(_: &Setting) -> Outcome<Row> {
         return Err(format!("above the bound: {SHARED_BYTES_MAX} bytes on one channel, {OWN_BYTES_MAX} on one each").into());
     }
     Ok(row)
-}
-
-/// A figure without a floor.
-pub fn line(what: String, unit: &'static str, value: f64, target: &'static str) -> Line {
-    Line { what, unit, floor: None, encke: Spread::of(&[value]), ratios: None, target }
 }
 
 /// Live bytes and allocations, for each connection.

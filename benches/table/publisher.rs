@@ -2,7 +2,7 @@
 //! reads answers without blocking, and checks every one. The floor gives none.
 
 use crate::side::{Kind, PATIENCE, Side};
-use crate::{Outcome, answers};
+use crate::{Outcome, answers, dialect};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
@@ -43,8 +43,8 @@ impl Publisher {
                 self.outgoing.extend_from_slice(body);
                 self.outgoing.extend_from_slice(b"\n\n");
             }
-            Kind::Encke => {
-                self.outgoing.extend_from_slice(&post(channel, body));
+            kind => {
+                self.outgoing.extend_from_slice(&dialect::publish(kind, channel, body));
                 self.unanswered += 1;
             }
         }
@@ -84,10 +84,7 @@ impl Publisher {
         }
         let mut done = 0;
         while let Some(answer) = answers::first(&self.unread[done..])? {
-            if answer.status != 200 {
-                let why = String::from_utf8_lossy(answer.body);
-                return Err(format!("publishing was answered with {}: {why}", answer.status).into());
-            }
+            dialect::check_published(self.kind, &answer)?;
             done += answer.len;
             self.unanswered = self.unanswered.checked_sub(1).ok_or("more answers than requests")?;
         }
@@ -106,13 +103,4 @@ impl Publisher {
         }
         Ok(())
     }
-}
-
-/// One request to publish.
-pub fn post(channel: u32, body: &[u8]) -> Vec<u8> {
-    let len = body.len();
-    let head = format!(
-        "POST /pub/bench{channel} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\n\r\n"
-    );
-    [head.as_bytes(), body].concat()
 }

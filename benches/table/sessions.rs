@@ -3,8 +3,8 @@
 
 use crate::allocations::live;
 use crate::bayeux;
-use crate::parked::{Share, line, publish};
-use crate::report::Row;
+use crate::parked::{Share, publish};
+use crate::report::{Row, alone};
 use crate::{Outcome, Setting};
 use encke::base::config::Config;
 use encke::base::random::Seed;
@@ -22,8 +22,8 @@ pub fn sessions(_: &Setting) -> Outcome<Row> {
     let row = Row {
         name: "sessions",
         lines: vec![
-            line("bytes each, one subscription".into(), "B", share.bytes, "≤ 512 B"),
-            line("allocations each".into(), "", share.blocks, ""),
+            alone("bytes each, one subscription", "B", share.bytes, "≤ 512 B"),
+            alone("allocations each", "", share.blocks, ""),
         ],
         asserted: "each of 100,000 shook hands, subscribed and connected; a message came out for all of them; the bound",
     };

@@ -1,10 +1,8 @@
-//! One server under measurement, as a child process: the floor, or Encke.
+//! One server under measurement, as a child process: the floor, Encke, or a peer.
 //!
-//! Both print where they listen on stderr, public first; both die with this process, or when dropped.
+//! The first two print where they listen on stderr, public first; a peer is told. All die with this process, or when dropped.
 
-use crate::Outcome;
-use crate::answers;
-use crate::os;
+use crate::{Outcome, answers, dialect, os, peers};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +18,17 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Kind {
     Floor,
     Encke,
+    /// nginx with its module nchan.
+    Nchan,
+    /// On node.
+    Faye,
+}
+
+impl Kind {
+    /// Whether it is one of the others, without which there is still a row.
+    pub fn is_peer(self) -> bool {
+        matches!(self, Kind::Nchan | Kind::Faye)
+    }
 }
 
 /// A running server.
@@ -31,8 +40,9 @@ pub struct Side {
 }
 
 impl Side {
-    /// Starts a server and waits until it listens.
-    pub fn start(kind: Kind) -> Outcome<Side> {
+    /// Starts a server and waits until it listens. The options are Encke's.
+    pub fn start(kind: Kind, options: &[&str]) -> Outcome<Side> {
+        let told = peers::free_address()?;
         let mut command = match kind {
             Kind::Floor => {
                 let mut command = Command::new(env::current_exe()?);
@@ -41,20 +51,21 @@ impl Side {
             }
             Kind::Encke => {
                 let mut command = Command::new(encke());
-                command.args(["serve", "--listen", "127.0.0.1:0", "--private", "127.0.0.1:0", "--reactors", "1"]);
+                command.args(["serve", "--listen", "127.0.0.1:0", "--private", "127.0.0.1:0", "--reactors", "1"]).args(options);
                 command
             }
+            Kind::Nchan | Kind::Faye => peers::command(kind, told)?,
         };
         os::as_server(&mut command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        let stderr = child.stderr.take().ok_or("stderr was asked for")?;
-        let addresses = addresses(stderr);
-        if addresses.is_err() {
-            // Nobody owns the child yet.
-            let _ = child.kill().and_then(|()| child.wait());
+        let said = lines(child.stderr.take().ok_or("stderr was asked for")?);
+        // From here on the child dies with its owner.
+        let mut side = Side { kind, public: told, private: told, child };
+        match kind {
+            Kind::Floor | Kind::Encke => (side.public, side.private) = two_of(&said)?,
+            Kind::Nchan | Kind::Faye => peers::wait_for(told)?,
         }
-        let (public, private) = addresses?;
-        Ok(Side { kind, public, private, child })
+        Ok(side)
     }
 
     /// The server's CPU time so far, once it is at rest.
@@ -62,15 +73,18 @@ impl Side {
         os::cpu_ns_at_rest(self.child.id())
     }
 
-    /// Waits until Encke counts `count` subscribers of a channel. The floor counts nobody.
+    /// The memory that belongs to the server alone, and its part of what it shares with others, in bytes.
+    pub fn pss_bytes(&self) -> Outcome<u64> {
+        os::pss_bytes(self.child.id())
+    }
+
+    /// Waits until the server counts `count` subscribers of a channel, if it counts any.
     pub fn wait_for_subscribers(&self, channel: u32, count: usize) -> Outcome<()> {
-        if self.kind == Kind::Floor {
-            return Ok(());
-        }
+        let Some(question) = dialect::inspect(self.kind, channel) else { return Ok(()) };
         let until = Instant::now() + PATIENCE;
         let mut last = String::new();
         while Instant::now() < until {
-            last = self.inspect(channel)?;
+            last = self.ask(&question)?;
             if last.contains(&format!("\"subscribers\":{count},")) || last.contains(&format!("\"subscribers\":{count}}}")) {
                 return Ok(());
             }
@@ -79,11 +93,11 @@ impl Side {
         Err(format!("waited for {count} subscribers, last answer: {last}").into())
     }
 
-    fn inspect(&self, channel: u32) -> Outcome<String> {
+    fn ask(&self, question: &str) -> Outcome<String> {
         let mut socket = TcpStream::connect(self.private)?;
         os::reset_on_close(&socket)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        socket.write_all(format!("GET /channels/bench{channel} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        socket.write_all(question.as_bytes())?;
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
         loop {
@@ -110,9 +124,8 @@ fn encke() -> String {
     env::var("ENCKE_BENCH_SERVER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_encke").into())
 }
 
-/// Reads a server's stderr to its end, so that it never blocks on it; gives back the first address in it and the first other one:
-/// public and private, however often they are named.
-fn addresses(stderr: impl Read + Send + 'static) -> Outcome<(SocketAddr, SocketAddr)> {
+/// Reads a server's stderr to its end, so that it never blocks on it, and passes on each line.
+fn lines(stderr: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -120,9 +133,14 @@ fn addresses(stderr: impl Read + Send + 'static) -> Outcome<(SocketAddr, SocketA
             let _ = sender.send(line);
         }
     });
+    receiver
+}
+
+/// The first address in these lines and the first other one: public and private, however often they are named.
+fn two_of(lines: &mpsc::Receiver<String>) -> Outcome<(SocketAddr, SocketAddr)> {
     let mut said = String::new();
     let mut public = None;
-    while let Ok(line) = receiver.recv_timeout(PATIENCE) {
+    while let Ok(line) = lines.recv_timeout(PATIENCE) {
         for address in line.split("http://").skip(1).filter_map(address) {
             match public {
                 None => public = Some(address),

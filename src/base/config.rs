@@ -2,20 +2,20 @@
 //!
 //! An entry makes the field of [`Config`], its default, its bounds, its help, and its name on the command line
 //! (`--long-poll-timeout`), in a file (`long_poll_timeout`) and in the environment (`ENCKE_LONG_POLL_TIMEOUT`).
+//! What an entry says of itself is in `entry`, how its text is read in `value`, and what options owe each other in `fit`.
 //! Who reads those sources calls [`Config::set`] with name and text; nothing here opens a file or a variable.
 //!
 //! Invariant: a `Config` that passed [`Config::check`] holds no value that the rest of the crate must check again.
 
 mod access;
-mod host;
+mod entry;
+mod fit;
 mod reload;
 mod value;
 
-use super::client::Networks;
 use super::error::Error;
-use std::borrow::Cow;
-use std::ops::RangeInclusive;
-use value::Field;
+use entry::without_unit;
+pub use entry::{Kind, Opt, nearest};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -27,49 +27,6 @@ const GIB: u64 = 1 << 30;
 
 /// No duration may be longer: slots keep only the low 32 bits of a tick, which tell 24 days apart.
 pub const DURATION_MS_MAX: u64 = 20 * DAY;
-
-/// What a message may weigh beside its body: names, type, event, header.
-const LABELS_BYTES: u64 = 4 * KIB;
-
-/// What an option's text means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// How many: `1000` or `1_000`.
-    Count,
-    /// A size: `4096`, `64KiB`, `1MiB`.
-    Bytes,
-    /// Milliseconds, written `500ms`, `25s`, `5m`, `1h`, `1d`.
-    Duration,
-    /// A share: `10%` or `10`.
-    Percent,
-    /// One word of visible ASCII; the bound is its length.
-    Text,
-    /// IP addresses with a port, parted by commas; the bound is their number.
-    Addresses,
-    /// A path, or none; the bound is its length.
-    Path,
-}
-
-/// One entry of the table.
-pub struct Opt {
-    /// The field of [`Config`], and unless it ends in a unit also the key.
-    pub field: &'static str,
-    /// The name in a file: the field without its unit.
-    pub key: &'static str,
-    /// How its text is read.
-    pub kind: Kind,
-    /// What it may be, in the field's unit.
-    pub bounds: RangeInclusive<u64>,
-    /// What zero means where zero is allowed beside the bounds: `off`, `one a core`.
-    pub zero: Option<&'static str>,
-    /// Whether a running server keeps its value whatever a reload says.
-    pub until_restart: bool,
-    /// What it does, in a sentence or two.
-    pub help: &'static [&'static str],
-    read: fn(&Config) -> &dyn Field,
-    write: fn(&mut Config) -> &mut dyn Field,
-    copy: fn(&mut Config, &Config),
-}
 
 /// The Rust type that holds a kind.
 #[rustfmt::skip]
@@ -320,85 +277,6 @@ options! {
     demo: Text = "loopback".into(), 2..=8, zero is "off", until restart;
 }
 
-/// The name in a file: what the value's own unit says already is left out.
-const fn without_unit(field: &'static str) -> &'static str {
-    let (bytes, units) = (field.as_bytes(), ["_ms", "_percent"]);
-    let mut which = 0;
-    while which < units.len() {
-        let unit = units[which].as_bytes();
-        let start = bytes.len().saturating_sub(unit.len());
-        let mut same = 0;
-        while same < unit.len() && start + same < bytes.len() && bytes[start + same] == unit[same] {
-            same += 1;
-        }
-        if same == unit.len() {
-            return field.split_at(start).0;
-        }
-        which += 1;
-    }
-    field
-}
-
-impl std::fmt::Debug for Opt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "--{}", self.name())
-    }
-}
-
-impl Opt {
-    /// The entry called `name`, written with `-` or `_`; for any other name `Err` says which one is nearest.
-    pub fn find(name: &str) -> Result<&'static Opt, Error> {
-        let key = name.replace('-', "_");
-        if let Some(opt) = OPTIONS.iter().find(|opt| opt.key == key) {
-            return Ok(opt);
-        }
-        let name = name.replace('_', "-");
-        let nearest = nearest(&key, OPTIONS.iter().map(|opt| opt.key)).map(|key| key.replace('_', "-"));
-        let hint = nearest.map_or(String::new(), |nearest| format!(" (did you mean --{nearest}?)"));
-        Err(Error::Config(format!("--{name}: there is no such option{hint}")))
-    }
-
-    /// The name on the command line, without its dashes.
-    pub fn name(&self) -> String {
-        self.key.replace('_', "-")
-    }
-
-    /// The name in the environment.
-    pub fn variable(&self) -> String {
-        format!("ENCKE_{}", self.key.to_ascii_uppercase())
-    }
-
-    /// What it may be, for people: `off, or 100ms to 1d`.
-    pub fn bounds_text(&self) -> String {
-        let (low, high) = (self.kind.show(*self.bounds.start()), self.kind.show(*self.bounds.end()));
-        let unit = match self.kind {
-            Kind::Text | Kind::Path => " characters",
-            Kind::Addresses => " addresses",
-            Kind::Count | Kind::Bytes | Kind::Duration | Kind::Percent => "",
-        };
-        match self.zero {
-            None => format!("{low} to {high}{unit}"),
-            Some("off") => format!("off, or {low} to {high}{unit}"),
-            Some(meaning) => format!("0 for {meaning}, or {low} to {high}{unit}"),
-        }
-    }
-
-    /// Its value in `config`, as it would be written.
-    pub fn show(&self, config: &Config) -> String {
-        (self.read)(config).show(self)
-    }
-
-    /// Whether `amount` is within the bounds.
-    fn allows(&self, amount: u64) -> bool {
-        self.bounds.contains(&amount) || amount == 0 && self.zero.is_some()
-    }
-
-    /// The operator's error about this option: its name first.
-    fn error(&self, what: impl std::fmt::Display) -> String {
-        format!("--{}: {what}", self.name())
-    }
-}
-
 impl Config {
     /// Sets the option called `name` from `text`. On an error nothing has changed.
     pub fn set(&mut self, name: &str, text: &str) -> Result<(), Error> {
@@ -413,82 +291,6 @@ impl Config {
         faults.extend(self.misfits());
         if faults.is_empty() { Ok(()) } else { Err(Error::Config(faults.join("\n"))) }
     }
-
-    /// What is wrong between values that are right on their own.
-    fn misfits(&self) -> Vec<String> {
-        let size = |bytes| Kind::Bytes.show(bytes);
-        let (line, head) = (self.line_bytes_max, self.head_bytes_max);
-        let (body, history, budget) = (self.body_bytes_max, self.history_bytes, self.history_budget);
-        let mut faults = Vec::new();
-        if line > head {
-            faults.push(format!(
-                "--line-bytes-max: {} is more than --head-bytes-max, which is {} and includes the line",
-                size(line),
-                size(head)
-            ));
-        }
-        if body.saturating_add(LABELS_BYTES) > history {
-            faults.push(format!(
-                "--body-bytes-max: a message of {} and {} for its names does not fit --history-bytes, which is {}",
-                size(body),
-                size(LABELS_BYTES),
-                size(history)
-            ));
-        }
-        if history > budget {
-            faults.push(format!(
-                "--history-bytes: {} for one channel is more than --history-budget, which is {} for all",
-                size(history),
-                size(budget)
-            ));
-        }
-        if !self.control_mode.bytes().all(|digit| matches!(digit, b'0'..=b'7')) {
-            let mode = &self.control_mode;
-            faults.push(format!("--control-mode: {mode:?} is not an octal number of three digits (write 600; 000 to 777)"));
-        }
-        faults.extend(self.repeated_address());
-        let bad = |origin: &&str| !is_origin(origin);
-        if !matches!(&*self.origin, "" | "*")
-            && let Some(bad) = self.origin.split(',').find(bad)
-        {
-            faults.push(format!("--origin: {bad:?} is not an origin (write https://example.org, or * for any)"));
-        }
-        if let Err(what) = Networks::parse(&self.trusted_proxies) {
-            faults.push(format!("--trusted-proxies: {what} (write 10.0.0.7, 10.0.0.0/8 or 2001:db8::/32)"));
-        }
-        faults.extend(self.misread_host_options());
-        faults.extend(self.misread_access_options());
-        faults
-    }
-
-    /// Whether the command shows demonstrations. A program that links Encke has none.
-    pub fn shows_demos(&self) -> bool {
-        self.demo == "on" || self.demo == "loopback" && self.listen.iter().all(|address| value::is_loopback(address))
-    }
-
-    /// The rights of the control socket's file.
-    pub fn control_rights(&self) -> u32 {
-        u32::from_str_radix(&self.control_mode, 8).unwrap_or(0o600) & 0o777
-    }
-
-    /// An address that two listeners would take from each other.
-    fn repeated_address(&self) -> Option<String> {
-        let all: Vec<&String> = self.listen.iter().chain(&self.private).filter(|address| !address.ends_with(":0")).collect();
-        let repeated = all.iter().enumerate().find(|(at, address)| all[..*at].contains(address))?.1;
-        let both = self.listen.contains(repeated) && self.private.contains(repeated);
-        let name = if both || self.private.contains(repeated) { "private" } else { "listen" };
-        Some(format!("--{name}: {repeated} is taken twice{}", if both { ", by --listen too" } else { "" }))
-    }
-}
-
-/// `scheme://host` or `scheme://host:port`, without a path.
-fn is_origin(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, host)| {
-        let word = |text: &str, more: &[u8]| {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
-        };
-        word(scheme, b"+-.") && word(host, b"-._:[]")
-    })
 }
 
 /// The table as help text: what each option is called, does, may be, and is by default.
@@ -505,51 +307,6 @@ pub fn help() -> String {
         text += &format!("      [{default}; {}{mark}]\n", opt.bounds_text());
     }
     text
-}
-
-/// Which of `words` was probably meant by `typed`: the one fewest edits away, if that is not most of it.
-pub fn nearest<'a>(typed: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let (edits, word) = words.map(|word| (edits(typed, word), word)).min()?;
-    (edits * 2 < word.len().max(2)).then_some(word)
-}
-
-/// How many letters must be added, dropped or replaced to turn `from` into `to` (Levenshtein).
-fn edits(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (above, letter) in from.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (at, other) in to.bytes().enumerate() {
-            let replaced = diagonal + usize::from(letter != other);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[to.len()]
-}
-
-impl Kind {
-    /// What stands for the value in help text.
-    pub fn placeholder(self) -> &'static str {
-        match self {
-            Kind::Count => "COUNT",
-            Kind::Bytes => "SIZE",
-            Kind::Duration => "DURATION",
-            Kind::Percent => "PERCENT",
-            Kind::Text => "TEXT",
-            Kind::Addresses => "ADDRESS,…",
-            Kind::Path => "PATH",
-        }
-    }
-
-    /// The amount of this kind that people write so: `25s`, `64KiB`.
-    pub fn read(self, text: &str) -> Option<u64> {
-        value::amount(self, text)
-    }
-
-    /// An amount of this kind as people write it, in the largest unit that divides it.
-    fn show(self, amount: u64) -> Cow<'static, str> {
-        value::show(self, amount)
-    }
 }
 
 #[cfg(test)]

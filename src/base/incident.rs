@@ -1,9 +1,12 @@
 //! What happened to somebody's messages or requests, kept for whoever asks later why something was lost.
 
-use super::error::Reject;
+use super::shorten::shorten;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// How much is kept of a sentence, in bytes: one may repeat what a stranger wrote.
+const DETAIL_BYTES_MAX: usize = 256;
 
 /// What sort of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,9 +63,12 @@ impl Incident {
         Incident { unix_ms, what, why, detail: "".into(), channel, client, session: None, first, last, times: 1 }
     }
 
-    /// Something was refused.
-    pub fn refused(unix_ms: u64, reject: &Reject) -> Incident {
-        Incident { detail: reject.detail.clone(), ..Incident::new(unix_ms, What::Refused, reject.code) }
+    /// Something was refused, for a reason that `code` stands for.
+    pub fn refused(unix_ms: u64, code: &'static str, mut detail: Cow<'static, str>) -> Incident {
+        if let Cow::Owned(text) = &mut detail {
+            shorten(text, DETAIL_BYTES_MAX);
+        }
+        Incident { detail, ..Incident::new(unix_ms, What::Refused, code) }
     }
 
     /// Whether `other` is the same thing once more.
@@ -118,6 +124,13 @@ mod tests {
         let full = Incident { channel, client, first: Some(1), last: Some(2), detail: "x".into(), ..bare };
         let expected = r#""detail":"x","channel":"/a\"b","client":"18446744073709551615","first":1,"last":2,"times":1}"#;
         assert!(json(&full).ends_with(expected), "{}", json(&full));
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_is_kept_in_part() {
+        let told = |detail: String| Incident::refused(7, "bad_query", detail.into()).detail.into_owned();
+        assert_eq!(told("it is short".into()), "it is short");
+        assert_eq!(told("x".repeat(8_192)), format!("{}…", "x".repeat(DETAIL_BYTES_MAX)));
     }
 
     #[test]

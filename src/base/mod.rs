@@ -19,4 +19,5 @@ pub mod payload;
 pub(crate) mod presence;
 pub mod random;
 pub mod rate;
+pub(crate) mod shorten;
 pub mod time;

@@ -22,8 +22,8 @@ pub struct Name(Arc<str>);
 /// What the names of the server's own channels begin with.
 const INTERNAL: &str = "/encke/";
 
-/// Whether a channel is the server's own, as that of its numbers is. Those are for whoever may inspect: strangers neither
-/// read nor write them, and no pattern stands for them.
+/// Whether a channel is the server's own, as that of its numbers is. Whoever may inspect reads those, the server alone writes
+/// them, and no pattern stands for them.
 pub(crate) fn is_internal(channel: &str) -> bool {
     channel.starts_with(INTERNAL)
 }

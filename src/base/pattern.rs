@@ -105,7 +105,8 @@ impl Pattern {
         }
     }
 
-    fn matches(&self, channel: &str) -> bool {
+    /// Whether it stands for the channel of this full name.
+    pub(crate) fn matches(&self, channel: &str) -> bool {
         match self {
             Pattern::Name(name) => **name == *channel,
             Pattern::OneMore(before) => channel.strip_prefix(&**before).is_some_and(|rest| !rest.contains('/')),

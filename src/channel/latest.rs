@@ -60,7 +60,7 @@ impl Latest {
 
     /// Whether the message at `offset` counts.
     pub(super) fn counts(&self, offset: u64) -> bool {
-        self.next_from(offset) == Some(offset)
+        offset >= self.first && self.words.get(self.word(offset)).is_some_and(|word| word & 1 << (offset % WORD) != 0)
     }
 
     /// The offset of the first message from `offset` on that counts.

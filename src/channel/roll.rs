@@ -87,6 +87,11 @@ impl std::ops::IndexMut<u32> for Rolls {
 }
 
 impl Rolls {
+    /// The channels in which there is somebody.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.channels.keys()
+    }
+
     /// How many members are listed, in all channels.
     pub(crate) fn listed(&self) -> usize {
         self.listed

@@ -9,9 +9,10 @@
 
 use super::Engine;
 use crate::base::door::Address;
+use crate::base::shorten::shorten;
 use crate::base::time::{Now, Tick};
 use crate::http::{Request, query};
-use crate::protocol::bayeux;
+use crate::protocol::bayeux::client_of_path;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -134,6 +135,9 @@ impl Engine {
 
     /// A request's head is here; `None` for what is no request.
     pub(super) fn log_begin(&mut self, now: Now, index: u32, request: Option<&Request<'_, '_>>) {
+        if self.access_log.is_none() {
+            return;
+        }
         let older = self.unsent_bytes(index);
         let address = self.host.address(index);
         let Some(log) = &mut self.access_log else { return };
@@ -243,10 +247,10 @@ fn status(begins: &[u8]) -> Option<u16> {
 
 /// A path and its query as they may be shown to whoever reads logs.
 fn shown(path: &str, query: &str) -> Box<str> {
-    // Whoever knows a client's id speaks for that client.
-    let mut text = match path.rfind('/').filter(|_| bayeux::is_path(path) && bayeux::client_of_path(path).is_some()) {
-        Some(slash) => format!("{}{HIDDEN}", &path[..=slash]),
-        None => path.to_string(),
+    // The client id of a Bayeux session is a key to it.
+    let mut text = match (client_of_path(path), path.rsplit_once('/')) {
+        (Some(_), Some((before, _))) => format!("{before}/{HIDDEN}"),
+        _ => path.to_string(),
     };
     for (place, pair) in query.split('&').enumerate().filter(|_| !query.is_empty()) {
         text.push(if place == 0 { '?' } else { '&' });
@@ -263,11 +267,7 @@ fn shown(path: &str, query: &str) -> Box<str> {
             break;
         }
     }
-    if text.len() > PATH_BYTES_MAX {
-        let end = (0..=PATH_BYTES_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
+    shorten(&mut text, PATH_BYTES_MAX);
     text.into()
 }
 
@@ -278,6 +278,9 @@ fn is_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The path of an event stream, whose last part is its session's client id.
+    const SESSION: &str = "/bayeux/eventsource/000000000008fedcba98765432100123456789abcdef";
 
     #[test]
     fn what_lets_somebody_in_is_not_shown() {
@@ -293,6 +296,8 @@ mod tests {
             ("/cometd/x/00000000000100112233445566778899aabbccddeeff", "", "/cometd/x/***"),
             ("/bayeux/connect", "", "/bayeux/connect"),
             ("/token", "session=0001", "/token?session=***"),
+            ("/why", "session=0000000000080123", "/why?session=***"),
+            (SESSION, "", "/bayeux/eventsource/***"),
             ("/sub/a", "token&x", "/sub/a?token&x"),
             ("/sub/a", "tokens=3&&", "/sub/a?tokens=3&&"),
         ] {

@@ -119,6 +119,9 @@ impl Engine {
 
     /// Homes on this shard hear who is here.
     pub(super) fn tell_own_homes(&mut self, now: Now) {
+        if self.attendance.here.is_empty() {
+            return;
+        }
         for (channel, user) in std::mem::take(&mut self.attendance.here) {
             let connections = self.attendance.take_count(&channel, &user);
             self.counted(now, &channel, self.shard, user, connections);
@@ -127,6 +130,10 @@ impl Engine {
 
     /// Homes elsewhere hear who is here, as far as there is room.
     pub(super) fn tell_other_homes(&mut self) {
+        let is_full = |home: u16| self.peers.posted(home) >= self.limits.backlog;
+        if self.attendance.elsewhere.is_empty() || (0..self.shards).all(|home| home == self.shard || is_full(home)) {
+            return;
+        }
         for (channel, user) in std::mem::take(&mut self.attendance.elsewhere) {
             let home = Engine::home_of(self.seed, self.shards, &channel);
             if self.peers.posted(home) >= self.limits.backlog {

@@ -409,7 +409,7 @@ impl Engine {
 }
 
 /// Bayeux clients have no business in the server's own channels, by whichever door they come.
-pub(super) fn internal() -> Fault {
+fn internal() -> Fault {
     Fault::new(403, reply::internal().detail)
 }
 

@@ -92,7 +92,7 @@ impl Engine {
             let carrier = self.sessions[slot].carrier.map_or(index, |token| token.index);
             self.answer_connect(now, carrier);
         } else if self.teller(slot) == Some(self.slots.token(index)) {
-            let events = self.take_events(slot);
+            let events = self.take_events(now, slot);
             self.told_by_connect(index, slot);
             self.respond(now, index, &events, &[]);
         }
@@ -126,7 +126,7 @@ impl Engine {
             return events;
         }
         if self.may_tell(now, index, slot) && !self.is_streamed(slot) {
-            events = self.take_events(slot);
+            events = self.take_events(now, slot);
         }
         if !events.is_empty() {
             self.told_by_connect(index, slot);
@@ -189,11 +189,11 @@ impl Engine {
     }
 
     /// Takes what a session has not got, as far as a response has room; each event is followed by a comma.
-    pub(super) fn take_events(&mut self, slot: u32) -> Vec<u8> {
+    pub(super) fn take_events(&mut self, now: Now, slot: u32) -> Vec<u8> {
         let Session { subscriptions, stamps, .. } = &mut self.sessions[slot];
         // Each channel has its share, so that a busy one never keeps the others waiting.
         let bytes_max = (self.limits.batch_bytes / subscriptions.len().max(1)).max(1);
-        let (mut events, mut tally) = (Vec::new(), Tally::default());
+        let (mut events, mut tally, mut skips) = (Vec::new(), Tally::default(), Vec::new());
         for subscription in subscriptions {
             let channel = &self.hub[subscription.channel];
             let next = channel.history.next();
@@ -205,9 +205,15 @@ impl Engine {
                 events.extend_from_slice(&fragment.json);
                 subscription.position = fragment.to;
                 tally = tally.plus(fragment.tally);
+                if fragment.tally.skipped > 0 {
+                    skips.push((key, from));
+                }
             }
         }
         self.count(tally);
+        for (key, from) in skips {
+            self.note_session_skip(now, slot, key, from);
+        }
         events
     }
 
@@ -238,10 +244,10 @@ impl Engine {
             json.extend_from_slice(events);
         }
         json.push(b']');
-        replies
-            .iter()
-            .filter_map(|reply| reply.fault.as_ref())
-            .for_each(|fault| self.count_refusal(reasons::of_bayeux(fault.code)));
+        for (reply, fault) in replies.iter().filter_map(|reply| Some((reply, reply.fault.as_ref()?))) {
+            self.count_refusal(reasons::of_bayeux(fault.code));
+            self.note_fault(now, index, reply, fault);
+        }
         let connection = &mut self.slots[index];
         let variant = connection.variant.last(connection.flags.has(Flags::LAST));
         let setting = self.calendar.setting(now, self.looks.get(connection.look), self.durations.retry);

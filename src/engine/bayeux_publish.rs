@@ -1,8 +1,7 @@
 //! What Bayeux clients publish: to channels, as far as they may, and to the host program's services.
 
-use super::bayeux::{Outcome, internal, too_many_channels};
+use super::bayeux::{Outcome, too_many_channels};
 use super::{Engine, PeerMessage};
-use crate::base::name::is_internal;
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::conn::{Flags, Proof};
@@ -23,9 +22,6 @@ impl Engine {
         if !for_host && let Some(reject) = self.is_owned(message.channel()) {
             let fault = Fault::about(403, message.channel(), reject.detail);
             return Outcome::Done(reply.failed(fault));
-        }
-        if !for_host && is_internal(message.channel()) {
-            return Outcome::Done(reply.failed(internal()));
         }
         let everybody = for_host || self.policy.bayeux_publish.matches(message.channel());
         // A session has shown once what it may, and its later requests need not.

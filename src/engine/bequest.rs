@@ -3,6 +3,9 @@
 //! From the moment that a shard has **frozen** its channels it keeps no message and drops no channel, so what its successor
 //! has is all that anybody was told is taken. Readers go on reading. Should the successor fail, the shard goes on as if
 //! nothing had been.
+//!
+//! **Who is present** goes over with the sibling on which it was told: whoever comes to the successor in time was never away,
+//! and whoever does not leaves there, once. A frozen shard says of nobody that they joined or left.
 
 use super::Engine;
 use crate::base::id::MessageId;
@@ -20,18 +23,22 @@ pub struct Bequest {
     pub first: MessageId,
     /// Oldest first, each with how long it has been kept, in milliseconds.
     pub messages: Vec<(u64, Message)>,
+    /// If it is a sibling: who is present where it tells of, each with when that was, in milliseconds since 1970.
+    pub members: Vec<(u64, Arc<str>)>,
 }
 
 impl Engine {
     /// Keeps nothing more, and gives all that is kept. Only pointers are copied.
     pub fn freeze(&mut self, now: Now) -> Vec<Bequest> {
+        self.make_siblings(now.tick);
         self.frozen = true;
         let homes = self.hub.keys().filter(|&key| self.hub[key].role == Role::Home);
         let bequest = |key: u32| {
             let channel = &self.hub[key];
             let kept = channel.history.ages(now.tick).map(|(age, message)| (age, message.clone()));
             let first = MessageId { epoch: channel.epoch, offset: channel.history.first() };
-            Bequest { name: channel.name.clone(), first, messages: kept.collect() }
+            let members = self.members_told_on(&channel.name);
+            Bequest { name: channel.name.clone(), first, messages: kept.collect(), members }
         };
         homes.map(bequest).collect()
     }
@@ -42,19 +49,20 @@ impl Engine {
     }
 
     /// Goes on as before.
-    pub fn thaw(&mut self) {
+    pub fn thaw(&mut self, now: Now) {
         self.frozen = false;
+        self.join_everywhere(now);
     }
 
     /// This shard is the home of these channels, and is asked before anything else happens. What does not fit its bounds is
     /// let go, the oldest first; a channel that there is no room for is not made, and its readers will be told of a gap.
     pub fn inherit(&mut self, now: Now, bequests: Vec<Bequest>) {
-        for Bequest { name, first, messages } in bequests {
+        for Bequest { name, first, messages, members } in bequests {
             if self.hub.len() >= self.limits.channels || self.hub.find(&name).is_some() {
                 log::warn!("channel {name} was not taken over: there are too many (channels_max)");
                 continue;
             }
-            let key = self.hub.insert(now.tick, name, first.epoch, Role::Home);
+            let key = self.hub.insert(now.tick, name.clone(), first.epoch, Role::Home);
             let keep = self.limits.keep;
             self.hub.change_history(key, |history| {
                 *history = History::new(first.offset);
@@ -66,6 +74,7 @@ impl Engine {
             self.hub.touch(key, now.tick);
             self.keep_to_budget();
             self.schedule_channel(now.tick, key);
+            self.expect_members(now, &name, members);
         }
     }
 }
@@ -125,9 +134,69 @@ mod tests {
         publish(&mut new, 50_300, "6");
         assert_eq!(depth(&new), (2, 6));
 
-        old.thaw();
+        old.thaw(at(940));
         publish(&mut old, 950, "it goes on");
         assert_eq!(depth(&old).1, 6);
+    }
+
+    /// On the shard of a server that tells who is in all channels, somebody has so many readers of `/a`.
+    fn count(engine: &mut Engine, now: u64, user: &str, connections: u32) {
+        engine.handle(at(now), Input::Time);
+        engine.counted(at(now), &"/a".into(), 0, Some(user.into()), connections);
+        engine.check_invariants();
+    }
+
+    /// What was said of who is in `/a`, and who is there.
+    fn told(engine: &mut Engine, now: u64) -> (String, String) {
+        let key = engine.hub.find("/presence/a").expect("the sibling");
+        let said = engine.hub[key].history.from(0).map(|(_, message)| String::from_utf8_lossy(message.data()).into_owned());
+        let said = said.collect::<Vec<_>>().join(" ");
+        let Answer::Roster(roster) = engine.roster(at(now), "/a", None) else { panic!("no list") };
+        let members = roster.members.iter().map(|member| format!("{}*{}", member.user, member.connections));
+        (said, members.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn whoever_comes_to_the_successor_was_never_away_and_whoever_does_not_leaves_there_once() {
+        let presence = Config { presence: "/**".into(), presence_grace_ms: 1_000, drain_timeout_ms: 500, ..Config::default() };
+        let mut old = Engine::new(&presence, 0, 1, Seed(1, 2));
+        ["ann", "bob"].into_iter().for_each(|user| count(&mut old, 100, user, 1));
+        let estate = old.freeze(at(200));
+        // Their connections end here, and others come late: what is said of that is not said here.
+        count(&mut old, 300, "ann", 0);
+        count(&mut old, 300, "cem", 1);
+        old.handle(at(5_000), Input::Time);
+        let both = r#"{"join":"ann"} {"join":"bob"}"#;
+        assert_eq!(told(&mut old, 5_000), (both.into(), "ann*0 bob*1".into()));
+
+        let mut new = Engine::new(&presence, 0, 1, Seed(3, 4));
+        new.inherit(at(90_000), estate);
+        assert_eq!(told(&mut new, 90_000), (both.into(), "ann*0 bob*0".into()));
+        count(&mut new, 91_000, "ann", 1);
+        assert_eq!(told(&mut new, 91_000), (both.into(), "ann*1 bob*0".into()));
+        new.handle(at(91_500), Input::Time);
+        assert_eq!(told(&mut new, 91_500), (format!(r#"{both} {{"leave":"bob"}}"#), "ann*1".into()));
+        assert_eq!((new.members(), new.counters().joins, new.counters().leaves), (1, 2, 1));
+
+        // Should nobody take over, all of it is said.
+        old.thaw(at(5_100));
+        old.handle(at(6_100), Input::Time);
+        old.check_invariants();
+        let all = format!(r#"{both} {{"join":"cem"}} {{"leave":"ann"}}"#);
+        assert_eq!(told(&mut old, 6_100), (all, "bob*1 cem*1".into()));
+    }
+
+    #[test]
+    fn members_for_whom_a_successor_has_no_room_leave_there() {
+        let config = |most| Config { presence: "/**".into(), presence_channel_members: most, ..Config::default() };
+        let mut old = Engine::new(&config(2), 0, 1, Seed(1, 2));
+        ["ann", "bob"].into_iter().for_each(|user| count(&mut old, 100, user, 1));
+        let estate = old.freeze(at(200));
+        let mut new = Engine::new(&config(1), 0, 1, Seed(1, 2));
+        new.inherit(at(200), estate);
+        new.check_invariants();
+        let said = r#"{"join":"ann"} {"join":"bob"} {"leave":"bob"}"#;
+        assert_eq!(told(&mut new, 200), (said.into(), "ann*0".into()));
     }
 
     #[test]

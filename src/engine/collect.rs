@@ -100,6 +100,10 @@ impl Engine {
     /// A reader is told a batch.
     pub(super) fn count(&mut self, tally: Tally) {
         self.counters.delivered += tally.messages;
+        // Whatever is missed or skipped has its gap, and most readers have none.
+        if tally.gaps | tally.conflated == 0 {
+            return;
+        }
         self.counters.gaps += tally.gaps;
         self.counters.missed += tally.missed;
         self.counters.conflated += tally.conflated;

@@ -25,7 +25,7 @@ pub struct Counters {
     pub skipped: u64,
     /// Streams ended since their clients were too slow for a channel.
     pub ended_slow: u64,
-    /// Requests refused.
+    /// Requests, messages and frames refused.
     pub refused: u64,
     /// Publishes refused because their client was too fast.
     pub refused_rate: u64,

@@ -42,6 +42,8 @@ pub(super) struct Durations {
     pub(super) jitter_percent: u64,
     /// What clients are told to wait before they come back.
     pub(super) retry: u64,
+    /// How long a stop takes at most.
+    pub(super) drain: u64,
     /// Over how long a thousand connections are told that the server stops; 0 for at once.
     pub(super) drain_spread: u64,
     /// 0 for none.
@@ -75,6 +77,7 @@ impl Durations {
             life: config.life_span_ms,
             jitter_percent: config.jitter_percent,
             retry: config.retry_ms,
+            drain: config.drain_timeout_ms,
             drain_spread: config.drain_spread_ms,
             age: config.history_age_ms,
             channel_linger: config.channel_linger_ms,

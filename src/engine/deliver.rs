@@ -222,7 +222,7 @@ impl Engine {
         let tally = frame.tally;
         self.count(tally);
         if tally.gaps > 0 {
-            self.note_gap(now, index, wanted.channel, wanted.from);
+            self.note_gap(now, index, wanted.channel, wanted.from, tally.skipped > 0);
         }
     }
 
@@ -243,10 +243,10 @@ impl Engine {
             Collection { messages_left: variant.messages_max(), lag_max: self.limits.slow_lag, ..Collection::default() };
         for (place, subscription) in connection.subscriptions_mut().iter_mut().enumerate() {
             collection.bytes_left = share;
-            let (from, gaps) = (subscription.position, collection.tally.gaps);
+            let (from, before) = (subscription.position, collection.tally);
             subscription.position = collection.add(place, &self.hub[subscription.channel], from);
-            if collection.tally.gaps > gaps {
-                gone.push((subscription.channel, from));
+            if collection.tally.gaps > before.gaps {
+                gone.push((subscription.channel, from, collection.tally.skipped > before.skipped));
             }
         }
         let batch = Batch { items: &collection.items, cursor: &mut cursor, earlier: &earlier };
@@ -254,8 +254,8 @@ impl Engine {
         transport::batch(connection.out(), variant, batch, &setting, &mut self.tools);
         let tally = collection.tally;
         self.count(tally);
-        for (key, from) in gone {
-            self.note_gap(now, index, key, from);
+        for (key, from, skipped) in gone {
+            self.note_gap(now, index, key, from, skipped);
         }
     }
 

@@ -20,6 +20,7 @@ use crate::conn::{Flags, Framed, State};
 use crate::protocol::framed::{self, Said};
 use crate::protocol::plain::{self, reply};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Bytes of answers collected before a publisher has to take some of them.
 const OUT_BYTES_MAX: usize = 64 << 10;
@@ -149,6 +150,7 @@ impl Engine {
             Err(reject) => {
                 log::debug!("closed a framed stream: {}: {}", reject.code, reject.detail);
                 self.count_refusal(reject.code);
+                self.note_refusal(now, index, &reject, &[]);
                 self.slots[index].flags.set(Flags::LAST, true);
                 return Step::Broken;
             }
@@ -157,8 +159,7 @@ impl Engine {
             Said::Hello => framed.greeted = true,
             Said::Message(message) => {
                 if let Some(reject) = self.is_owned(message.channel()) {
-                    self.count_refusal(reject.code);
-                    framed.refuse(reject);
+                    self.refuse_framed(now, index, framed, reject, &[message.channel().into()]);
                     return Step::Took(len);
                 }
                 let home = Engine::home_of(self.seed, self.shards, message.channel());
@@ -167,11 +168,7 @@ impl Engine {
                 }
                 self.publish_framed(now, index, framed, message, home);
             }
-            Said::Refused(reject) => {
-                log::debug!("refused a framed message: {}: {}", reject.code, reject.detail);
-                self.count_refusal(reject.code);
-                framed.refuse(reject);
-            }
+            Said::Refused(reject) => self.refuse_framed(now, index, framed, reject, &[]),
             Said::Flush(cookie) => {
                 let (number, shards) = framed.flush(cookie);
                 for shard in shards {
@@ -188,16 +185,24 @@ impl Engine {
             return self.peers.post(home, PeerMessage::Take { message, asker: self.asker(index, 0) });
         }
         if self.keep(now, message).is_none() {
-            let reject = why_not_kept(self.frozen);
-            self.count_refusal(reject.code);
-            framed.refuse(reject);
+            self.refuse_framed(now, index, framed, why_not_kept(self.frozen), &[]);
         }
+    }
+
+    /// A message of a framed stream is refused; its publisher is told with the next flush.
+    fn refuse_framed(&mut self, now: Now, index: u32, framed: &mut Framed, reject: Reject, channels: &[Arc<str>]) {
+        log::debug!("refused a framed message: {}: {}", reject.code, reject.detail);
+        self.count_refusal(reject.code);
+        self.note_refusal(now, index, &reject, channels);
+        framed.refuse(reject);
     }
 
     /// Here is the home: a framed stream of another shard has a message.
     pub(super) fn take_for(&mut self, now: Now, message: Message, asker: Asker) {
         if self.keep(now, message).is_none() {
-            self.count_refusal(why_not_kept(self.frozen).code);
+            let reject = why_not_kept(self.frozen);
+            self.count_refusal(reject.code);
+            self.note_refused_message(now, &reject);
             self.refusals.add(asker);
         }
     }

@@ -236,13 +236,13 @@ impl Engine {
     /// A WebSocket's client wishes for more channels, some of them `new` to it, which the host may have to allow.
     pub(super) fn admit_more(&mut self, now: Now, index: u32, new: &[Name], more: More) {
         if let Err(reject) = self.may_have_more(now, index, new) {
-            return self.say_refused(now, index, &reject, &more.reference);
+            return self.say_refused_more(now, index, &reject, &more);
         }
         let judged = self.judged(new);
         let who = self.slots[index].rest.as_ref().and_then(|rest| rest.who.clone());
         let client = self.note_if(index, !judged.is_empty());
         match self.put_questions(now.tick, index, client, &judged, who.as_ref()) {
-            None => self.say_refused(now, index, &reply::not_allowed(), &more.reference),
+            None => self.say_refused_more(now, index, &reply::not_allowed(), &more),
             Some(open) if open.is_empty() => self.subscribe_more(now, index, more),
             Some(open) => self.slots[index].rest().judged = Some(Box::new(Judged { open, then: Then::More(more) })),
         }
@@ -315,7 +315,7 @@ impl Engine {
             (Then::Subscribe { session, topics, reply }, allow) => {
                 self.subscription_judged(now, index, session, &topics, reply, allow);
             }
-            (Then::More(more), false) => self.say_refused(now, index, &reply::not_allowed(), &more.reference),
+            (Then::More(more), false) => self.say_refused_more(now, index, &reply::not_allowed(), &more),
         }
     }
 

@@ -4,12 +4,13 @@
 //! a delivery costs nothing. The newest are kept, losses and refusals apart, since strangers can have as many refusals as they
 //! like. The same thing again, right behind, is counted and takes no place.
 
-use super::{Answer, Engine, PeerMessage};
+use super::{Answer, Engine, PeerMessage, reasons};
 use crate::base::error::Reject;
 use crate::base::incident::{About, Incident, What};
 use crate::base::time::Now;
 use crate::channel::LetGo;
 use crate::conn::{ENDED, LOST, Subscription, UNKNOWN};
+use crate::protocol::bayeux::{Fault, Reply};
 use crate::protocol::plain::Manner;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -69,10 +70,29 @@ fn reason(let_go: LetGo) -> (&'static str, &'static str) {
 }
 
 impl Engine {
-    /// A connection is being told of a gap: it wanted `position` of a channel that holds it no more.
-    pub(super) fn note_gap(&mut self, now: Now, index: u32, key: u32, position: u64) {
-        let gap = Incident { client: Some(self.client(index)), ..self.gap(now, key, position) };
-        self.incidents.note(gap);
+    /// A connection is being told of a gap: it wanted `position` of a channel that holds it no more, or it has `skipped` what
+    /// the channel still holds.
+    pub(super) fn note_gap(&mut self, now: Now, index: u32, key: u32, position: u64, skipped: bool) {
+        let gap = if skipped { self.skip(now, key, position) } else { self.gap(now, key, position) };
+        self.incidents.note(Incident { client: Some(self.client(index)), ..gap });
+    }
+
+    /// The same for a session.
+    pub(super) fn note_session_skip(&mut self, now: Now, slot: u32, key: u32, position: u64) {
+        let skip = self.of_session(slot, self.skip(now, key, position));
+        self.incidents.note(skip);
+    }
+
+    /// A reader of a channel wanted `position`, and goes on with the newest message.
+    fn skip(&self, now: Now, key: u32, position: u64) -> Incident {
+        let channel = &self.hub[key];
+        Incident {
+            detail: "its reader was further behind than slow_lag, and went on with the newest message".into(),
+            channel: Some(channel.name.clone()),
+            first: (position != LOST && position != ENDED).then_some(position),
+            last: Some(channel.history.next().saturating_sub(2)),
+            ..Incident::new(now.unix_ms, What::Gap, "slow_latest")
+        }
     }
 
     /// A reader of a channel wanted `position`, and cannot have it.
@@ -91,15 +111,29 @@ impl Engine {
         }
     }
 
-    /// A request was refused that was about these channels.
+    /// What a connection asked for was refused, which was about these channels.
     pub(super) fn note_refusal(&mut self, now: Now, index: u32, reject: &Reject, channels: &[Arc<str>]) {
-        let refused = Incident { client: Some(self.client(index)), ..Incident::refused(now.unix_ms, reject) };
+        let refused = Incident::refused(now.unix_ms, reject.code, reject.detail.clone());
+        let refused = Incident { client: Some(self.client(index)), ..refused };
         for channel in channels.iter().take(CHANNELS_MAX) {
             self.incidents.note(Incident { channel: Some(channel.clone()), ..refused.clone() });
         }
         if channels.is_empty() {
             self.incidents.note(refused);
         }
+    }
+
+    /// The same for a Bayeux message, whose reply this is, and for the session that it spoke for.
+    pub(super) fn note_fault(&mut self, now: Now, index: u32, reply: &Reply, fault: &Fault) {
+        let session = reply.client_id.and_then(|client| self.sessions.find(client));
+        let client = session.map_or_else(|| self.client(index), |slot| self.client_of_session(slot));
+        let refused = Incident::refused(now.unix_ms, reasons::of_bayeux(fault.code), fault.text().clone());
+        self.incidents.note(Incident { client: Some(client), channel: reply.subject().map(Arc::from), ..refused });
+    }
+
+    /// A message of another shard was refused: nobody here knows whose it was.
+    pub(super) fn note_refused_message(&mut self, now: Now, reject: &Reject) {
+        self.incidents.note(Incident::refused(now.unix_ms, reject.code, reject.detail.clone()));
     }
 
     /// A reader is being closed or ended, which stood in these channels: told for each where it has not got everything.
@@ -125,14 +159,10 @@ impl Engine {
         }
     }
 
-    /// A connection's socket took nothing for too long.
-    pub(super) fn note_stall(&mut self, now: Now, index: u32) {
-        let detail = "its socket was full and took nothing for too long";
-        let end = Incident {
-            detail: detail.into(),
-            client: Some(self.client(index)),
-            ..Incident::new(now.unix_ms, What::Closed, "stall_timeout")
-        };
+    /// A connection is closed or ended by `why`, the name of an option.
+    pub(super) fn note_closed(&mut self, now: Now, index: u32, why: &'static str, detail: &'static str) {
+        let client = Some(self.client(index));
+        let end = Incident { detail: detail.into(), client, ..Incident::new(now.unix_ms, What::Closed, why) };
         let subscriptions = self.slots[index].subscriptions().to_vec();
         self.note_end(now, end, &subscriptions);
     }

@@ -4,7 +4,8 @@
 //! the application's, and is not counted.
 //!
 //! The accounts are shared by all shards, so it is of no use to have connections to several. Where a request is from is noted
-//! with its head; a proxy that is trusted says so. Nothing is noted, and nobody is counted, while no rate is set.
+//! with its head; a proxy that is trusted says so. Nothing is noted, and nobody is counted, while no rate is set; those who are
+//! there when one is set count too.
 
 use super::{Engine, Landlord};
 use crate::base::client::{Client, Networks};
@@ -118,10 +119,10 @@ impl Engine {
 
     /// A client is about to publish `messages`, for which it pays; `Err`: it is too fast, and none is taken.
     pub(super) fn pay_for(&mut self, now: Now, index: u32, messages: &[Message]) -> Result<(), Reject> {
-        if !self.slots[index].door.is_public() {
+        if !self.meter.rates.are_set() || !self.slots[index].door.is_public() {
             return Ok(());
         }
-        let Some(Guest { client, .. }) = self.meter.guest(index) else { return Ok(()) };
+        let Some(client) = self.publisher(index) else { return Ok(()) };
         let Rates { messages: counted, bytes: weighed, .. } = &*self.meter.rates;
         let wait = |accounts: &Option<Accounts>| accounts.as_ref().map_or(0, |accounts| accounts.wait(client, now.tick));
         let (of_messages, of_bytes) = (wait(counted), wait(weighed));
@@ -171,6 +172,15 @@ impl Engine {
             }
             _ => reject,
         }
+    }
+
+    /// Who publishes. Whose last request came before anybody was counted goes by its connection, unless that is a proxy's.
+    fn publisher(&self, index: u32) -> Option<Client> {
+        let guest = self.meter.guest(index).map(|guest| guest.client);
+        guest.or_else(|| {
+            let peer = self.host.address(index)?.ip();
+            (!self.meter.rates.trusted.hold(peer)).then(|| peer.into())
+        })
     }
 
     /// A WebSocket's client is too fast. It is told; if it goes on all the same, it is closed.

@@ -51,7 +51,7 @@ impl Engine {
 
     /// How many deadlines are armed.
     pub fn timers(&self) -> usize {
-        self.timers.len() + self.channel_timers.len() + self.session_timers.len()
+        self.timers.len() + self.channel_timers.len() + self.session_timers.len() + self.roll_timers.len()
     }
 
     /// A request, a message or a frame was refused for this reason.

@@ -387,6 +387,11 @@ impl Engine {
         self.slots.len()
     }
 
+    /// What all connections are called.
+    pub fn tokens(&self) -> Vec<Token> {
+        self.slots.indices().map(|index| self.slots.token(index)).collect()
+    }
+
     /// How many channels this shard knows, as a home or as a mirror.
     pub fn channels(&self) -> usize {
         self.hub.len()

@@ -59,14 +59,18 @@ impl Engine {
     /// A full socket took nothing for as long as it may.
     pub(super) fn stalled(&mut self, now: Now, index: u32) {
         let ended = self.slots[index].flags.has(Flags::TOO_SLOW);
-        self.counters.ended_slow += u64::from(!ended && self.pace(index).is_some());
+        let minds = self.pace(index).is_some();
+        self.counters.ended_slow += u64::from(!ended && minds);
         self.counters.gone_stalled += 1;
-        self.note_stall(now, index);
+        let by_policy = (ended || minds) && self.durations.slow < self.durations.stall;
+        let why = if by_policy { "slow_timeout" } else { "stall_timeout" };
+        self.note_closed(now, index, why, "its socket was full and took nothing for too long");
         self.close(now, index);
     }
 
     fn end_slow(&mut self, now: Now, index: u32) {
         self.counters.ended_slow += 1;
+        self.note_closed(now, index, "slow_disconnect", "its socket was full and its reader further behind than slow_lag");
         self.slots[index].flags.set(Flags::TOO_SLOW, true);
         match self.slots[index].state {
             State::Bayeux if self.is_socket(index) => self.close_socket(now, index, Farewell::TooSlow),

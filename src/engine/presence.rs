@@ -10,14 +10,17 @@
 //! There are bounds, in one channel and in all. A user who finds no room, be it for one more channel, is counted and not
 //! told of; as soon as something changes in the channel and there is room, it joins.
 //!
+//! While a shard is frozen nobody joins or leaves there: its successor has the roll, and what was said.
+//!
 //! Invariant: a member has connections, or its grace counts.
 
 use super::{Answer, Engine, PeerMessage};
 use crate::base::error::Reject;
 use crate::base::event::Event;
 use crate::base::id::MessageId;
+use crate::base::name::is_internal;
 use crate::base::payload::{Message, Parts};
-use crate::base::presence::sibling;
+use crate::base::presence::{home_name, sibling};
 use crate::base::time::{Now, Tick};
 use crate::conn::{Flags, Judged, RollCall, State, Then};
 use crate::protocol::plain::members::{Present, Roster, notice};
@@ -55,7 +58,11 @@ impl Engine {
     pub(super) fn end_graces(&mut self, now: Now, count: usize) {
         for _ in 0..count {
             let Some(key) = self.roll_timers.expired(&mut self.rolls, now.tick) else { break };
-            let at = now.tick.nearest(self.rolls[key].ends_at);
+            let mut at = now.tick.nearest(self.rolls[key].ends_at);
+            if self.frozen && at <= now.tick {
+                at = now.tick + self.durations.presence_grace;
+                self.rolls[key].ends_at = at.low();
+            }
             if at > now.tick {
                 self.roll_timers.arm(&mut self.rolls, key, now.tick, at);
                 continue;
@@ -71,8 +78,7 @@ impl Engine {
     /// A member that is not told of joins, if there is room for it. Says whether it did.
     fn join_member(&mut self, now: Now, key: u32) -> bool {
         let (channel, user) = (self.rolls[key].channel.clone(), self.rolls[key].user.clone());
-        let is_full = self.rolls.listed_in(&channel) >= self.limits.channel_members || self.rolls.listed() >= self.limits.members;
-        if is_full || !self.announce(now, &channel, "join", &user) {
+        if self.frozen || self.has_no_room_in(&channel) || !self.announce(now, &channel, "join", &user) {
             return false;
         }
         self.rolls.list(key);
@@ -88,6 +94,54 @@ impl Engine {
                 break;
             }
         }
+    }
+
+    /// Those of all channels do, as far as there is room.
+    pub(super) fn join_everywhere(&mut self, now: Now) {
+        let channels: Vec<Arc<str>> = self.rolls.channels().cloned().collect();
+        channels.iter().for_each(|channel| self.join_others(now, channel));
+    }
+
+    /// Each channel with members has its sibling, as far as there is room for more channels.
+    pub(super) fn make_siblings(&mut self, now: Tick) {
+        let told = |channel: &&Arc<str>| self.rolls.listed_in(channel) > 0;
+        let channels: Vec<Arc<str>> = self.rolls.channels().filter(told).cloned().collect();
+        channels.iter().for_each(|channel| _ = self.sibling(now, channel));
+    }
+
+    /// The members who are told of on the channel `name`, each with when it came.
+    pub(super) fn members_told_on(&self, name: &str) -> Vec<(u64, Arc<str>)> {
+        if !self.policy.presence.owns(name) {
+            return Vec::new();
+        }
+        let listed = self.rolls.listed_after(home_name(name), None);
+        listed.map(|member| (member.since_unix_ms, member.user.clone())).collect()
+    }
+
+    /// These members were told of on a sibling that was taken over, and have until the predecessor has seen all its readers
+    /// off, and the grace besides, to come here. Those for whom there is no room leave.
+    pub(super) fn expect_members(&mut self, now: Now, sibling: &str, members: Vec<(u64, Arc<str>)>) {
+        let channel: Arc<str> = home_name(sibling).into();
+        if !self.policy.presence.tells_of(&channel) {
+            return;
+        }
+        let at = now.tick + self.durations.presence_grace.saturating_add(self.durations.drain);
+        for (since_unix_ms, user) in members {
+            if self.has_no_room_in(&channel) {
+                self.announce(now, &channel, "leave", &user);
+                continue;
+            }
+            let key = self.rolls.enter(since_unix_ms, &channel, user);
+            self.rolls.list(key);
+            self.counters.joins += 1;
+            self.rolls[key].ends_at = at.low();
+            self.roll_timers.arm(&mut self.rolls, key, now.tick, at);
+        }
+    }
+
+    /// Whether there are as many members as there may be, in a channel or in all.
+    fn has_no_room_in(&self, channel: &str) -> bool {
+        self.rolls.listed_in(channel) >= self.limits.channel_members || self.rolls.listed() >= self.limits.members
     }
 
     /// Says on the sibling of `channel` what `user` did; `false` if there are too many channels for that.
@@ -179,6 +233,9 @@ impl Engine {
 
     /// Why nobody but the server may publish to a channel, if that is so.
     pub(super) fn is_owned(&self, channel: &str) -> Option<Reject> {
+        if is_internal(channel) {
+            return Some(reply::internal());
+        }
         let detail = "the server alone says here who is present (presence)";
         self.policy.presence.owns(channel).then(|| Reject::new(403, "forbidden", detail))
     }

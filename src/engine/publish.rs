@@ -3,7 +3,7 @@
 use super::{Answer, Asker, ChannelInfo, Engine, PeerMessage};
 use crate::base::error::Reject;
 use crate::base::id::{Epoch, MessageId};
-use crate::base::name::Name;
+use crate::base::name::{Name, is_internal};
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::channel::{History, Keep, LetGo, Slow, Waving};
@@ -38,9 +38,6 @@ impl Engine {
         if self.frozen {
             return self.refuse(now, index, &reply::stopping(), true);
         }
-        if messages.iter().any(|message| self.is_closed(index, message.channel())) {
-            return self.refuse(now, index, &reply::internal(), false);
-        }
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
             return self.refuse(now, index, &busy, false);
@@ -52,7 +49,7 @@ impl Engine {
         {
             // There is nothing to wait for, and one answer needs no list.
             let answer = self.keep(now, message).unwrap_or(self.not_kept());
-            return self.reply(now, index, |out, dress| reply::answer(out, dress, &answer));
+            return self.reply_answer(now, index, &answer);
         }
         let mut answers = Vec::with_capacity(messages.len());
         for (question, message) in messages.into_iter().enumerate() {
@@ -108,7 +105,7 @@ impl Engine {
         let mut rest = messages.drain(..);
         while let Some(first) = rest.as_slice().first() {
             let run = if are_one_run { rest.len() } else { count_run(rest.as_slice()) };
-            let key = self.channel_to_publish(now, first);
+            let key = if is_internal(first.channel()) { None } else { self.channel_to_publish(now, first) };
             let run = rest.by_ref().take(run);
             match key {
                 Some(key) => {
@@ -303,14 +300,25 @@ impl Engine {
 
     fn reply_answers(&mut self, now: Now, index: u32, asking: &Asking) {
         match (&asking.answers[..], asking.manner) {
-            ([Some(answer)], Manner::Message) if !matches!(answer, Answer::Recalled(_)) => {
-                self.reply(now, index, |out, dress| reply::answer(out, dress, answer))
-            }
+            ([Some(answer)], Manner::Message) if !matches!(answer, Answer::Recalled(_)) => self.reply_answer(now, index, answer),
             ([Some(Answer::Recalled(_)), ..], _) => {
                 self.reply(now, index, |out, dress| reply::incidents(out, dress, &asking.answers))
             }
             ([Some(Answer::Published { .. })], Manner::Form) => self.reply(now, index, reply::back_to_form),
-            (answers, _) => self.reply(now, index, |out, dress| reply::batch_answer(out, dress, answers)),
+            (answers, _) => {
+                for reject in answers.iter().flatten().filter_map(Answer::refusal) {
+                    self.count_refusal(reject.code);
+                    self.note_refusal(now, index, &reject, &[]);
+                }
+                self.reply(now, index, |out, dress| reply::batch_answer(out, dress, answers));
+            }
+        }
+    }
+
+    fn reply_answer(&mut self, now: Now, index: u32, answer: &Answer) {
+        match answer.refusal() {
+            Some(reject) => self.refuse(now, index, &reject, false),
+            None => self.reply(now, index, |out, dress| reply::answer(out, dress, answer)),
         }
     }
 }

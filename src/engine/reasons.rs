@@ -51,6 +51,7 @@ pub(super) fn of_websocket(code: u16) -> &'static str {
         1007 => "websocket_bad_text",
         1008 => "websocket_policy",
         1009 => "websocket_too_long",
+        1013 => "websocket_too_fast",
         _ => "websocket_bad_frame",
     }
 }

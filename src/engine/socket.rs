@@ -4,7 +4,7 @@
 //! A client's wishes are fulfilled one after the other: while one waits for other shards, what the client says
 //! next is left unread.
 
-use super::{Asker, Engine, PeerMessage, reasons};
+use super::{Answer, Asker, Engine, PeerMessage, reasons};
 use crate::base::error::Reject;
 use crate::base::name::{Name, is_internal};
 use crate::base::payload::Message;
@@ -15,6 +15,7 @@ use crate::protocol::plain::feed::{self, What, Wish};
 use crate::protocol::plain::{Manner, reply};
 use crate::transport::Transport;
 use crate::transport::websocket::{self, Event, Fault, Inbound, NORMAL, Opcode, Rules, Workspace};
+use std::sync::Arc;
 
 /// Bytes of answers collected before a client has to take some of them.
 const OUT_BYTES_MAX: usize = 64 << 10;
@@ -104,7 +105,9 @@ impl Engine {
     /// The client broke the protocol: it is told how, and nothing more is read from it.
     pub(super) fn hang_up(&mut self, now: Now, index: u32, fault: &Fault) {
         log::debug!("closed a WebSocket with {}: {}", fault.code, fault.detail);
-        self.count_refusal(reasons::of_websocket(fault.code));
+        let reject = Reject::new(400, reasons::of_websocket(fault.code), fault.detail.clone());
+        self.count_refusal(reject.code);
+        self.note_refusal(now, index, &reject, &[]);
         websocket::close(self.slots[index].out(), Some(fault.code), &fault.detail);
         self.leave(now, index);
         self.hold_answered(now, index);
@@ -112,7 +115,7 @@ impl Engine {
 
     /// Whether a channel is the server's own, and this connection came by no door to them. Of whoever holds a socket it is
     /// known only from what it may publish that its request came from no other site's page.
-    pub(super) fn is_closed(&self, index: u32, channel: &str) -> bool {
+    fn is_closed(&self, index: u32, channel: &str) -> bool {
         let connection = &self.slots[index];
         let stranger = connection.door.is_public() || self.is_socket(index) && !connection.flags.has(Flags::MAY_PUBLISH);
         stranger && is_internal(channel)
@@ -154,10 +157,10 @@ impl Engine {
         let new: Vec<Name> = more.channels.iter().filter(|name| !is_held(name)).cloned().collect();
         if held.len() + new.len() > self.limits.subscriptions {
             let detail = format!("a connection has at most {} channels (subscriptions_max)", self.limits.subscriptions);
-            return self.say_refused(now, index, &Reject::new(400, "too_many_channels", detail), &more.reference);
+            return self.say_refused_more(now, index, &Reject::new(400, "too_many_channels", detail), &more);
         }
         if new.iter().any(|name| self.is_closed(index, name)) {
-            return self.say_refused(now, index, &reply::internal(), &more.reference);
+            return self.say_refused_more(now, index, &reply::internal(), &more);
         }
         self.admit_more(now, index, &new, more);
     }
@@ -190,16 +193,9 @@ impl Engine {
             return self.say_refused(now, index, &reject, &reference);
         }
         let for_host = self.is_for_host(index, &message);
-        if !for_host && self.is_closed(index, message.channel()) {
-            return self.say_refused(now, index, &reply::internal(), &reference);
-        }
-        if !for_host && !self.slots[index].flags.has(Flags::MAY_PUBLISH) {
-            let reject = Reject::new(403, "forbidden", "this connection may not publish");
-            return self.say_refused(now, index, &reject, &reference);
-        }
         let channel = message.channel();
         if !for_host && let Err(reject) = self.is_owned(channel).map_or_else(|| self.may_say(index, channel), Err) {
-            return self.say_refused(now, index, &reject, &reference);
+            return self.say_refused_for(now, index, &reject, &reference, &[channel.into()]);
         }
         if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {
             return self.scold(now, index, &reject, &reference);
@@ -214,7 +210,7 @@ impl Engine {
         let home = Engine::home_of(self.seed, self.shards, message.channel());
         if home == self.shard {
             let answer = self.keep(now, message).unwrap_or(self.not_kept());
-            return self.say_json(now, index, &feed::answered(&answer, &reference));
+            return self.say_answer(now, index, &answer, &reference);
         }
         if self.peers.posted(home) >= self.limits.backlog {
             let reject =
@@ -229,13 +225,32 @@ impl Engine {
     /// The home of what a client published answered.
     pub(super) fn say_answered(&mut self, now: Now, index: u32, asking: &Asking) {
         if let [Some(answer)] = &asking.answers[..] {
-            self.say_json(now, index, &feed::answered(answer, &asking.reference));
+            self.say_answer(now, index, answer, &asking.reference);
         }
         self.heard_socket(now, index, &[]);
     }
 
+    fn say_answer(&mut self, now: Now, index: u32, answer: &Answer, reference: &str) {
+        match answer {
+            Answer::Published { id, subscribers } => self.say_json(now, index, &feed::published(*id, *subscribers, reference)),
+            other => self.say_refused(now, index, &other.refusal().unwrap_or_else(reply::too_many_channels), reference),
+        }
+    }
+
     pub(super) fn say_refused(&mut self, now: Now, index: u32, reject: &Reject, reference: &str) {
+        self.say_refused_for(now, index, reject, reference, &[]);
+    }
+
+    /// The same for a wish for more channels.
+    pub(super) fn say_refused_more(&mut self, now: Now, index: u32, reject: &Reject, more: &More) {
+        let channels: Vec<Arc<str>> = more.channels.iter().map(|name| name.shared().clone()).collect();
+        self.say_refused_for(now, index, reject, &more.reference, &channels);
+    }
+
+    /// The same for what is about these channels.
+    fn say_refused_for(&mut self, now: Now, index: u32, reject: &Reject, reference: &str, channels: &[Arc<str>]) {
         self.count_refusal(reject.code);
+        self.note_refusal(now, index, reject, channels);
         self.say_json(now, index, &feed::refused(reject, reference));
     }
 

@@ -9,7 +9,7 @@
 
 use super::{Asker, Engine, PeerMessage};
 use crate::base::name::is_internal;
-use crate::base::pattern::stars_of;
+use crate::base::pattern::{Pattern, stars_of};
 use crate::base::time::{Now, Tick};
 use crate::channel::{Role, Subscriber};
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,9 +155,10 @@ impl Engine {
 
     /// The channels known here that a pattern stands for.
     fn matching(&self, pattern: &str) -> Vec<u32> {
+        let Ok(pattern) = Pattern::parse(pattern) else { return Vec::new() };
         let stands = |key: &u32| {
             let name = &self.hub[*key].name;
-            !is_reserved(name) && stars_of(name).any(|star| star == pattern)
+            pattern.matches(name) && !is_reserved(name)
         };
         self.hub.keys().filter(stands).collect()
     }

@@ -202,13 +202,13 @@ tally! {
     skipped: Counter = |engine| engine.counters().skipped;
     /// Streams ended since their clients were too slow for a channel.
     ended_slow: Counter = |engine| engine.counters().ended_slow;
-    /// Messages that those readers have missed, as far as that is known.
+    /// Messages that readers have missed who were told so, as far as that is known.
     missed: Counter = |engine| engine.counters().missed;
     /// Bytes received by sockets.
     received_bytes: Counter = |engine| engine.counters().received_bytes;
     /// Bytes that sockets took.
     sent_bytes: Counter = |engine| engine.counters().sent_bytes;
-    /// Requests refused.
+    /// Requests, messages and frames refused.
     refused: Counter = |engine| engine.counters().refused;
     /// Publishes refused because their client was too fast.
     refused_rate: Counter = |engine| engine.counters().refused_rate;

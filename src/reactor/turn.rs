@@ -290,6 +290,17 @@ impl Turn {
         self.watch(now, visitor.socket, visitor.seat, token);
     }
 
+    /// Tells where those come from who are there already.
+    fn tell_addresses(&mut self) {
+        for token in self.engine.tokens() {
+            let socket = self.sockets.find(token);
+            let address = socket.and_then(|socket| socket.peer_addr().ok()).and_then(|address| address.as_socket());
+            if let Some(address) = address {
+                self.engine.came_from(token, address);
+            }
+        }
+    }
+
     /// Takes in a connection that comes with a request from another reactor; without room for it, closes it.
     fn take_in(&mut self, now: Now, socket: Socket, seat: Option<Seat>, luggage: Luggage) {
         if let Some(token) = self.engine.arrive(now, luggage) {
@@ -388,15 +399,19 @@ impl Turn {
             Rare::Verdict { question, allow } => self.engine.handle(now, Input::Verdict { question, allow }),
             Rare::Barrier(barrier) => self.barriers.push(barrier),
             Rare::Reload { news: News { config, keyring, rates }, done } => {
+                let knew_addresses = self.engine.wants_addresses();
                 self.engine.reload(now, &config);
                 self.engine.set_access(&config, keyring);
                 self.engine.share_rates(rates);
+                if self.engine.wants_addresses() && !knew_addresses {
+                    self.tell_addresses();
+                }
                 drop(done);
             }
             // Whoever asked may have given up: then nobody takes the answer.
             Rare::Sockets { to } => _ = to.send(self.listeners.iter().map(Listener::heirloom).collect()),
             Rare::Freeze { to } => _ = to.send(self.engine.freeze(now)),
-            Rare::Thaw => self.engine.thaw(),
+            Rare::Thaw => self.engine.thaw(now),
         }
     }
 

@@ -3,9 +3,9 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { DEADLINE_MS, eventually, path } from "../browser/support.mjs";
+import { relay, reset } from "../common/relay.mjs";
 
 export { DEADLINE_MS, eventually, withBrowser } from "../browser/support.mjs";
 
@@ -55,24 +55,10 @@ export async function serve(...options) {
 // A line to the server at `target`: {address, cut(), deaden(), lead(target)}. What one end does the other sees, unless it
 // is dead: then those that are on the line hear nothing more.
 export async function line(target) {
-  const pairs = new Set();
-  const listener = createServer((near) => {
-    const [host, port] = target.split(":");
-    const far = connect(Number(port), host);
-    const pair = [near, far];
-    pairs.add(pair);
-    for (const socket of pair) {
-      socket.setNoDelay(true);
-      socket.on("error", () => {});
-      socket.on("close", () => (pairs.delete(pair), pair.forEach((one) => one.destroy())));
-    }
-    near.pipe(far).pipe(near);
-  });
-  await new Promise((listening) => listener.listen(0, "127.0.0.1", listening));
-  const cut = () => pairs.forEach((pair) => pair.forEach((socket) => socket.resetAndDestroy()));
-  atEnd(() => (listener.close(), cut()));
+  const { address, pairs, close } = await relay(() => target);
+  atEnd(close);
   const deaden = () => pairs.forEach((pair) => pair.forEach((socket) => (socket.unpipe(), socket.on("data", () => {}))));
-  return { address: `127.0.0.1:${listener.address().port}`, cut, deaden, lead: (to) => (target = to) };
+  return { address, cut: () => reset(pairs), deaden, lead: (to) => (target = to) };
 }
 
 // Publishes as the application does, and keeps what was published.

@@ -17,11 +17,7 @@ fn answer(pieces: &[&[u8]]) -> Vec<u8> {
     let mut stage = Stage::new();
     let token = stage.open(Door::Control);
     stage.tell(token, frame::PREFACE);
-    pieces.iter().for_each(|piece| stage.tell(token, piece));
-    let answer = stage.take(token);
-    check_frames(&answer);
-    stage.check();
-    answer
+    stage.answer(token, pieces, check_frames)
 }
 
 /// Answers to flushes, each as it must be, and nothing else.

@@ -111,6 +111,15 @@ impl Stage {
         self.turns();
     }
 
+    /// What a client gets for `pieces`, which `check` looks at. With that it is over.
+    pub fn answer(mut self, token: Token, pieces: &[&[u8]], check: fn(&[u8])) -> Vec<u8> {
+        pieces.iter().for_each(|piece| self.tell(token, piece));
+        let answer = self.take(token);
+        check(&answer);
+        self.check();
+        answer
+    }
+
     /// Panics unless both bystanders get what is published for them; and unless, once all are gone, nothing is left.
     pub fn check(mut self) {
         let parts = Parts { channel: CHANNEL, content_type: "text/plain", event: "", data: NEWS.as_bytes(), unix_ms: 0 };
@@ -126,8 +135,8 @@ impl Stage {
             let Some(at) = self.engine.next_deadline() else { break };
             self.pass(at.since(self.now.tick));
         }
-        let left = (self.engine.connections(), self.engine.sessions(), self.engine.channels());
-        assert_eq!(left, (0, 0, 0), "connections, sessions and channels are left");
+        let left = [self.engine.connections(), self.engine.sessions(), self.engine.channels(), self.engine.members()];
+        assert_eq!(left, [0; 4], "connections, sessions, channels and members are left");
     }
 
     fn handle(&mut self, input: Input<'_>) {

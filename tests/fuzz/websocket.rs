@@ -25,11 +25,7 @@ fn answer(head: &str, pieces: &[&[u8]]) -> Vec<u8> {
     let token = stage.open(Door::PublicLoopback);
     stage.tell(token, head.as_bytes());
     assert!(stage.take(token).starts_with(b"HTTP/1.1 101 "));
-    pieces.iter().for_each(|piece| stage.tell(token, piece));
-    let answer = stage.take(token);
-    check_frames(&answer);
-    stage.check();
-    answer
+    stage.answer(token, pieces, check_frames)
 }
 
 /// Whole frames as a server writes them: in one piece, unmasked, and nothing behind a close.

@@ -18,6 +18,9 @@ const THREADS: usize = 8;
 const COST_MAX: Duration = Duration::from_secs(1);
 /// What the server may have grown by from one storm to the next.
 const GROWTH_BYTES_MAX: u64 = 2 << 20;
+/// What it may have grown by in all, from before the first attack on: four times the budget of its histories, of which as many
+/// attacks as there are threads, and what an allocator keeps of that, take up to three.
+const GROWTH_IN_ALL_BYTES_MAX: u64 = 4 * (16 << 20);
 
 /// What both servers are told. Every queue is so small that the table fills it.
 const OPTIONS: [&str; 15] = [
@@ -115,6 +118,7 @@ fn every_attack_gets_its_answer_costs_little_and_hurts_nobody() {
     assert!(attacks.len() >= 120, "{} attacks", attacks.len());
     let mut targets = [false, true].map(Target::start);
     let quiet = targets.each_ref().map(|target| target.server.descriptors());
+    let small = targets.each_ref().map(|target| target.server.resident_bytes());
     let costs = thread::scope(|scope| {
         let threads = targets.each_mut().map(|target| scope.spawn(|| target.suffer(&attacks)));
         threads.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
@@ -130,8 +134,11 @@ fn every_attack_gets_its_answer_costs_little_and_hurts_nobody() {
         sizes.push(targets.each_ref().map(|target| target.server.resident_bytes()));
     }
     let longest = targets.each_ref().map(|target| target.longest);
-    println!("attacks: {}, the dearest {dearest:?}, news at most {longest:?}, memory {sizes:?}", attacks.len());
+    println!("attacks: {}, the dearest {dearest:?}, news at most {longest:?}, memory {small:?}, {sizes:?}", attacks.len());
     assert!(!grows(&sizes), "it grows: {sizes:?}");
+    for (before, after) in small.iter().zip(sizes.last().expect("there were storms")) {
+        assert!(*after <= before + GROWTH_IN_ALL_BYTES_MAX, "it has grown from {before} to {after}");
+    }
 }
 
 /// Whether the last storm left a server larger than the one before. The first ones do: how much of them meets at once differs.

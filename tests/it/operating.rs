@@ -1,6 +1,6 @@
 use crate::succession::{publish, succeed};
 use crate::support::book::Book;
-use crate::support::crowd::{Crowd, Way};
+use crate::support::crowd::Crowd;
 use crate::support::eventually;
 use crate::support::ledger::Faults;
 use crate::support::process::{ServerProcess, encke, signal};
@@ -22,12 +22,7 @@ fn very_many_live_connections_see_a_reload_a_successor_and_an_end() {
     let path = scratch.file("encke.toml", "");
     let server = ServerProcess::of(encke(&["--listen", "127.0.0.1:0", "--private", "127.0.0.1:0", "--config", &path]));
     let book = Book::new(CHANNELS, 60);
-    let mut crowd = Crowd::new(server.public, &book);
-    crowd.ways = &[Way::Sse];
-    for i in 0..connections {
-        crowd.join(&[i % CHANNELS], Way::Sse);
-    }
-    crowd.gather();
+    let mut crowd = Crowd::of_streams(server.public, &book, connections);
     let (taken, ended) = (AtomicU64::new(0), AtomicBool::new(false));
     let more = |count| {
         let goal = taken.load(Ordering::Acquire) + count;

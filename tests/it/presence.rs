@@ -1,3 +1,5 @@
+use crate::succession::succeed;
+use crate::support::process::{ServerProcess, signal};
 use crate::support::scratch::Scratch;
 use crate::support::wire::Wire;
 use crate::support::{config, eventually, serve};
@@ -6,6 +8,7 @@ use encke::base::random::Seed;
 use encke::{Config, Server};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const KEYS: &str = r#"{"keys":[{"kty":"oct","alg":"HS256","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}"#;
@@ -34,8 +37,8 @@ fn token(user: &str) -> String {
 }
 
 /// A connection on `/chat/rome`, which is held in one of the [`WAYS`].
-fn come(server: &Server, user: &str, way: &str) -> Wire {
-    let mut wire = Wire::connect(server.addresses().public[0]);
+fn come(address: SocketAddr, user: &str, way: &str) -> Wire {
+    let mut wire = Wire::connect(address);
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let (query, fields) = if way == "websocket" { ("", upgrade) } else { (way, "") };
@@ -58,7 +61,8 @@ fn a_crowd_is_here_by_any_transport_and_each_user_leaves_once_when_all_its_conne
     let server = presence(&scratch);
     let mut asker = Wire::connect(server.addresses().private[0]);
     let users: Vec<String> = (0..USERS).map(|number| format!("user {number}")).collect();
-    let mut crowd: Vec<Wire> = users.iter().flat_map(|user| WAYS.map(|way| come(&server, user, way))).collect();
+    let mut crowd: Vec<Wire> =
+        users.iter().flat_map(|user| WAYS.map(|way| come(server.addresses().public[0], user, way))).collect();
     let all: BTreeMap<String, u64> = users.iter().map(|user| (user.clone(), WAYS.len() as u64)).collect();
     eventually("everybody is here", || (here(&mut asker) == all).then_some(()));
 
@@ -91,4 +95,31 @@ fn a_crowd_is_here_by_any_transport_and_each_user_leaves_once_when_all_its_conne
         expected.iter().all(|line| numbers.contains(line)).then_some(())
     });
     server.stop();
+}
+
+#[test]
+fn whoever_comes_back_to_a_successor_was_never_away_and_whoever_does_not_leaves_there() {
+    let scratch = Scratch::new();
+    let keys = scratch.file("keys.json", KEYS);
+    let presence = ["--presence", "/chat/*", "--presence-grace", "1s", "--token-keys", &keys, "--token-expiry", "optional"];
+    let mut server = ServerProcess::start(&[&presence[..], &["--drain-timeout", "8s", "--reactors", "2"]].concat());
+    let (public, private) = (server.public, server.private);
+    let held = ["ann", "bob"].map(|user| {
+        let wire = come(public, user, "transport=sse");
+        eventually("a user is here", || here(&mut Wire::connect(private)).contains_key(user).then_some(()));
+        wire
+    });
+    let successor = succeed(&server.process, server.process.id());
+    let ann = come(public, "ann", "transport=sse");
+    let said = eventually("who does not come back leaves", || {
+        let all = Wire::connect(private).ask("/sub/presence/chat/rome?transport=poll&since=earliest").member("messages");
+        let all: Vec<Value> = all.as_array()?.iter().map(|message| message["data"].clone()).collect();
+        all.contains(&json!({ "leave": "bob" })).then_some(all)
+    });
+    assert_eq!(said, [json!({ "join": "ann" }), json!({ "join": "bob" }), json!({ "leave": "bob" })]);
+    assert_eq!(here(&mut Wire::connect(private)), BTreeMap::from([("ann".into(), 1)]));
+    drop((held, ann));
+    assert_eq!(server.process.wait().code(), Some(0));
+    assert!(signal(successor.0, "TERM"));
+    server.process.silent();
 }

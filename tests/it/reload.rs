@@ -77,6 +77,22 @@ fn rules_and_limits_change_and_nobody_is_dropped() {
 }
 
 #[test]
+fn a_rate_that_is_set_later_holds_for_those_who_are_there() {
+    let config = Config { anonymous_publish: "/**".into(), ..config(2) };
+    let server = serve(config.clone());
+    let (mut socket, mut wire) = (Ws::open(server.addresses().public[0], "/ws"), Wire::connect(server.addresses().public[0]));
+    socket.json();
+    assert_eq!(wire.publish("/a", "as fast as it likes").status(), 200);
+    server.reload(Config { publish_rate: 1, rate_burst_ms: 100, ..config }).expect("good options");
+    // What is too much at once is taken, and has to be paid for by all who come from that address.
+    let batch = "{\"channel\":\"/a\",\"data\":\"x\"}\n".repeat(1_000);
+    wire.send(post("", "application/x-ndjson", &batch));
+    assert_eq!(wire.response().status(), 200);
+    assert_eq!(wire.publish("/a", "more").status(), 429);
+    assert_eq!(socket.ask(r#"{"publish":"/a","data":"more"}"#)["error"], "too_many_requests");
+}
+
+#[test]
 fn options_that_do_not_fit_change_nothing() {
     let server = serve(config(2));
     let (public, private) = (server.addresses().public[0], server.addresses().private[0]);

@@ -1,5 +1,5 @@
 use crate::support::book::{Author, Book};
-use crate::support::crowd::{Crowd, Way};
+use crate::support::crowd::Crowd;
 use crate::support::ledger::Faults;
 use crate::support::process::ServerProcess;
 use crate::support::{at_full_size, publishers};
@@ -24,12 +24,7 @@ fn soak(connections: usize, seconds: u64, cut: bool) {
     let server = ServerProcess::start(&["--reactors", "2"]);
     let private = server.private;
     let book = Book::new(CHANNELS, 60);
-    let mut crowd = Crowd::new(server.public, &book);
-    crowd.ways = &[Way::Sse];
-    for i in 0..connections {
-        crowd.join(&[i % CHANNELS], Way::Sse);
-    }
-    crowd.gather();
+    let mut crowd = Crowd::of_streams(server.public, &book, connections);
     let start = Instant::now();
     let length = Duration::from_secs(seconds);
     let ended = AtomicBool::new(false);

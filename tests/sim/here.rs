@@ -6,7 +6,7 @@
 use super::dice::Dice;
 use super::house::House;
 use super::way::encode;
-use super::wire::{Piece, Responses};
+use super::wire::read_whole;
 use encke::engine::Door;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -105,14 +105,7 @@ fn ask(house: &mut House, target: &str, dice: &mut Dice) -> Option<Value> {
     let bytes = house.take(socket, usize::MAX);
     house.hang_up(socket);
     house.settle(dice, |_, _| {});
-    let (mut status, mut body) = (0, Vec::new());
-    for piece in Responses::new().take(&bytes) {
-        match piece {
-            Piece::Head(head) => status = head.status,
-            Piece::Body(bytes) => body.extend(bytes),
-            Piece::End => {}
-        }
-    }
+    let (status, body) = read_whole(&bytes);
     assert!(matches!(status, 200 | 404 | 503), "{target} was answered {status}");
     (status == 200).then(|| serde_json::from_slice(&body).expect("JSON"))
 }

@@ -57,6 +57,19 @@ pub struct Responses {
     expect: Expect,
 }
 
+/// The status of a response that is all there, and its body.
+pub fn read_whole(bytes: &[u8]) -> (u16, Vec<u8>) {
+    let (mut status, mut body) = (0, Vec::new());
+    for piece in Responses::new().take(bytes) {
+        match piece {
+            Piece::Head(head) => status = head.status,
+            Piece::Body(bytes) => body.extend(bytes),
+            Piece::End => {}
+        }
+    }
+    (status, body)
+}
+
 impl Responses {
     pub fn new() -> Responses {
         Responses { bytes: VecDeque::new(), expect: Expect::Head }

@@ -13,7 +13,7 @@ use super::reader::{self, Deliveries, Held, Reader};
 use super::slow::Slowness;
 use super::way::encode;
 use super::weather::Weather;
-use super::wire::{Piece, Responses};
+use super::wire::read_whole;
 use encke::base::payload::{Message, Parts};
 use encke::base::random::Seed;
 use encke::base::time::Tick;
@@ -302,14 +302,7 @@ impl World {
         let bytes = self.house.take(socket, usize::MAX);
         self.house.hang_up(socket);
         self.house.turn(home, Pace::All, &mut self.dice);
-        let (mut status, mut body) = (0, Vec::new());
-        for piece in Responses::new().take(&bytes) {
-            match piece {
-                Piece::Head(head) => status = head.status,
-                Piece::Body(bytes) => body.extend(bytes),
-                Piece::End => {}
-            }
-        }
+        let (status, body) = read_whole(&bytes);
         assert!(matches!(status, 200 | 404), "inspection was answered {status}");
         (status == 200).then(|| serde_json::from_slice(&body).expect("JSON"))
     }

@@ -33,6 +33,16 @@ impl Fault {
         Fault { argument: if tells { argument.into() } else { "".into() }, ..Fault::new(code, text) }
     }
 
+    /// What it says to people.
+    pub(crate) fn text(&self) -> &Cow<'static, str> {
+        &self.text
+    }
+
+    /// The channel that it is about, if it says so.
+    pub(crate) fn channel(&self) -> Option<&str> {
+        self.argument.starts_with('/').then_some(&*self.argument)
+    }
+
     /// There is no such session, any more or ever.
     pub(crate) fn unknown_client(client: &str) -> Fault {
         Fault::about(402, client, "Unknown client")

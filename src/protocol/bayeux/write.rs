@@ -70,6 +70,12 @@ impl Reply {
         Reply { fault: Some(fault), ..self }
     }
 
+    /// The channel that its message was about, if that is one of the host's or of anybody's.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        let named = self.fault.as_ref().and_then(Fault::channel);
+        named.or((!self.channel.is_empty() && !self.channel.starts_with("/meta/")).then_some(&*self.channel))
+    }
+
     /// Appends the reply as JSON, which is sent at `unix_ms` by a server that offers these connection types.
     pub(crate) fn write(&self, out: &mut Vec<u8>, connection_types: &[&str], unix_ms: u64) {
         out.push(b'{');

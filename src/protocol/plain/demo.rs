@@ -38,17 +38,24 @@ pub(super) const POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-i
                                  connect-src 'self'; frame-src 'self'; img-src 'self' data:; \
                                  base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
+/// A page: what all of them begin with, and its own text.
+macro_rules! page {
+    ($file:literal) => {
+        concat!(include_str!("demo/head.html"), include_str!($file))
+    };
+}
+
 /// Each path below `/demo`, what it is, and its text.
 const FILES: [(&str, &str, &str); 10] = [
-    ("", HTML, include_str!("demo/index.html")),
-    ("/chat", HTML, include_str!("demo/chat.html")),
-    ("/progress", HTML, include_str!("demo/progress.html")),
-    ("/slides", HTML, include_str!("demo/slides.html")),
-    ("/ticker", HTML, include_str!("demo/ticker.html")),
-    ("/sheet", HTML, include_str!("demo/sheet.html")),
-    ("/pictures", HTML, include_str!("demo/pictures.html")),
-    ("/gif", HTML, include_str!("demo/gif.html")),
-    ("/form", HTML, include_str!("demo/form.html")),
+    ("", HTML, page!("demo/index.html")),
+    ("/chat", HTML, page!("demo/chat.html")),
+    ("/progress", HTML, page!("demo/progress.html")),
+    ("/slides", HTML, page!("demo/slides.html")),
+    ("/ticker", HTML, page!("demo/ticker.html")),
+    ("/sheet", HTML, page!("demo/sheet.html")),
+    ("/pictures", HTML, page!("demo/pictures.html")),
+    ("/gif", HTML, page!("demo/gif.html")),
+    ("/form", HTML, page!("demo/form.html")),
     ("/style.css", CSS, include_str!("demo/style.css")),
 ];
 

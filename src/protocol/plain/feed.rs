@@ -12,9 +12,9 @@
 //! A page is shown no ping frames and can send none: it asks in its own words whether anybody is there. `"ref"`, a string or a number, may stand in any of them, and then stands in the answer.
 
 use super::batch::{self, Line};
-use super::reply::Answer;
 use crate::base::cursor::Since;
 use crate::base::error::Reject;
+use crate::base::id::MessageId;
 use crate::base::name::Name;
 use crate::base::payload::Message;
 use crate::protocol::OneOrMany;
@@ -153,15 +153,9 @@ pub(crate) fn unsubscribed(channels: &[Name], reference: &str) -> String {
     tagged(format!("{{\"unsubscribed\":{}", list(channels)), reference)
 }
 
-/// A home's answer to what was published.
-pub(crate) fn answered(answer: &Answer, reference: &str) -> String {
-    match answer {
-        Answer::Published { id, subscribers } => {
-            tagged(format!("{{\"published\":{{\"id\":\"{id}\",\"subscribers\":{subscribers}}}"), reference)
-        }
-        Answer::Stopping => refused(&super::reply::stopping(), reference),
-        _ => refused(&super::reply::too_many_channels(), reference),
-    }
+/// What was published is kept.
+pub(crate) fn published(id: MessageId, subscribers: u64, reference: &str) -> String {
+    tagged(format!("{{\"published\":{{\"id\":\"{id}\",\"subscribers\":{subscribers}}}"), reference)
 }
 
 /// The token was taken.

@@ -105,7 +105,25 @@ pub enum Answer {
     Stopping,
 }
 
-/// One answer as a response.
+impl Answer {
+    /// Why nothing was done, if that is the answer.
+    pub(crate) fn refusal(&self) -> Option<Reject> {
+        match self {
+            Answer::NotRenewed(reject) => Some((**reject).clone()),
+            Answer::Unknown => Some(Reject::new(404, "no_channel", "there is no such channel")),
+            Answer::Refused => Some(too_many_channels()),
+            Answer::Stopping => Some(stopping()),
+            Answer::Published { .. }
+            | Answer::Info(_)
+            | Answer::Deleted
+            | Answer::Roster(_)
+            | Answer::Renewed { .. }
+            | Answer::Recalled(_) => None,
+        }
+    }
+}
+
+/// One answer as a response, if it is no refusal.
 pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
     match answer {
         Answer::Published { id, subscribers } => published(out, dress, *id, *subscribers),
@@ -113,11 +131,10 @@ pub(crate) fn answer(out: &mut Vec<u8>, dress: &Dress<'_>, answer: &Answer) {
         Answer::Roster(roster) => json(out, dress, roster.json().as_bytes()),
         Answer::Deleted => json(out, dress, b"{\"deleted\":true}"),
         Answer::Renewed { expires_in_ms } => json(out, dress, renewed(*expires_in_ms).as_bytes()),
-        Answer::NotRenewed(reject) => refused(out, dress, reject),
         Answer::Recalled(_) => incidents(out, dress, &[Some(answer.clone())]),
-        Answer::Unknown => refused(out, dress, &Reject::new(404, "no_channel", "there is no such channel")),
-        Answer::Refused => refused(out, dress, &too_many_channels()),
-        Answer::Stopping => refused(out, dress, &stopping()),
+        Answer::NotRenewed(_) | Answer::Unknown | Answer::Refused | Answer::Stopping => {
+            unreachable!("what was refused is answered as a refusal")
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! socket = JSON of its place; its descriptor travels beside (SCM_RIGHTS)
 //! channel = epoch-offset of its first message | blank | name
 //! message = age in ms u64 | milliseconds since 1970 u64 | a frame as of base/frame.rs
+//! member = milliseconds since 1970 u64 | name
 //! ready, end, serves: no bytes
 //! ```
 //! Numbers are little-endian. Both ends are the same program, perhaps of two versions: a kind that is not known ends it.
@@ -39,6 +40,8 @@ pub(super) enum Record {
     Channel { name: String, first: MessageId },
     /// To the successor: a message of the last channel.
     Message { age_ms: u64, message: Message },
+    /// To the successor: somebody who is present where the last channel tells of.
+    Member { since_unix_ms: u64, user: String },
     /// To the successor: those were all channels.
     End,
     /// To the predecessor: it may go.
@@ -51,6 +54,7 @@ const CHANNEL: u8 = 3;
 const MESSAGE: u8 = 4;
 const END: u8 = 5;
 const SERVES: u8 = 6;
+const MEMBER: u8 = 7;
 
 /// One end of the stream.
 #[derive(Debug)]
@@ -90,6 +94,9 @@ impl Line {
             Record::Ready => self.write(READY, &[]),
             Record::Channel { name, first } => self.write(CHANNEL, &[first.to_string().as_bytes(), b" ", name.as_bytes()]),
             Record::Message { age_ms, message } => self.write_message(*age_ms, message)?,
+            Record::Member { since_unix_ms, user } => {
+                self.write(MEMBER, &[&since_unix_ms.to_le_bytes(), user.as_bytes()]);
+            }
             Record::End => self.write(END, &[]),
             Record::Serves => self.write(SERVES, &[]),
         }
@@ -206,6 +213,11 @@ fn parse(kind: u8, body: &[u8], sockets: &mut VecDeque<OwnedFd>) -> Option<Recor
             let message = message(u64::from_le_bytes(*unix_ms), rest)?;
             Some(Record::Message { age_ms: u64::from_le_bytes(*age), message })
         }
+        MEMBER => {
+            let (since, user) = body.split_first_chunk()?;
+            let user = std::str::from_utf8(user).ok()?.into();
+            Some(Record::Member { since_unix_ms: u64::from_le_bytes(*since), user })
+        }
         END => Some(Record::End),
         SERVES => Some(Record::Serves),
         _ => None,
@@ -279,6 +291,7 @@ mod tests {
                 for message in &sent {
                     old.send(&Record::Message { age_ms: 7, message: message.clone() }).expect("a reader");
                 }
+                old.send(&Record::Member { since_unix_ms: 8, user: "ann \u{e9}".into() }).expect("a reader");
                 old.send(&Record::End).and_then(|()| old.flush()).expect("a reader");
             });
             let Record::Channel { name, first: came } = new.next().expect("a record") else { panic!("no channel") };
@@ -287,15 +300,21 @@ mod tests {
                 let Record::Message { age_ms: 7, message: came } = new.next().expect("a record") else { panic!("no message") };
                 assert_eq!(came, *message);
             }
+            let Record::Member { since_unix_ms: 8, user } = new.next().expect("a record") else { panic!("no member") };
+            assert_eq!(user, "ann \u{e9}");
             assert!(matches!(new.next().expect("a record"), Record::End));
         });
     }
 
     #[test]
     fn what_makes_no_sense_ends_it_and_so_does_an_end() {
-        for bytes in
-            [&[9, 0, 0, 0, 0][..], &[CHANNEL, 1, 0, 0, 0, b'x'], &[SOCKET, 2, 0, 0, 0, b'{', b'}'], &[MESSAGE, 0, 0, 0, 0]]
-        {
+        for bytes in [
+            &[9, 0, 0, 0, 0][..],
+            &[CHANNEL, 1, 0, 0, 0, b'x'],
+            &[SOCKET, 2, 0, 0, 0, b'{', b'}'],
+            &[MESSAGE, 0, 0, 0, 0],
+            &[MEMBER, 0, 0, 0, 0],
+        ] {
             let (mut old, mut new) = pair();
             old.unsent = bytes.into();
             old.flush().expect("a reader");

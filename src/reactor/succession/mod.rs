@@ -5,7 +5,8 @@
 //!   runs ------- its listening sockets ---------------> adopts them, binds what is new
 //!        <------ ready --------------------------------
 //!   freezes: takes no message, no connection
-//!        ------- its channels and their messages -----> keeps them, under the same epochs and offsets
+//!        ------- its channels and their messages -----> keeps them, under the same epochs and offsets;
+//!                and who is present                     expects them
 //!        <------ serves -------------------------------- accepts
 //!   drains: all who are held are told to come back, and go on at the new process by their cursors
 //! ```
@@ -136,13 +137,17 @@ impl Heritage {
             match line.next().map_err(broken)? {
                 Record::Channel { name, first } => {
                     let home = usize::from(Engine::home_of(seed, shards, &name));
-                    let bequest = Bequest { name: name.into(), first, messages: Vec::new() };
+                    let bequest = Bequest { name: name.into(), first, messages: Vec::new(), members: Vec::new() };
                     if let Some((home, bequest)) = last.replace((home, bequest)) {
                         estates[home].push(bequest);
                     }
                 }
                 Record::Message { age_ms, message } => match &mut last {
                     Some((_, bequest)) => bequest.messages.push((age_ms, message)),
+                    None => return Err(broken(io::ErrorKind::InvalidData.into())),
+                },
+                Record::Member { since_unix_ms, user } => match &mut last {
+                    Some((_, bequest)) => bequest.members.push((since_unix_ms, user.into())),
                     None => return Err(broken(io::ErrorKind::InvalidData.into())),
                 },
                 Record::End => break,

@@ -76,10 +76,13 @@ fn expect_ready(line: &mut Line) -> io::Result<()> {
 
 /// Sends all channels, and waits until the successor serves them.
 fn leave(line: &mut Line, estates: Vec<Vec<Bequest>>) -> io::Result<()> {
-    for Bequest { name, first, messages } in estates.into_iter().flatten() {
+    for Bequest { name, first, messages, members } in estates.into_iter().flatten() {
         line.send(&Record::Channel { name: name.to_string(), first })?;
         for (age_ms, message) in messages {
             line.send(&Record::Message { age_ms, message })?;
+        }
+        for (since_unix_ms, user) in members {
+            line.send(&Record::Member { since_unix_ms, user: user.to_string() })?;
         }
     }
     line.send(&Record::End)?;

@@ -157,6 +157,17 @@ impl<'a> Crowd<'a> {
         }
     }
 
+    /// So many who read by streams alone, each one channel and the next the next. All of them are there.
+    pub fn of_streams(address: SocketAddr, book: &'a Book, count: usize) -> Crowd<'a> {
+        let mut crowd = Crowd::new(address, book);
+        crowd.ways = &[Way::Sse];
+        for i in 0..count {
+            crowd.join(&[i % book.channels()], Way::Sse);
+        }
+        crowd.gather();
+        crowd
+    }
+
     /// A reader of `channels` from their first messages on.
     pub fn join(&mut self, channels: &[usize], way: Way) {
         let ledgers = channels.iter().map(|&channel| Ledger::new(channel)).collect();

@@ -148,11 +148,14 @@ impl Wire {
     /// Reads bodies up to and with `text`; what follows it in the same piece is for the next call.
     pub fn until(&mut self, text: &str) {
         let until = Instant::now() + DEADLINE;
+        let mut looked_through = 0;
         loop {
-            if let Some(found) = memchr::memmem::find(&self.ahead, text.as_bytes()) {
-                self.ahead.drain(..found + text.len());
+            if let Some(found) = memchr::memmem::find(&self.ahead[looked_through..], text.as_bytes()) {
+                self.ahead.drain(..looked_through + found + text.len());
                 return;
             }
+            // The text may have begun.
+            looked_through = self.ahead.len().saturating_sub(text.len());
             let piece = self.piece();
             match piece {
                 Ok(Piece::Body(bytes)) if Instant::now() < until => self.ahead.extend_from_slice(&bytes),

@@ -5,6 +5,8 @@
 use super::sample::{Rates, Sample, View};
 use super::screen::Line;
 
+/// How wide the words before the numbers are.
+const LABEL: usize = 14;
 /// How wide the left table is: transports and what they hold.
 const LEFT: usize = 34;
 /// Rows of either table.
@@ -54,19 +56,19 @@ impl Frame<'_> {
         match &self.view.newest {
             None => format!("encke top   {}", self.to),
             Some(Sample { version, reactors, uptime_ms, .. }) => {
-                format!("encke {version}   {}   {reactors} reactors   up {}   q ends", self.to, duration(*uptime_ms))
+                let reactors = if *reactors == 1 { "1 reactor".into() } else { format!("{reactors} reactors") };
+                format!("encke {version}   {}   {reactors}   up {}   q ends", self.to, duration(*uptime_ms))
             }
         }
     }
 
     /// Deliveries a second over the time that there are columns for.
     fn curve(&self) -> String {
-        let label = "Deliveries   ";
-        let room = self.columns.saturating_sub(label.len());
+        let room = self.columns.saturating_sub(LABEL);
         let shown = self.view.delivered.iter().skip(self.view.delivered.len().saturating_sub(room));
         let most = shown.clone().copied().fold(1.0, f64::max);
         let bar = |value: &f64| BARS[((value / most * 7.0).round() as usize).min(7)];
-        format!("{label}{}", shown.map(bar).collect::<String>())
+        format!("{:<LABEL$}{}", "Deliveries", shown.map(bar).collect::<String>())
     }
 
     /// Transports on the left, the busiest channels on the right.
@@ -94,37 +96,49 @@ fn numbers(sample: &Sample, rates: &Rates) -> [String; 7] {
     let stat = |name| whole(sample.stat(name));
     let known = |number: Option<u64>| number.map_or("?".into(), whole);
     let waiting: u64 = sample.mailbox.values().sum();
+    let resident = sample.resident_bytes.map_or("?".into(), |resident| bytes(resident as f64));
+    let history = bytes(sample.stat("history_bytes") as f64);
+    let cpu = rates.cpu.map_or("?".into(), |cpu| format!("{cpu:.0}"));
+    let [lag_half, lag_most] = [50, 99].map(|percent| whole(rates.lag.percentile(percent)));
+    let [turn_half, turn_most] = [50, 99].map(|percent| time(rates.turn.percentile(percent)));
+    let (open, max) = (known(sample.open_descriptors), known(sample.max_descriptors));
     [
-        format!("Connections  {:<14} channels {:<12} sessions {:<10}", stat("connections"), stat("channels"), stat("sessions")),
-        format!(
-            "Each second  published {:<12} delivered {:<14} refused {}",
-            rate(rates.published),
-            rate(rates.delivered),
-            rate(rates.refused)
+        (
+            "Connections",
+            [stat("connections"), format!("channels {}", stat("channels")), format!("sessions {}", stat("sessions"))],
         ),
-        format!("Bytes        sent {:<14} received {}", bytes(rates.sent_bytes) + "/s", bytes(rates.received_bytes) + "/s"),
-        format!("Lost         gaps {:<8} missed {:<12} gaps a second {}", stat("gaps"), stat("missed"), rate(rates.gaps)),
-        format!(
-            "Lag          half {:<8} 99% {:<10} messages, {} readers blocked",
-            whole(rates.lag.percentile(50)),
-            whole(rates.lag.percentile(99)),
-            whole(rates.lag.count())
+        (
+            "Each second",
+            [
+                format!("published {}", rate(rates.published)),
+                format!("delivered {}", rate(rates.delivered)),
+                format!("refused {}", rate(rates.refused)),
+            ],
         ),
-        format!(
-            "Turns        half {:<8} 99% {:<10} processor {}%   in mailboxes {}",
-            time(rates.turn.percentile(50)),
-            time(rates.turn.percentile(99)),
-            rates.cpu.map_or("?".into(), |cpu| format!("{cpu:.0}")),
-            whole(waiting)
+        (
+            "Bytes",
+            [
+                format!("sent {}/s", bytes(rates.sent_bytes)),
+                format!("received {}/s", bytes(rates.received_bytes)),
+                format!("in mailboxes {}", whole(waiting)),
+            ],
         ),
-        format!(
-            "Memory       {:<13} history {:<12} descriptors {} of {}",
-            sample.resident_bytes.map_or("?".into(), |resident| bytes(resident as f64)),
-            bytes(sample.stat("history_bytes") as f64),
-            known(sample.open_descriptors),
-            known(sample.max_descriptors)
+        (
+            "Lost",
+            [
+                format!("gaps {}", stat("gaps")),
+                format!("missed {}", stat("missed")),
+                format!("gaps a second {}", rate(rates.gaps)),
+            ],
         ),
+        (
+            "Lag, messages",
+            [format!("half {lag_half}"), format!("99% {lag_most}"), format!("{} readers blocked", whole(rates.lag.count()))],
+        ),
+        ("Turns", [format!("half {turn_half}"), format!("99% {turn_most}"), format!("processor {cpu}%")]),
+        ("Memory", [resident, format!("history {history}"), format!("descriptors {open}/{max}")]),
     ]
+    .map(|(label, [first, second, third])| format!("{label:<LABEL$}{first:<17} {second:<19} {third}"))
 }
 
 /// The codes of refusals, the most frequent first.
@@ -220,12 +234,12 @@ mod tests {
         let text = Frame { view: &view(), to: "unix:/run/encke.sock", away: None, columns: 80, rows: 24 }.plain();
         for told in [
             "encke 0.1.0   unix:/run/encke.sock   2 reactors   up 2 min",
-            "Connections  12,345",
+            "Connections   12,345",
             "delivered 197,000",
-            "Lag          half 8        99% 8",
-            "Turns        half 128 µs   99% 128 µs",
-            "Memory       100 MiB",
-            "descriptors 12,400 of 1,048,576",
+            "Lag, messages half 8            99% 8",
+            "Turns         half 128 µs       99% 128 µs",
+            "Memory        100 MiB",
+            "descriptors 12,400/1,048,576",
             "sse                      12,000   /a/channel",
             "120,000",
             "Refused in all: forbidden 7",
