@@ -6,6 +6,7 @@
 //! tell what clients get now: read the difference as what it is, a change of what every client sees.
 
 mod common;
+mod matrix;
 
 use common::notation::{self, Epochs};
 use common::transcript::{Step, Transcript};

@@ -84,6 +84,12 @@ pub(super) fn find<'a>(keys: &'a [ApiKey], key: &str) -> Option<&'a Arc<Grant>> 
     keys.get(place as usize).filter(|_| bool::from(found)).map(|own| &own.grant)
 }
 
+/// What the holder of a key may by `keys` that was given `grant` by the `former` ones.
+pub(super) fn find_again<'a>(former: &[ApiKey], grant: &Arc<Grant>, keys: &'a [ApiKey]) -> Option<&'a Arc<Grant>> {
+    let known = former.iter().find(|key| Arc::ptr_eq(&key.grant, grant))?;
+    keys.iter().find(|key| key.digest == known.digest).map(|key| &key.grant)
+}
+
 /// The line of the file for an application called `name` that shows `key`, or what is wrong with name or patterns.
 pub fn line(name: &str, key: &str, patterns: &str) -> Result<String, String> {
     let mut line = format!("{name} sha256:");

@@ -96,6 +96,11 @@ impl Access {
         Ok(grant)
     }
 
+    /// Whether a token was found to be good before, and still is.
+    pub(crate) fn remembers(&mut self, token: &str, unix_ms: u64) -> bool {
+        self.memory.recall(token, unix_ms).is_some()
+    }
+
     /// What a key of an application proves: 401 `bad_key` if it is none.
     pub fn of_key(&self, key: &str) -> Result<Arc<Grant>, Reject> {
         if self.keyring.applications.is_empty() {
@@ -103,6 +108,12 @@ impl Access {
         }
         let grant = api_key::find(&self.keyring.applications, key).cloned();
         grant.ok_or_else(|| Reject::new(401, "bad_key", "there is no such key of an application"))
+    }
+
+    /// What the key proves now that was shown for `grant` when the `former` ones were good: nothing, if it is none any more.
+    pub(crate) fn of_key_again(&self, grant: &Arc<Grant>, former: &Access) -> Arc<Grant> {
+        let again = api_key::find_again(&former.keyring.applications, grant, &self.keyring.applications);
+        again.cloned().unwrap_or_else(|| Arc::new(Grant::clone(grant).until(Some(0))))
     }
 
     /// What a signed name proves at this time, as pages are given one by the application's templates: 401 `token_expired` if it

@@ -96,6 +96,7 @@ options! {
     control_mode: Text = "600".into(), 3..=3, until restart;
     /// The channels, written as for `--judge`, that strangers may subscribe to, who show no token.
     /// `auto`: all on loopback; `/public/**` where others can connect, and `/demo/**` if demonstrations are shown.
+    /// A proxy on this machine brings everybody to loopback: say then what they may.
     anonymous_subscribe: Text = "auto".into(), 1..=4_096, zero is "off";
     /// The channels, written as for `--judge`, where strangers may publish on any public listener.
     anonymous_publish: Text = String::new(), 1..=4_096, zero is "off";
@@ -133,6 +134,9 @@ options! {
     publish_rate: Count = 0, 1..=10_000_000, zero is "off";
     /// How many bytes of messages a second may be published from one address at `--listen`.
     publish_bytes_rate: Bytes = 0, 1..=16 * GIB, zero is "off";
+    /// How many tokens and signed names from one address at `--listen` may be no good in a second, where keys are known.
+    /// More are refused with 429 and not looked at, since that costs time; what was found to be good is taken all the same.
+    bad_token_rate: Count = 50, 1..=1_000_000, zero is "off";
     /// How much of the rates above may be used at once: what they allow in so long a time.
     rate_burst_ms: Duration = 2 * SECOND, 100..=HOUR;
     /// The proxies, as addresses and networks (`10.0.0.0/8`), whose `X-Forwarded-For` says where a request is from.

@@ -20,7 +20,7 @@ pub struct Reject {
     pub allow: Option<&'static str>,
     /// The protocol for an `Upgrade` header; set with 426 only.
     pub upgrade: Option<&'static str>,
-    /// Seconds for a `Retry-After` header; a 503 that knows nothing better says 1.
+    /// Seconds for a `Retry-After` header; a 503 that knows nothing better says some, spread.
     pub retry_after: Option<u64>,
 }
 

@@ -4,6 +4,7 @@
 
 use super::bayeux::{Call, PREFLIGHT};
 use super::origins::Origins;
+use super::pages::{is_own_page, may_read_scripts, own_page, share, stays_at_home, welcome};
 use super::proof::Proof;
 use super::who;
 use crate::access::{Access, Grant, Kind};
@@ -118,11 +119,24 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) door: Door,
     pub(crate) address: Option<Address>,
     pub(crate) unix_ms: u64,
+    /// For how long no token is looked at that is not known to be good; 0 if all are.
+    pub(crate) bad_wait_ms: u64,
     pub(crate) policy: &'a Policy,
     pub(crate) access: &'a mut Access,
 }
 
 impl Surroundings<'_> {
+    /// The only origins whose pages may read what is asked here; `None` if all may. By a private listener everything can be
+    /// read, so that is for its own pages alone.
+    pub(super) fn only(&self) -> Option<&[String]> {
+        if self.door.is_public() { self.policy.origins.only() } else { Some(&[]) }
+    }
+
+    /// Whoever comes by a private listener is the application itself, so no page of another site may have a browser come there.
+    pub(super) fn keep_pages_out(&self, request: &Request<'_, '_>) -> Result<(), Reject> {
+        if self.door.is_public() { Ok(()) } else { plain::may_publish(request, self.door) }
+    }
+
     /// Whether credentials are for this server to judge. Where it knows no key, they may be the host program's.
     pub(super) fn reads_credentials(&self) -> bool {
         self.access.knows_credentials() || !(self.policy.hosted || self.policy.asks_who())
@@ -201,7 +215,7 @@ impl Ask {
 
     /// What a client publishes, or an application that shows its key on a public listener.
     fn of_client(request: &Request<'_, '_>, around: &Surroundings<'_>, proof: &Proof) -> Result<Option<Ask>, Reject> {
-        let Surroundings { door, address, policy, .. } = around;
+        let Surroundings { door, address, policy, access, .. } = around;
         if !door.is_public() {
             return Ok(None);
         }
@@ -211,7 +225,10 @@ impl Ask {
             return if proof.grant.may_manage(&name) { Ok(Some(Ask::Command(command))) } else { Err(not_granted(&name)) };
         }
         let Some(channel) = plain::published_channel(request)? else { return Ok(None) };
-        let gate = gate(request, *door, proof);
+        let gate = gate(request, *door, proof).map_err(|reject| match access.knows_credentials() {
+            true => Reject { detail: format!("{} (or show a token or a key that allows it)", reject.detail).into(), ..reject },
+            false => reject,
+        });
         let publish = plain::ungated_publish(request, channel);
         // What nobody would take whatever its body says costs no body.
         let may_be_taken = match &publish {
@@ -233,14 +250,16 @@ impl Ask {
         {
             return Err(not_granted(name));
         }
-        let who =
-            (!policy.host_channels.is_empty()).then(|| who::describe(request, *address, "post", proof.grant.user.as_deref()));
+        let own = is_own_page(request, Transport::LongPoll, &Look::default(), around);
+        let who = (!policy.host_channels.is_empty())
+            .then(|| who::describe(request, *address, "post", proof.grant.user.as_deref(), own));
         Ok(Some(Ask::Publish(publish, Speaker { who, gate, proof: proof.clone() })))
     }
 
     fn of_server(request: &Request<'_, '_>, around: &Surroundings<'_>, proof: Proof) -> Result<Ask, Reject> {
         let Surroundings { door, address, policy, .. } = around;
         if !policy.echo.is_empty() && request.path == policy.echo {
+            around.keep_pages_out(request)?;
             let socket = socket(request, *door, policy, &proof)?.ok_or_else(needs_upgrade)?;
             return Ok(Ask::Hold(Hold::of_socket(Socket { echo: true, ..socket }, proof)));
         }
@@ -249,10 +268,14 @@ impl Ask {
         {
             return Ok(Ask::Command(command));
         }
-        let hold = match plain::parse(request, *door)? {
+        let command = plain::parse(request, *door)?;
+        if matches!(command, Command::Subscribe(_) | Command::Socket | Command::Members(..)) {
+            around.keep_pages_out(request)?;
+        }
+        let hold = match command {
             Command::Subscribe(first) => {
                 let socket = socket(request, *door, policy, &proof)?;
-                let hold = Hold::read(request, first, socket, policy, proof)?;
+                let hold = Hold::read(request, first, socket, around, proof)?;
                 if hold.channels.iter().any(|name| is_internal(name)) {
                     plain::may_read_internal(request, *door)?;
                 }
@@ -262,12 +285,12 @@ impl Ask {
             Command::Probe => Hold::of_probe(request, policy, proof)?,
             Command::Members(channel, after) => {
                 let user = proof.grant.user.as_deref();
-                let who = policy.judges(&channel).then(|| who::describe(request, *address, "presence", user));
+                let who = policy.judges(&channel).then(|| who::describe(request, *address, "presence", user, true));
                 return Ok(Ask::RollCall(RollCall { channel, after, who, proof }));
             }
             command => return Ok(Ask::Command(command)),
         };
-        Ok(Ask::Hold(hold.known(request, *address, policy)))
+        Ok(Ask::Hold(hold.known(request, around)))
     }
 }
 
@@ -300,33 +323,6 @@ pub(crate) fn not_granted(channel: &str) -> Reject {
     Reject::new(403, "forbidden", format!("nothing that was shown allows that on {channel}"))
 }
 
-/// A browser adds cookies to what any page has it send. What acts must come from a page that says whose it is: of this server, or
-/// of an origin that an operator named.
-pub(super) fn own_page(request: &Request<'_, '_>, policy: &Policy) -> Result<(), Reject> {
-    let named = match &policy.origins {
-        Origins::Named(named) => {
-            request.header("Origin").is_some_and(|origin| named.iter().any(|named| named.as_bytes() == origin))
-        }
-        Origins::None | Origins::All => false,
-    };
-    if named || request.header("Origin").is_some() && plain::is_same_site(request) {
-        return Ok(());
-    }
-    Err(Reject::new(403, "forbidden", "a cookie counts for pages of this server and of origins that are named (origin)"))
-}
-
-/// Browsers let any page open a WebSocket anywhere, and post without asking first: so there it is judged whose page
-/// that is.
-pub(super) fn welcome(request: &Request<'_, '_>, origins: &Origins) -> Result<(), Reject> {
-    let Some(origin) = request.header("Origin") else { return Ok(()) };
-    let welcome = match origins {
-        Origins::All => true,
-        Origins::None => plain::is_same_site(request),
-        Origins::Named(named) => named.iter().any(|named| named.as_bytes() == origin) || plain::is_same_site(request),
-    };
-    if welcome { Ok(()) } else { Err(Reject::new(403, "forbidden", "pages of this origin may not read here (origin)")) }
-}
-
 impl Hold {
     /// A socket that is subscribed to nothing yet. One that echoes says nothing of its own: no greeting, no farewell.
     fn of_socket(socket: Socket, proof: Proof) -> Hold {
@@ -348,13 +344,15 @@ impl Hold {
     }
 
     /// The same, with who it is where the host program is to know.
-    fn known(self, request: &Request<'_, '_>, address: Option<Address>, policy: &Policy) -> Hold {
+    fn known(self, request: &Request<'_, '_>, around: &Surroundings<'_>) -> Hold {
+        let Surroundings { address, policy, .. } = around;
         let asked = match &self.socket {
             Some(socket) => policy.asks_who() && !socket.echo,
             None => self.channels.iter().any(|name| policy.judges(name)),
         };
-        let (transport, user) = (self.variant.transport().name(), self.proof.grant.user.as_deref());
-        let who = asked.then(|| who::describe(request, address, transport, user));
+        let (transport, user) = (self.variant.transport(), self.proof.grant.user.as_deref());
+        let own = || is_own_page(request, transport, &self.look, around);
+        let who = asked.then(|| who::describe(request, *address, transport.name(), user, own()));
         Hold { who, ..self }
     }
 
@@ -362,9 +360,10 @@ impl Hold {
         request: &Request<'_, '_>,
         first: Option<Name>,
         socket: Option<Socket>,
-        policy: &Policy,
+        around: &Surroundings<'_>,
         proof: Proof,
     ) -> Result<Hold, Reject> {
+        let (policy, only) = (around.policy, around.only());
         let pairs = query::pairs(request.query).collect::<Result<Vec<_>, Reject>>()?;
         let mut channels: Vec<Name> = first.into_iter().collect();
         if let Some(signed) = proof.grant.signed_channel() {
@@ -406,10 +405,9 @@ impl Hold {
         if transport == Transport::Jsonp && look.callback.is_empty() {
             return Err(Reject::new(400, "bad_callback", "jsonp needs the name of a function: callback="));
         }
-        share(request, &mut look, policy.origins.only())?;
+        share(request, &mut look, only)?;
         let by_cookie = proof.by_cookie;
         if transport == Transport::Jsonp {
-            let only = policy.origins.only();
             may_read_scripts(request, if by_cookie { Some(only.unwrap_or_default()) } else { only })?;
         }
         if by_cookie && transport == Transport::Iframe {
@@ -445,49 +443,6 @@ fn default_since(transport: Transport) -> Since {
         Transport::Pull => Since::Last(PAGE_MESSAGES),
         _ => Since::Now,
     }
-}
-
-/// Which of the named origins asks, and whether the page that a frame shall post to is one of them.
-pub(super) fn share(request: &Request<'_, '_>, look: &mut Look, origins: Option<&[String]>) -> Result<(), Reject> {
-    look.origin = asking_origin(request, origins);
-    if look.target.is_empty() || origins.is_none_or(|origins| origins.contains(&look.target)) {
-        return Ok(());
-    }
-    Err(Reject::new(403, "forbidden", "target is none of the origins that may read here (origin)"))
-}
-
-/// A frame shows what it was sent to the page that it names, whoever put it there.
-fn stays_at_home(look: &Look, policy: &Policy) -> Result<(), Reject> {
-    let named = matches!(&policy.origins, Origins::Named(named) if named.contains(&look.target));
-    if look.domain.is_empty() && (look.target.is_empty() || named) {
-        return Ok(());
-    }
-    Err(Reject::new(
-        403,
-        "forbidden",
-        "by a cookie a frame posts to this server's own pages and to origins that are named (origin)",
-    ))
-}
-
-/// A script tag names no `Origin`, and no field of the answer keeps its page from reading what comes: only its
-/// `Referer` can say whose page that is. Whoever sends none is let in where all are.
-pub(super) fn may_read_scripts(request: &Request<'_, '_>, origins: Option<&[String]>) -> Result<(), Reject> {
-    let Some(origins) = origins else { return Ok(()) };
-    let referer = request.header("Referer").and_then(|referer| std::str::from_utf8(referer).ok()).unwrap_or_default();
-    let (scheme, rest) = referer.split_once("://").unwrap_or_default();
-    let host = rest.split('/').next().unwrap_or_default();
-    let named = origins.iter().any(|origin| origin.split_once("://") == Some((scheme, host)));
-    if !host.is_empty() && (named || request.host().is_some_and(|own| own.eq_ignore_ascii_case(host))) {
-        return Ok(());
-    }
-    Err(Reject::new(403, "forbidden", "scripts are for pages of the origins that may read here (origin)"))
-}
-
-/// Which of the named origins asks, counted from 1; 0 for none of them.
-pub(crate) fn asking_origin(request: &Request<'_, '_>, origins: Option<&[String]>) -> u16 {
-    let origin = request.header("Origin").unwrap_or_default();
-    let place = origins.unwrap_or_default().iter().position(|named| named.as_bytes() == origin);
-    place.map_or(0, |place| place as u16 + 1)
 }
 
 /// Each channel once, and no more of them than there may be.

@@ -1,7 +1,8 @@
 //! A Bayeux request: what its head tells, how far its messages have been performed, and where it goes.
 
 use super::Jar;
-use super::ask::{Surroundings, asking_origin, gate, may_read_scripts, needs_upgrade, own_page, share, welcome};
+use super::ask::{Surroundings, gate, needs_upgrade};
+use super::pages::{asking_origin, is_own_page, may_read_scripts, own_page, share, welcome};
 use super::proof::Proof;
 use super::who;
 use crate::base::error::Reject;
@@ -52,7 +53,8 @@ impl Call {
     /// Reads the head of a request that proves this much.
     pub(super) fn read(request: &Request<'_, '_>, around: &Surroundings<'_>, proof: Proof) -> Result<Call, Reject> {
         let Surroundings { door, address, policy, .. } = around;
-        let only = policy.origins.only();
+        around.keep_pages_out(request)?;
+        let only = around.only();
         let mut call = Call {
             queried: Vec::new(),
             content: Content::Json,
@@ -96,8 +98,10 @@ impl Call {
             _ => return Err(Reject::method(METHODS)),
         }
         call.variant = call.variant.version(request.version);
-        let transport = call.variant.transport().name();
-        call.who = (policy.asks_who() || policy.hosted).then(|| who::describe(request, *address, transport, None));
+        let transport = call.variant.transport();
+        let own = is_own_page(request, transport, &call.look, around);
+        let knows = policy.asks_who() || policy.hosted;
+        call.who = knows.then(|| who::describe(request, *address, transport.name(), None, own));
         Ok(call)
     }
 

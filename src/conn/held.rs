@@ -7,6 +7,7 @@
 
 use crate::base::id::Token;
 use crate::base::random::{Seed, keyed_hash};
+use subtle::ConstantTimeEq;
 
 const CHARS: usize = 4 + 8 + 8 + 32;
 
@@ -32,7 +33,7 @@ impl HeldId {
         (text.len() == CHARS).then_some(())?;
         let token = Token { index: number(4, 12)?, generation: number(12, 20)? };
         let held = HeldId { shard: number(0, 4)? as u16, token };
-        (held.show(seed) == text).then_some(held)
+        bool::from(held.show(seed).as_bytes().ct_eq(text.as_bytes())).then_some(held)
     }
 }
 

@@ -15,8 +15,9 @@ pub(crate) struct Pass {
 impl Pass {
     /// A pass for what is proven now, and for so long after that has ended.
     pub(crate) fn new(proof: Proof, now: Now, grace_ms: u64) -> Pass {
-        let left = |expires: u64| expires.saturating_sub(now.unix_ms);
-        let until = proof.grant.expires_unix_ms.map(|expires| now.tick + left(expires).saturating_add(grace_ms));
+        // The grace begins at the end, whenever a pass is made: who makes one anew in its midst gains nothing.
+        let left = |expires: u64| expires.saturating_add(grace_ms).saturating_sub(now.unix_ms);
+        let until = proof.grant.expires_unix_ms.map(|expires| now.tick + left(expires));
         Pass { proof, until }
     }
 

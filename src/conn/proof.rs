@@ -45,6 +45,12 @@ impl Proof {
             false => None,
         };
         let (access, unix_ms) = (&mut *around.access, around.unix_ms);
+        match &shown {
+            Some(Shown::Token(token)) if around.bad_wait_ms > 0 => look_no_more(access, token, unix_ms)?,
+            Some(Shown::Cookie(token)) if around.bad_wait_ms > 0 => look_no_more(access, token, unix_ms)?,
+            Some(Shown::Name(_)) if around.bad_wait_ms > 0 => return Err(too_many_bad()),
+            _ => {}
+        }
         let by_cookie = matches!(shown, Some(Shown::Cookie(_)));
         let grant = match shown {
             None => access.of_door(around.door).clone(),
@@ -61,8 +67,11 @@ impl Proof {
         Proof { grant: grant.clone(), by_cookie: false }
     }
 
-    /// What a token proves that came in a message.
-    pub(crate) fn of_token(access: &mut Access, token: &str, unix_ms: u64) -> Result<Proof, Reject> {
+    /// What a token proves that came in a message; for so long only those are taken that were seen before.
+    pub(crate) fn of_token(access: &mut Access, token: &str, unix_ms: u64, bad_wait_ms: u64) -> Result<Proof, Reject> {
+        if bad_wait_ms > 0 {
+            look_no_more(access, token, unix_ms)?;
+        }
         Ok(Proof { grant: access.of_token(token, unix_ms)?, by_cookie: false })
     }
 
@@ -71,6 +80,25 @@ impl Proof {
         !matches!(self.grant.kind, Kind::Stranger | Kind::Application)
     }
 }
+
+/// The code of a refusal of what nobody looked at.
+pub(crate) const TOO_MANY_BAD: &str = "too_many_bad_tokens";
+
+/// Too much that came from there was no good: what is not known to be good is refused unseen.
+fn look_no_more(access: &mut Access, token: &str, unix_ms: u64) -> Result<(), Reject> {
+    if access.remembers(token, unix_ms) { Ok(()) } else { Err(too_many_bad()) }
+}
+
+fn too_many_bad() -> Reject {
+    Reject::new(
+        429,
+        TOO_MANY_BAD,
+        "too many tokens from this address were no good: others are not looked at for now (bad_token_rate)",
+    )
+}
+
+/// Stands for what is no text. It is no token either, and no key: whoever shows it is refused.
+const UNREADABLE: &str = "?";
 
 fn asks_for_more(path: &str) -> bool {
     let room = path.strip_prefix('/').and_then(|path| path.split('/').next()).unwrap_or_default();
@@ -85,13 +113,14 @@ impl<'a> Shown<'a> {
             Some(_) => Err(two()),
         };
         for value in request.headers("Authorization") {
-            let Ok(value) = std::str::from_utf8(value) else { continue };
-            let (scheme, rest) = value.trim_start().split_once(' ').unwrap_or((value, ""));
+            let value = value.trim_ascii();
+            let (scheme, rest) = value.split_at(value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len()));
+            let rest = std::str::from_utf8(rest.trim_ascii()).unwrap_or(UNREADABLE);
             // Other schemes are for whoever stands before this server.
-            if scheme.eq_ignore_ascii_case("Bearer") {
-                add(Shown::Token(rest.trim().into()))?;
-            } else if scheme.eq_ignore_ascii_case("Encke-Key") {
-                add(Shown::Key(rest.trim()))?;
+            if scheme.eq_ignore_ascii_case(b"Bearer") {
+                add(Shown::Token(rest.into()))?;
+            } else if scheme.eq_ignore_ascii_case(b"Encke-Key") {
+                add(Shown::Key(rest))?;
             }
         }
         for pair in query::pairs(request.query) {
@@ -115,7 +144,7 @@ fn token_of_cookie<'a>(request: &Request<'_, 'a>, name: &str) -> Result<Option<&
         let Some(value) = pair.trim_ascii().strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")) else {
             continue;
         };
-        let value = std::str::from_utf8(value).unwrap_or("?").trim_matches('"');
+        let value = std::str::from_utf8(value).unwrap_or(UNREADABLE).trim_matches('"');
         // Emptied by its page: there was one.
         if !value.is_empty() && found.replace(value).is_some_and(|other| other != value) {
             return Err(two());

@@ -6,6 +6,8 @@
 //! ```
 //! The address is empty where a connection came through the file system. A header stands there if it was sent; one
 //! that was sent several times stands there with all its values, so that nobody is judged by one and served by another.
+//! Cookies stand there for pages of this server, of origins that are named, and for programs: not for a page of another site
+//! that would get to see what comes, or would act, as its browser's owner (`pages`).
 
 use crate::base::door::Address;
 use crate::http::Request;
@@ -13,9 +15,11 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What a browser adds to whatever any page has it send.
+const COOKIE: &str = "cookie";
 /// What a host may go by: who it is, where it comes from. By name, with what parts several values.
 const HEADERS: [(&str, &str); 5] =
-    [("authorization", ", "), ("cookie", "; "), ("origin", ", "), ("user-agent", ", "), ("x-forwarded-for", ", ")];
+    [("authorization", ", "), (COOKIE, "; "), ("origin", ", "), ("user-agent", ", "), ("x-forwarded-for", ", ")];
 
 #[derive(Serialize)]
 struct Who<'a> {
@@ -27,13 +31,20 @@ struct Who<'a> {
     headers: BTreeMap<&'a str, String>,
 }
 
-/// Describes who sent `request` from `address`, to be held by `transport`.
-pub(super) fn describe(request: &Request<'_, '_>, address: Option<Address>, transport: &str, user: Option<&str>) -> Arc<str> {
+/// Describes who sent `request` from `address`, to be held by `transport`. Its cookies count if the page is its `own`.
+pub(super) fn describe(
+    request: &Request<'_, '_>,
+    address: Option<Address>,
+    transport: &str,
+    user: Option<&str>,
+    own: bool,
+) -> Arc<str> {
     let value = |name: &str, separator: &str| {
         let values: Vec<_> = request.headers(name).map(String::from_utf8_lossy).collect();
         (!values.is_empty()).then(|| values.join(separator))
     };
-    let headers = HEADERS.iter().filter_map(|(name, separator)| Some((*name, value(name, separator)?))).collect();
+    let headers = HEADERS.iter().filter(|(name, _)| own || *name != COOKIE);
+    let headers = headers.filter_map(|(name, separator)| Some((*name, value(name, separator)?))).collect();
     let address = address.map_or(String::new(), |address| address.to_string());
     let who = Who { user, address, transport, query: request.query, headers };
     serde_json::to_string(&who).expect("texts make JSON").into()
@@ -58,8 +69,10 @@ mod tests {
         let limits = Limits { line_bytes: 1024, head_bytes: 1024, headers: 16, body_bytes: 0 };
         let mut headers = [httparse::EMPTY_HEADER; 16];
         let request = request::parse(head.as_bytes(), &limits, &mut headers).expect("a head");
-        let known = describe(&request, "[::1]:80".parse().ok(), "sse", Some("\"ann"));
-        let stranger = describe(&request, "[::1]:80".parse().ok(), "sse", None);
+        let address = || "[::1]:80".parse().ok();
+        let known = describe(&request, address(), "sse", Some("\"ann"), true);
+        let stranger = describe(&request, address(), "sse", None, true);
+        assert!(!describe(&request, address(), "sse", None, false).contains("cookie"));
         assert_eq!(is_user(&stranger, Some("\"ann")), known);
         assert_eq!(is_user(&known, Some("ben")), known);
         assert!(known.starts_with("{\"user\":\"\\\"ann\",\"address\""), "{known}");

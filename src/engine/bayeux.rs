@@ -4,6 +4,7 @@
 //! when the last of them is there (`bayeux_answer`). A subscription is answered when the channel's home knows of it, a
 //! publish when the home has kept it.
 
+use super::bayeux_passes::expired_fault;
 use super::{Engine, PeerMessage};
 use crate::base::id::Token;
 use crate::base::name::is_internal;
@@ -128,6 +129,9 @@ impl Engine {
             Ok(proof) => proof,
             Err((fault, advice)) => return Outcome::Done(Reply { advice, ..reply.failed(fault) }),
         };
+        if matches!(what, What::Publish(_) | What::Serve(_)) && proof.grant.is_over(now.unix_ms) {
+            return Outcome::Done(reply.failed(expired_fault()));
+        }
         if let Some(slot) = session.filter(|_| !matches!(what, What::Connect { .. })) {
             self.sessions[slot].heard_at = now.tick.low();
         }

@@ -7,6 +7,7 @@
 //! client gets is in order. A WebSocket is in order by itself: there they come when they are there, unless the client
 //! acknowledges what it gets. So they do on an event stream, as long as there is one.
 
+use super::bayeux_passes::not_by_script;
 use super::collect::Tally;
 use super::fragments::Wanted;
 use super::session::Session;
@@ -119,6 +120,11 @@ impl Engine {
     /// Takes the events that come with the reply to a connect, and numbers it for a client that acknowledges.
     fn events_for_connect(&mut self, now: Now, index: u32, slot: u32, reply: &mut Reply) -> Vec<u8> {
         let mut events = Vec::new();
+        // Since it was asked, something may have been subscribed to that scripts do not show.
+        if !self.may_be_told_by_script(index, slot) {
+            reply.fault = Some(not_by_script());
+            return events;
+        }
         if self.may_tell(now, index, slot) && !self.is_streamed(slot) {
             events = self.take_events(now, slot);
         }

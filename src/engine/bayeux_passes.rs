@@ -31,12 +31,16 @@ impl Engine {
             Some(_) if self.exchange(index).is_some_and(|exchange| !exchange.takes_token()) => {
                 return Err((Fault::new(400, "a request brings at most 8 tokens"), None));
             }
-            Some(token) => Some(Proof::of_token(&mut self.access, token, now.unix_ms).map_err(goes_on)?),
+            Some(token) => Some(self.look_at(now, index, token).map_err(goes_on)?),
             None => None,
         };
         let is_brought = brought.is_some();
         let of_head = self.exchange(index).and_then(|exchange| exchange.proof.clone()).filter(Proof::is_shown);
         let shown = brought.or(of_head).or_else(|| self.pass(index).map(|pass| pass.proof.clone()));
+        // In its grace a session goes on; nothing begins.
+        if session.is_none() && shown.as_ref().is_some_and(|proof| proof.grant.is_over(now.unix_ms)) {
+            return Err((expired_fault(), None));
+        }
         if let Some(slot) = session {
             if self.sessions[slot].pass().is_some_and(|pass| pass.is_over(now.tick)) {
                 self.expire_session(now, slot);
@@ -55,7 +59,7 @@ impl Engine {
                 self.keep_pass(now, index, proof);
             }
             if !self.may_be_told_by_script(index, slot) {
-                return Err((Fault::new(403, "Scripts show only what strangers may read (jsonp_channels)"), None));
+                return Err((not_by_script(), None));
             }
         }
         let of_session = session.and_then(|slot| self.sessions[slot].pass()).map(|pass| &pass.proof);
@@ -115,6 +119,8 @@ impl Engine {
         let proof = self.sessions[slot].pass().map_or(&stranger, |pass| &pass.proof);
         let by_script = self.slots[index].variant.transport() == Transport::Jsonp;
         let (name, allowed, shown) = match topic {
+            Topic::Service => return None,
+            _ if proof.grant.is_over(now.unix_ms) => return Some(expired_fault()),
             Topic::Channel(name) if self.policy.judges(name) => return None,
             Topic::Channel(name) => (
                 &**name,
@@ -126,16 +132,12 @@ impl Engine {
                     || self.policy.rule_of_stars(stars).is_some_and(|stars| self.policy.jsonp_channels.cover(&stars));
                 (&**stars, self.allows_stars(proof, stars), self.allows_stars(&stranger, stars) || of_scripts())
             }
-            Topic::Service => return None,
         };
-        if proof.grant.is_over(now.unix_ms) {
-            return Some(expired_fault());
-        }
         (!allowed || by_script && !shown).then(|| Fault::about(403, name, "This client may not subscribe here"))
     }
 
     /// Whether all that a session has may go out in a script, if that is how this connection is answered.
-    fn may_be_told_by_script(&self, index: u32, slot: u32) -> bool {
+    pub(super) fn may_be_told_by_script(&self, index: u32, slot: u32) -> bool {
         if self.slots[index].variant.transport() != Transport::Jsonp || self.sessions[slot].pass().is_none() {
             return true;
         }
@@ -165,6 +167,11 @@ impl Engine {
 /// The fault of what comes by a token that has ended.
 pub(super) fn expired_fault() -> Fault {
     fault(&super::passes::expired())
+}
+
+/// The fault of what would show by a script what scripts do not show.
+pub(super) fn not_by_script() -> Fault {
+    Fault::new(403, "Scripts show only what strangers may read (jsonp_channels)")
 }
 
 /// A refusal as Bayeux tells it. Of tokens clients know the code by its word.

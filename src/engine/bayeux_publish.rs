@@ -1,7 +1,6 @@
 //! What Bayeux clients publish: to channels, as far as they may, and to the host program's services.
 
 use super::bayeux::{Outcome, too_many_channels};
-use super::bayeux_passes::expired_fault;
 use super::{Engine, PeerMessage};
 use crate::base::payload::Message;
 use crate::base::time::Now;
@@ -25,9 +24,6 @@ impl Engine {
             return Outcome::Done(reply.failed(fault));
         }
         let everybody = for_host || self.policy.bayeux_publish.matches(message.channel());
-        if !everybody && proof.grant.is_over(now.unix_ms) {
-            return Outcome::Done(reply.failed(expired_fault()));
-        }
         // A session has shown once what it may, and its later requests need not.
         let open = self.slots[index].flags.has(Flags::MAY_PUBLISH) || proof.is_shown();
         if !(everybody || open && proof.grant.may_publish(message.channel())) {

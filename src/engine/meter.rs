@@ -1,5 +1,7 @@
 //! How fast clients publish at the public listeners: so many messages and bytes a second from one address, whatever they
-//! come by. What comes by another listener is the application's, and is not counted.
+//! come by. And how often they show what is no good: to look at a token costs up to most of a millisecond, so that from an
+//! address where too many were bad only those are taken that were found to be good before. What comes by another listener is
+//! the application's, and is not counted.
 //!
 //! The accounts are shared by all shards, so it is of no use to have connections to several. Where a request is from is noted
 //! with its head; a proxy that is trusted says so. Nothing is noted, and nobody is counted, while no rate is set; those who are
@@ -13,6 +15,7 @@ use crate::base::payload::Message;
 use crate::base::random::Seed;
 use crate::base::rate::{Accounts, Rate};
 use crate::base::time::Now;
+use crate::conn::{Proof, TOO_MANY_BAD};
 use crate::http::Request;
 use crate::transport::websocket::{Fault, TRY_AGAIN_LATER};
 use std::sync::Arc;
@@ -25,6 +28,8 @@ const SCOLDINGS_MAX: u8 = 16;
 pub struct Rates {
     messages: Option<Accounts>,
     bytes: Option<Accounts>,
+    /// Tokens and signed names that were no good; only where there are keys.
+    bad: Option<Accounts>,
     trusted: Networks,
 }
 
@@ -32,7 +37,9 @@ impl Rates {
     /// All accounts paid up.
     pub fn new(config: &Config, seed: Seed) -> Rates {
         let accounts = |per_second| Rate::new(per_second, config.rate_burst_ms).map(|rate| Accounts::new(rate, seed));
+        let has_keys = config.token_keys.is_some();
         Rates {
+            bad: accounts(if has_keys { config.bad_token_rate } else { 0 }),
             messages: accounts(config.publish_rate),
             bytes: accounts(config.publish_bytes_rate),
             trusted: Networks::parse(&config.trusted_proxies).expect("the options were checked"),
@@ -40,7 +47,7 @@ impl Rates {
     }
 
     fn are_set(&self) -> bool {
-        self.messages.is_some() || self.bytes.is_some()
+        self.messages.is_some() || self.bytes.is_some() || self.bad.is_some()
     }
 }
 
@@ -135,6 +142,36 @@ impl Engine {
         self.counters.refused_rate += 1;
         let seconds = self.retry_after(of_messages.max(of_bytes));
         Err(Reject::new(429, "too_many_requests", detail).retry_after(seconds))
+    }
+
+    /// For how long nothing new that this connection shows is looked at, since too much from its address was no good.
+    pub(super) fn bad_wait(&self, now: Now, index: u32) -> u64 {
+        let Some(Guest { client, .. }) = self.meter.guest(index).filter(|_| self.slots[index].door.is_public()) else { return 0 };
+        self.meter.rates.bad.as_ref().map_or(0, |accounts| accounts.wait(client, now.tick))
+    }
+
+    /// A token came in a message.
+    pub(super) fn look_at(&mut self, now: Now, index: u32, token: &str) -> Result<Proof, Reject> {
+        let wait_ms = self.bad_wait(now, index);
+        Proof::of_token(&mut self.access, token, now.unix_ms, wait_ms).map_err(|reject| self.count_bad(now, index, reject))
+    }
+
+    /// A request is refused: if for what it showed, that counts against its address; if unseen, it is told when to come back.
+    pub(super) fn count_bad(&mut self, now: Now, index: u32, reject: Reject) -> Reject {
+        match reject.code {
+            "bad_token" | "bad_name" | "token_expired" => {
+                if let (Some(accounts), Some(guest)) = (&self.meter.rates.bad, self.meter.guest(index)) {
+                    accounts.charge(guest.client, now.tick, 1);
+                }
+                reject
+            }
+            TOO_MANY_BAD => {
+                self.counters.refused_rate += 1;
+                let wait_ms = self.bad_wait(now, index);
+                reject.retry_after(self.retry_after(wait_ms))
+            }
+            _ => reject,
+        }
     }
 
     /// Who publishes. Whose last request came before anybody was counted goes by its connection, unless that is a proxy's.

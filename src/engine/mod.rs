@@ -239,7 +239,8 @@ impl Engine {
 
     /// From now on, keys and tokens are good by `keyring`, and strangers may what `config` says. Without this there is no key.
     pub fn set_access(&mut self, config: &Config, keyring: Arc<Keyring>) {
-        self.access = Access::new(config, keyring);
+        let former = std::mem::replace(&mut self.access, Access::new(config, keyring));
+        self.look_at_keys(&former);
     }
 
     /// The home shard of a channel.
@@ -424,6 +425,9 @@ impl Engine {
     /// The same for a request that is about these channels.
     fn refuse_for(&mut self, now: Now, index: u32, reject: &Reject, last: bool, channels: &[Arc<str>]) {
         log::debug!("refused {} {}: {}", reject.status, reject.code, reject.detail);
+        // Those who are refused together are not to come back together.
+        let spread = (reject.status == 503 && reject.retry_after.is_none()).then(|| self.retry_after(0));
+        let reject = &Reject { retry_after: reject.retry_after.or(spread), ..reject.clone() };
         self.count_refusal(reject.code);
         self.note_refusal(now, index, reject, channels);
         self.log_refusal(index, reject.code);

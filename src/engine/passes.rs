@@ -5,12 +5,13 @@
 //! delivery is. A pass can be replaced by one of the same user that allows all that is held.
 
 use super::{Answer, Engine, PeerMessage};
-use crate::access::Grant;
+use crate::access::{Access, Grant, Kind};
 use crate::base::error::Reject;
 use crate::base::id::Token;
 use crate::base::name::Name;
 use crate::base::time::{Now, Tick};
-use crate::conn::{Flags, HeldId, Hold, Pass, Proof, State, not_granted};
+use crate::channel::Subscriber;
+use crate::conn::{Flags, HeldId, Hold, Pass, Proof, State, is_user, not_granted};
 use crate::protocol::plain::Manner;
 use crate::transport::{Farewell, Transport};
 use std::sync::Arc;
@@ -86,6 +87,21 @@ impl Engine {
         own.into_iter().chain(of_session).min()
     }
 
+    /// Keys have changed: who is held by that of an application may what it allows now, and nothing more if it is gone.
+    pub(super) fn look_at_keys(&mut self, former: &Access) {
+        let access = &self.access;
+        let look = |pass: &mut Pass| {
+            if pass.proof.grant.kind == Kind::Key {
+                pass.proof.grant = access.of_key_again(&pass.proof.grant, former);
+            }
+        };
+        let connections: Vec<u32> = self.slots.indices().collect();
+        for index in connections {
+            self.slots[index].rest.as_mut().and_then(|rest| rest.pass.as_deref_mut()).into_iter().for_each(look);
+        }
+        self.sessions.iter_mut().filter_map(|session| session.extras.as_mut()?.pass.as_mut()).for_each(look);
+    }
+
     /// Panics unless whoever has a pass is held, or will be.
     pub(super) fn check_passes(&self) {
         for index in self.slots.indices().filter(|&index| self.pass(index).is_some()) {
@@ -125,6 +141,31 @@ impl Engine {
         Ok(self.pass(index).and_then(|pass| pass.expires_in(now)))
     }
 
+    /// The client of a WebSocket that came as a stranger shows who it is: from here on it may what that allows, and no more, as if
+    /// it had come with it. `Err` says why that is not taken, and nothing has changed.
+    pub(super) fn log_in(&mut self, now: Now, index: u32, proof: &Proof) -> Result<Option<u64>, Reject> {
+        let held: Vec<u32> = self.slots[index].subscriptions().iter().map(|one| one.channel).collect();
+        if !held.iter().all(|&key| self.allows_channel(&proof.grant, key)) {
+            return Err(allows_less());
+        }
+        let place = self.take_place_of_user(proof.grant.user.as_ref())?;
+        // It was here as nobody in particular.
+        let own = Subscriber::connection(index);
+        held.iter().for_each(|&key| self.sign_out(own, key));
+        self.keep_pass(now, index, proof);
+        held.iter().for_each(|&key| self.sign_in(own, key));
+        self.slots[index].flags.set(Flags::MAY_PUBLISH, true);
+        let rest = self.slots[index].rest();
+        if let Some(place) = place {
+            let former = rest.place.take();
+            rest.place = Some(Box::new((former, place)));
+        }
+        rest.who = rest.who.take().map(|who| is_user(&who, proof.grant.user.as_deref()));
+        let due = self.due(now.tick, index);
+        self.wake_by(now.tick, index, due);
+        Ok(self.pass(index).and_then(|pass| pass.expires_in(now)))
+    }
+
     /// Whether a channel known here may be read by `grant`, or was for the host program to judge.
     pub(super) fn allows_channel(&self, grant: &Grant, key: u32) -> bool {
         self.policy.allows(grant, &self.hub[key].name)
@@ -145,9 +186,8 @@ impl Engine {
         self.may_read(self.grant(index), channels)
     }
 
-    /// Whether a WebSocket's client may publish there.
-    pub(super) fn may_say(&self, now: Now, index: u32, channel: &str) -> Result<(), Reject> {
-        self.still_holds(now, index)?;
+    /// Whether a WebSocket's client may publish there, if what it showed still holds.
+    pub(super) fn may_say(&self, index: u32, channel: &str) -> Result<(), Reject> {
         let open = self.slots[index].flags.has(Flags::MAY_PUBLISH);
         match open && self.grant(index).may_publish(channel) {
             true => Ok(()),
@@ -156,7 +196,7 @@ impl Engine {
     }
 
     /// Who goes on for a while by a token that has ended is given nothing more.
-    fn still_holds(&self, now: Now, index: u32) -> Result<(), Reject> {
+    pub(super) fn still_holds(&self, now: Now, index: u32) -> Result<(), Reject> {
         match self.pass(index) {
             Some(pass) if pass.proof.grant.is_over(now.unix_ms) => Err(expired()),
             _ => Ok(()),

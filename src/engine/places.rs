@@ -35,8 +35,17 @@ impl Engine {
     /// The places of the reader that the present request of a connection is, if it needs some; `Err`: there is none left.
     /// `user` is who its token says that it is.
     pub(super) fn take_place(&mut self, index: u32, user: Option<&Arc<str>>) -> Result<Option<Place>, Reject> {
-        let Some(landlord) = &self.meter.landlord else { return Ok(None) };
         let client = self.meter.client_of_proxy(index);
+        self.rent(user, client)
+    }
+
+    /// The same for a reader that has a place already but for its user's, whom it has shown since.
+    pub(super) fn take_place_of_user(&mut self, user: Option<&Arc<str>>) -> Result<Option<Place>, Reject> {
+        self.rent(user, None)
+    }
+
+    fn rent(&mut self, user: Option<&Arc<str>>, client: Option<Client>) -> Result<Option<Place>, Reject> {
+        let Some(landlord) = &self.meter.landlord else { return Ok(None) };
         if user.is_none() && client.is_none() {
             return Ok(None);
         }

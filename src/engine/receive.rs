@@ -159,12 +159,14 @@ impl Engine {
             door: self.slots[index].door,
             address: self.host.address(index),
             unix_ms: now.unix_ms,
+            bad_wait_ms: self.bad_wait(now, index),
             policy: &self.policy,
             access: &mut self.access,
         };
         let ask = match Ask::read(&request, &mut around) {
             Ok(ask) => ask,
             Err(reject) => {
+                let reject = self.count_bad(now, index, reject);
                 // Its body, if it has one, is not worth reading just to be able to go on behind it.
                 let channels: Vec<_> = plain::subject(request.path).into_iter().collect();
                 self.refuse_for(now, index, &reject, !matches!(request.body, Body::None), &channels);

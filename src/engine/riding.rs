@@ -43,7 +43,7 @@ impl Engine {
     /// Takes what rides on the response to a request which is no connect.
     pub(super) fn riding_events(&mut self, now: Now, index: u32, session: Option<Token>) -> Vec<u8> {
         let Some(slot) = self.rider(now, index, session) else { return Vec::new() };
-        let events = match self.session_has_news(slot) && !self.session_is_over(slot) {
+        let events = match self.session_has_news(slot) && !self.session_is_over(slot) && self.may_be_told_by_script(index, slot) {
             true => self.take_events(now, slot),
             false => Vec::new(),
         };

@@ -153,6 +153,10 @@ impl Sessions {
         self.slab.iter().map(|(_, session)| session)
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.slab.iter_mut().map(|(_, session)| session)
+    }
+
     fn open(&mut self, now: Tick, secret: u128, browser: Option<NonZeroU128>) -> Option<u32> {
         if self.slab.len() >= self.max {
             return None;

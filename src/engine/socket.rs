@@ -10,7 +10,7 @@ use crate::base::name::{Name, is_internal};
 use crate::base::payload::Message;
 use crate::base::time::Now;
 use crate::channel::Subscriber;
-use crate::conn::{Asking, Flags, More, Proof, State};
+use crate::conn::{Asking, Flags, More, State};
 use crate::protocol::plain::feed::{self, What, Wish};
 use crate::protocol::plain::{Manner, reply};
 use crate::transport::Transport;
@@ -136,9 +136,11 @@ impl Engine {
                 self.say_json(now, index, &feed::unsubscribed(&channels, &reference));
             }
             What::Renew(token) => {
-                let renewed =
-                    Proof::of_token(&mut self.access, &token, now.unix_ms).and_then(|proof| self.renew(now, index, &proof));
-                match renewed {
+                let outcome = self.look_at(now, index, &token).and_then(|proof| match self.pass(index) {
+                    None if self.slots[index].door.is_public() => self.log_in(now, index, &proof),
+                    _ => self.renew(now, index, &proof),
+                });
+                match outcome {
                     Ok(expires_in_ms) => self.say_json(now, index, &feed::renewed(expires_in_ms, &reference)),
                     Err(reject) => self.say_refused(now, index, &reject, &reference),
                 }
@@ -187,9 +189,12 @@ impl Engine {
     }
 
     fn publish_said(&mut self, now: Now, index: u32, message: Message, reference: String) {
+        if let Err(reject) = self.still_holds(now, index) {
+            return self.say_refused(now, index, &reject, &reference);
+        }
         let for_host = self.is_for_host(index, &message);
         let channel = message.channel();
-        if !for_host && let Err(reject) = self.is_owned(channel).map_or_else(|| self.may_say(now, index, channel), Err) {
+        if !for_host && let Err(reject) = self.is_owned(channel).map_or_else(|| self.may_say(index, channel), Err) {
             return self.say_refused_for(now, index, &reject, &reference, &[channel.into()]);
         }
         if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {

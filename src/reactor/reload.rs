@@ -57,6 +57,7 @@ impl Server {
         // Nothing is ever sent: each reactor drops its end when it goes on with the new options.
         let _ = all_done.recv();
         self.shared.message_bytes_max.store(config.body_bytes_max, Ordering::Relaxed);
+        self.shared.judge_allows.store(config.judge_default == "allow", Ordering::Relaxed);
         self.shared.drain_timeout_ms.store(config.drain_timeout_ms, Ordering::Release);
         *running = config;
         Ok(kept)

@@ -188,6 +188,7 @@ impl Server {
             porter: Arc::new(Porter::new(&config, seed)),
             rates: Arc::new(Rates::new(&config, seed)),
             message_bytes_max: AtomicU64::new(config.body_bytes_max),
+            judge_allows: AtomicBool::new(config.judge_default == "allow"),
             drain_timeout_ms: AtomicU64::new(config.drain_timeout_ms),
             tallies: (0..reactors).map(|_| Tally::default()).collect(),
             mailboxes,
@@ -369,6 +370,11 @@ impl Judge {
         let asker = asker.ok_or_else(|| Error::Invalid(format!("there was no question {question}")))?;
         asker.post(Mail::Rare(Box::new(Rare::Verdict { question, allow })))
     }
+
+    /// What becomes of a question that nobody answers, by the option `judge_default` as it is now.
+    pub fn default_answer(&self) -> bool {
+        self.shared.judge_allows.load(Ordering::Relaxed)
+    }
 }
 
 /// What a server's reactors and publishers have in common.
@@ -381,6 +387,7 @@ pub(super) struct Shared {
     /// What their clients may publish in a second.
     rates: Arc<Rates>,
     pub(super) message_bytes_max: AtomicU64,
+    pub(super) judge_allows: AtomicBool,
     pub(super) drain_timeout_ms: AtomicU64,
     /// One a reactor.
     pub(super) tallies: Vec<Tally>,
@@ -443,6 +450,7 @@ impl Shared {
             porter: Arc::new(Porter::new(&Config::default(), Seed(1, 2))),
             rates: Arc::new(Rates::new(&Config::default(), Seed(1, 2))),
             message_bytes_max: AtomicU64::new(10),
+            judge_allows: AtomicBool::new(false),
             drain_timeout_ms: AtomicU64::new(0),
             tallies: (0..reactors).map(|_| Tally::default()).collect(),
             mailboxes: (0..reactors).map(|_| super::mailbox::deserted()).collect(),

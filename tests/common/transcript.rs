@@ -291,7 +291,7 @@ fn perform(act: &Act, world: &mut World, papers: &Papers, epochs: &Epochs, sends
 }
 
 /// A message as a client sends it on its WebSocket, under a mask that changes nothing.
-fn text_frame(text: &[u8]) -> Vec<u8> {
+pub fn text_frame(text: &[u8]) -> Vec<u8> {
     let length = match text.len() {
         short @ ..126 => vec![0x80 | short as u8],
         long => [&[0xfe][..], &u16::try_from(long).expect("a short text").to_be_bytes()].concat(),

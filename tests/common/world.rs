@@ -13,7 +13,7 @@ use encke::base::id::Token;
 use encke::base::payload::{Message, Parts};
 use encke::base::random::Seed;
 use encke::base::time::{Now, Tick};
-use encke::engine::{Door, Engine, EventFeed, Input, Output, PeerMessage, events};
+use encke::engine::{Door, Engine, EventFeed, Input, Landlord, Output, PeerMessage, events};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -132,6 +132,11 @@ impl World {
     pub fn take_keys(&mut self, config: &Config, keyring: Keyring) {
         let keyring = Arc::new(keyring);
         self.engines.iter_mut().for_each(|engine| engine.set_access(config, keyring.clone()));
+    }
+
+    /// Readers are counted by this one.
+    pub fn have_landlord(&mut self, landlord: &Arc<dyn Landlord>) {
+        self.engines.iter_mut().for_each(|engine| engine.set_landlord(landlord.clone()));
     }
 
     /// What both clocks show.

@@ -79,6 +79,33 @@ fn an_application_decides_who_subscribes_and_is_asked_once_for_the_same() {
 }
 
 #[test]
+fn an_application_decides_by_every_way_of_being_held() {
+    let (address, _) = application();
+    let url = format!("http://{address}/may?who=1");
+    let server = ServerProcess::start(&["--judge", "/room/**", "--judge-url", &url, "--demo", "off"]);
+    let mut wire = Wire::connect(server.public);
+    let told = wire.ask("/sub/x?transport=telegraph").text();
+    let (_, names) = told.split_once("the transports are ").expect("a server that names its transports");
+    let names: Vec<&str> = names.split('"').next().expect("an end").split(", ").filter(|name| *name != "websocket").collect();
+    assert!(names.len() > 10, "{names:?}");
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let ways = names.iter().map(|name| (format!("?transport={name}&callback=f&width=32&height=32&since=earliest"), "", 200));
+    for (query, fields, allowed) in ways.chain([(String::new(), upgrade, 101)]) {
+        for (channel, status) in [("/room/yes", allowed), ("/room/no", 403)] {
+            // A stream's head shows it as well as the stream.
+            let method = if fields.is_empty() { "HEAD" } else { "GET" };
+            let request = format!("{method} /sub{channel}{query} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+            let mut client = TcpStream::connect(server.public).expect("a server");
+            client.write_all(request.as_bytes()).expect("a server");
+            let mut begins = [0; b"HTTP/1.1 200".len()];
+            client.read_exact(&mut begins).expect("an answer");
+            assert_eq!(String::from_utf8_lossy(&begins), format!("HTTP/1.1 {status}"), "{query} {channel}");
+        }
+    }
+}
+
+#[test]
 fn an_application_that_is_away_is_missed_once_and_the_default_decides() {
     // A port that is taken, and where nobody listens.
     let held = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");

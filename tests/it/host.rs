@@ -33,6 +33,17 @@ fn request(event: &Event) -> serde_json::Value {
 }
 
 #[test]
+fn what_becomes_of_a_question_that_nobody_answers_is_as_it_was_reloaded() {
+    let options = Config { judge: "/room/*".into(), ..config(2) };
+    let (server, _events) = hosted(options.clone());
+    let judge = server.judge();
+    for (option, allows) in [("deny", false), ("allow", true), ("deny", false)] {
+        server.reload(Config { judge_default: option.into(), ..options.clone() }).expect("good options");
+        assert_eq!(judge.default_answer(), allows);
+    }
+}
+
+#[test]
 fn a_reader_waits_for_the_host_and_is_let_in_or_not() {
     for reactors in REACTORS {
         let (server, events) = hosted(Config { judge: "/room/*".into(), judge_timeout_ms: 3_600_000, ..config(reactors) });

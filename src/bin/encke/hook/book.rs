@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// How many verdicts are kept; the oldest go first.
 const VERDICTS_MAX: usize = 10_000;
+/// How many questions may wait for the answers to others. A server forgets those that have waited for long, and this does not
+/// hear of it.
+const WAITING_MAX: usize = 65_536;
 /// After so many failures in a row, the application is taken to be away.
 const FAILURES_MAX: u32 = 5;
 /// How often it is tried then.
@@ -51,6 +54,10 @@ pub struct Book {
     /// The same, in the order of their ends.
     order: VecDeque<(Instant, Key)>,
     under_way: HashMap<Key, Vec<u64>>,
+    /// How many questions those are.
+    waiting: usize,
+    /// The one question that goes out while the application is away.
+    trial: Option<Key>,
     failures: u32,
     /// While the application is away: when to try it next.
     next_try: Option<Instant>,
@@ -64,6 +71,8 @@ impl Book {
             verdicts: HashMap::new(),
             order: VecDeque::new(),
             under_way: HashMap::new(),
+            waiting: 0,
+            trial: None,
             failures: 0,
             next_try: None,
             defaulted: 0,
@@ -76,8 +85,12 @@ impl Book {
         if let Some(allow) = self.verdicts.get(&key) {
             return Step::Verdict(*allow);
         }
+        if self.waiting >= WAITING_MAX {
+            return Step::Default;
+        }
         if let Some(questions) = self.under_way.get_mut(&key) {
             questions.push(question);
+            self.waiting += 1;
             return Step::Wait;
         }
         match self.next_try {
@@ -85,9 +98,10 @@ impl Book {
                 self.defaulted += 1;
                 return Step::Default;
             }
-            Some(_) => self.next_try = Some(now + PAUSE),
+            Some(_) => (self.next_try, self.trial) = (Some(now + PAUSE), Some(key)),
             None => {}
         }
+        self.waiting += 1;
         self.under_way.insert(key, vec![question]);
         Step::Ask
     }
@@ -95,7 +109,8 @@ impl Book {
     /// The application has answered, or `None`, it has not: these questions wait for that.
     pub fn take(&mut self, key: &Key, outcome: Option<bool>, now: Instant) -> (Vec<u64>, Change) {
         self.forget(now);
-        let questions = self.under_way.remove(key).unwrap_or_default();
+        let questions = self.release(key);
+        self.trial.take_if(|trial| trial == key);
         let change = match outcome {
             Some(allow) => {
                 self.keep(*key, allow, now);
@@ -108,7 +123,23 @@ impl Book {
 
     /// There was no room to ask: the questions that wait for it, which say nothing of the application.
     pub fn drop_unasked(&mut self, key: &Key) -> Vec<u64> {
-        self.under_way.remove(key).unwrap_or_default()
+        self.release(key)
+    }
+
+    /// Its turn has come, and the application is away: the questions that wait for it, if it is not the one that tries.
+    pub fn give_up(&mut self, key: &Key) -> Option<Vec<u64>> {
+        if self.next_try.is_none() || self.trial == Some(*key) {
+            return None;
+        }
+        let questions = self.release(key);
+        self.defaulted += questions.len() as u64;
+        Some(questions)
+    }
+
+    fn release(&mut self, key: &Key) -> Vec<u64> {
+        let questions = self.under_way.remove(key).unwrap_or_default();
+        self.waiting -= questions.len();
+        questions
     }
 
     fn answered(&mut self) -> Change {
@@ -217,6 +248,36 @@ mod tests {
         for number in 20..19 + FAILURES_MAX as u16 {
             assert_eq!(fail(&mut book, number, later), Change::Nothing, "they are counted anew");
         }
+    }
+
+    #[test]
+    fn what_waits_for_its_turn_when_the_application_goes_away_is_given_up() {
+        let (mut book, now) = (Book::new(SECOND), Instant::now());
+        for number in 0..=FAILURES_MAX as u16 {
+            assert_eq!(book.put(key(number), u64::from(number), now), Step::Ask);
+        }
+        let last = key(FAILURES_MAX as u16);
+        for number in 0..FAILURES_MAX as u16 {
+            assert_eq!(book.give_up(&key(number)), None);
+            book.take(&key(number), None, now);
+        }
+        assert_eq!(book.put(last, 9, now), Step::Wait);
+        assert_eq!(book.give_up(&last), Some(vec![u64::from(FAILURES_MAX), 9]));
+        assert_eq!(book.put(key(10), 0, now + PAUSE), Step::Ask);
+        assert_eq!(book.give_up(&key(10)), None, "it is the one that tries");
+        assert_eq!((book.take(&key(10), Some(true), now + PAUSE).1, book.waiting), (Change::Back(2), 0));
+    }
+
+    #[test]
+    fn no_more_questions_wait_than_may() {
+        let (mut book, now) = (Book::new(SECOND), Instant::now());
+        assert_eq!(book.put(key(1), 0, now), Step::Ask);
+        for question in 1..WAITING_MAX as u64 {
+            assert_eq!(book.put(key(1), question, now), Step::Wait);
+        }
+        assert_eq!([book.put(key(1), 0, now), book.put(key(2), 0, now)], [Step::Default; 2]);
+        assert_eq!(book.take(&key(1), None, now).0.len(), WAITING_MAX);
+        assert_eq!(book.put(key(2), 0, now), Step::Ask);
     }
 
     #[test]

@@ -43,8 +43,6 @@ struct Job {
 struct Office {
     book: Mutex<Book>,
     judge: Judge,
-    /// What answers a question that the application does not.
-    default: bool,
 }
 
 /// Ends with the last of whoever holds it.
@@ -61,8 +59,7 @@ impl Hook {
         }
         let (address, path) = split(&config.judge_url).map_err(|what| Error::Config(format!("--judge-url: {what}")))?;
         let life = Duration::from_millis(config.judge_url_cache_ms);
-        let default = config.judge_default == "allow";
-        let office = Arc::new(Office { book: Mutex::new(Book::new(life)), judge, default });
+        let office = Arc::new(Office { book: Mutex::new(Book::new(life)), judge });
         let (jobs, waiting) = bounded(JOBS_MAX);
         let limit = Duration::from_millis(config.judge_url_timeout_ms);
         for _ in 0..THREADS {
@@ -81,7 +78,7 @@ impl Hook {
         let step = self.office.book().put(key, question, Instant::now());
         match step {
             Step::Verdict(allow) => self.office.answer(question, allow),
-            Step::Default => self.office.answer(question, self.office.default),
+            Step::Default => self.office.answer(question, self.office.judge.default_answer()),
             Step::Wait => {}
             Step::Ask => self.post(Job { key, body: format!("{{\"channel\":{},\"client\":{who}}}", Value::from(channel)) }),
         }
@@ -92,7 +89,7 @@ impl Hook {
             Ok(()) => {}
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
                 let questions = self.office.book().drop_unasked(&job.key);
-                questions.into_iter().for_each(|question| self.office.answer(question, self.office.default));
+                self.office.answer_by_default(questions);
             }
         }
     }
@@ -106,6 +103,12 @@ impl Office {
     /// Asks one question after the other, until there is nobody left to ask any.
     fn work(&self, mut client: Client, path: &str, waiting: &Receiver<Job>) {
         for Job { key, body } in waiting {
+            // It has waited while the application went away, and others with it.
+            let given_up = self.book().give_up(&key);
+            if let Some(questions) = given_up {
+                self.answer_by_default(questions);
+                continue;
+            }
             let outcome = verdict(&mut client, path, body.as_bytes());
             let (questions, change) = self.book().take(&key, outcome, Instant::now());
             match change {
@@ -115,9 +118,15 @@ impl Office {
                     log::warn!(count; "--judge-url: the application answers again; so many were answered by default")
                 }
             }
-            let allow = outcome.unwrap_or(self.default);
+            let allow = outcome.unwrap_or_else(|| self.judge.default_answer());
             questions.into_iter().for_each(|question| self.answer(question, allow));
         }
+    }
+
+    /// What answers questions that the application does not.
+    fn answer_by_default(&self, questions: Vec<u64>) {
+        let allow = self.judge.default_answer();
+        questions.into_iter().for_each(|question| self.answer(question, allow));
     }
 
     /// Tells the server, which has an answer of its own if that fails for long.
