@@ -54,6 +54,8 @@ puts "|---|---|---|---|"
   library = Encke::Native.load(backend: backend)
   row("#{backend}: a call that does nothing") { |count| count.times { library.abi_version } }
   Encke::Server.new(listen: "127.0.0.1:0", reactors: 1, backend: backend) { |server| publishing(backend, server) }
+rescue Encke::NoLibrary, LoadError => error
+  puts "| #{backend}: #{error.message}"
 end
 
 messages = Array.new(BATCH) { DATA.dup }
