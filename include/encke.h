@@ -10,8 +10,8 @@
  *
  * Link with -lencke. Calls return 0 (or a count) on success and a negative encke_code on failure; encke_last_error
  * has the detail. All texts are given with their length and need no NUL. A handle may be used from any number of
- * threads at once, but not in a signal handler; encke_start, encke_connect, encke_flush and encke_stop are the only
- * calls that may block. No thread of the library ever runs code of the host: what the host must hear it pulls
+ * threads at once, but not in a signal handler; encke_start, encke_connect, encke_reload, encke_flush and encke_stop
+ * are the only calls that may block. No thread of the library ever runs code of the host: what the host must hear it pulls
  * (encke_event_fd, encke_next_event).
  *
  * A handle does not survive fork: in the child it answers ENCKE_ECHILD, or goes over to the server's control
@@ -100,6 +100,13 @@ typedef enum {
  * or never was one, is answered with a code.
  */
 typedef struct encke encke;
+
+/**
+ * A channel that is held open for publishing. Made by encke_channel_open, ended by encke_channel_close, or with its
+ * handle by encke_stop. May be used from many threads at once. Opaque: only its value counts, so one that was closed,
+ * or never was one, is answered with a code.
+ */
+typedef struct encke_channel encke_channel;
 
 /** A message, all of it lent for the call. The lengths say how long each text is; 0 for none. */
 typedef struct {
@@ -223,6 +230,22 @@ int32_t encke_connect(const char *address,
 int32_t encke_flush(const encke *encke, uint32_t ms);
 
 /**
+ * Goes on with other options, without touching a connection: new requests meet the new rules, and files that options name
+ * (keys, for example) are read anew. All of it holds when this returns. An access log that was moved away is begun anew
+ * whatever is returned. Blocks until each reactor has taken them, between two turns.
+ *
+ * options: as for encke_start; an option that is not among them has its default from then on. They do not change what
+ * encke_start takes for the same server: that is still what it was started with.
+ *
+ * Returns 0, or how many options were to change and last until a restart: they stay as they were, and encke_last_error has
+ * their names, one a line. ENCKE_ECONFIG (encke_last_error has a line for each option that is wrong; all stays as it
+ * was), ENCKE_EINVAL (also for a connection), ENCKE_ECLOSED, ENCKE_ECHILD.
+ */
+int32_t encke_reload(const encke *encke,
+                     const char *options,
+                     size_t options_len);
+
+/**
  * Ends the handle: waits until what was published is taken, lets answers under way finish, ends all threads.
  *
  * ms: for how long at most all of that may take, in milliseconds; then connections are cut. Blocks. The handle is gone
@@ -293,6 +316,33 @@ ptrdiff_t encke_publish_split(const encke *encke,
                               const char *buffer,
                               size_t len,
                               uint8_t separator);
+
+/**
+ * Opens a channel for publishing: its name is checked and found once, so that encke_channel_publish has less to do and
+ * takes fewer arguments, which is most of what a call costs in languages where one is dear.
+ *
+ * name: the channel's full name, UTF-8, name_len bytes: "/chat/rome".
+ * out: the channel, to be ended with encke_channel_close. The same name once more is another of its own. A child after
+ * fork may use it as it may use its handle.
+ *
+ * Returns 0, ENCKE_EINVAL, ENCKE_EAGAIN (1,048,576 are open), ENCKE_ECLOSED, ENCKE_ECHILD.
+ */
+int32_t encke_channel_open(const encke *encke, const char *name, size_t name_len, encke_channel **out);
+
+/**
+ * Publishes data to a channel, as encke_publish does to the one of a name.
+ *
+ * Returns 0, ENCKE_EAGAIN (no room: nothing was taken), ENCKE_EINVAL (also: this is no channel), ENCKE_ECLOSED (it was
+ * closed, or its handle stopped), ENCKE_ECHILD.
+ */
+int32_t encke_channel_publish(const encke_channel *channel, const char *data, size_t data_len);
+
+/**
+ * Ends a channel: nothing more is published by it. What was is not touched. Any thread may, while others publish.
+ *
+ * Returns 0, ENCKE_ECLOSED (it was closed, or its handle stopped), ENCKE_EINVAL (this is no channel).
+ */
+int32_t encke_channel_close(encke_channel *channel);
 
 /**
  * A descriptor that polls readable while events wait, for select, poll, epoll and their like. Never read it, never

@@ -70,6 +70,18 @@ fn a_hundred_thousand_messages_of_threads_and_of_processes_come_in_order() {
 }
 
 #[test]
+fn channels_that_are_held_open_keep_the_order() {
+    run("tests/ffi/channel.c", &[], &[]);
+    run("tests/ffi/channel.c", ADDRESS, &[]);
+}
+
+#[test]
+fn a_server_goes_on_with_other_options() {
+    run("tests/ffi/reload.c", &[], &[]);
+    run("tests/ffi/reload.c", ADDRESS, &[]);
+}
+
+#[test]
 fn a_host_that_never_answers_has_its_default_told() {
     run("tests/ffi/silent_host.c", &[], &[]);
     run("tests/ffi/silent_host.c", ADDRESS, &[]);

@@ -21,8 +21,8 @@ const USAGE: &str = r#"/*
  *
  * Link with -lencke. Calls return 0 (or a count) on success and a negative encke_code on failure; encke_last_error
  * has the detail. All texts are given with their length and need no NUL. A handle may be used from any number of
- * threads at once, but not in a signal handler; encke_start, encke_connect, encke_flush and encke_stop are the only
- * calls that may block. No thread of the library ever runs code of the host: what the host must hear it pulls
+ * threads at once, but not in a signal handler; encke_start, encke_connect, encke_reload, encke_flush and encke_stop
+ * are the only calls that may block. No thread of the library ever runs code of the host: what the host must hear it pulls
  * (encke_event_fd, encke_next_event).
  *
  * A handle does not survive fork: in the child it answers ENCKE_ECHILD, or goes over to the server's control
@@ -56,7 +56,7 @@ fn generated() -> String {
         ..cbindgen::Config::default()
     };
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["code", "text", "handle", "server", "publish", "event"] {
+    for file in ["code", "text", "handle", "server", "publish", "channel", "event"] {
         builder = builder.with_src(root().join(format!("src/ffi/{file}.rs")));
     }
     let mut text = Vec::new();

@@ -21,6 +21,7 @@ static const uint64_t END = LONE + 1;
 static const char CHANNEL[] = "/bench/ab";
 static char data[100];
 static encke *server;
+static encke_channel *channel;
 
 static double now(void)
 {
@@ -49,12 +50,22 @@ static void need(int32_t code, const char *what)
     }
 }
 
+static int32_t by_name(void)
+{
+    return encke_publish(server, CHANNEL, sizeof CHANNEL - 1, data, sizeof data);
+}
+
+static int32_t by_channel(void)
+{
+    return encke_channel_publish(channel, data, sizeof data);
+}
+
 /* Publishes, and waits where there is no room; counts how often that was. */
-static long publish_all(long count)
+static inline __attribute__((always_inline)) long publish_all(long count, int32_t (*publish)(void))
 {
     long full = 0;
     for (long sent = 0; sent < count;) {
-        int32_t code = encke_publish(server, CHANNEL, sizeof CHANNEL - 1, data, sizeof data);
+        int32_t code = publish();
         if (code == ENCKE_OK)
             sent++;
         else if (code == ENCKE_EAGAIN)
@@ -67,7 +78,7 @@ static long publish_all(long count)
 
 static void *publisher(void *count)
 {
-    publish_all(*(long *)count);
+    publish_all(*(long *)count, by_name);
     return NULL;
 }
 
@@ -86,8 +97,8 @@ static void *sleeper(void *written)
     return NULL;
 }
 
-/* One of either in turn, each after a pause in which both sleepers have fallen asleep. */
-static void wake_sleepers(double *bare, double *lone, double *ratio)
+/* One of each in turn, after a pause in which all sleepers have fallen asleep. */
+static void wake_sleepers(double *bare, double *lone, double *lone_by_channel, double *ratio)
 {
     int fd = eventfd(0, EFD_CLOEXEC);
     uint64_t one = 1, end = END;
@@ -101,9 +112,13 @@ static void wake_sleepers(double *bare, double *lone, double *ratio)
         bare[message] = (now() - begun) / 1000;
         usleep(1200);
         begun = now();
-        need(encke_publish(server, CHANNEL, sizeof CHANNEL - 1, data, sizeof data), "encke_publish");
+        need(by_name(), "encke_publish");
         lone[message] = (now() - begun) / 1000;
         ratio[message] = lone[message] / bare[message];
+        usleep(1200);
+        begun = now();
+        need(by_channel(), "encke_channel_publish");
+        lone_by_channel[message] = (now() - begun) / 1000;
     }
     if (write(fd, &end, sizeof end) != sizeof end)
         exit(1);
@@ -117,6 +132,7 @@ int main(int argc, char **argv)
     double calls[RUNS], drained[RUNS];
     memset(data, 'x', sizeof data);
     need(encke_start(options, strlen(options), &server), "encke_start");
+    need(encke_channel_open(server, CHANNEL, sizeof CHANNEL - 1, &channel), "encke_channel_open");
 
     for (int run = 0; run < RUNS; run++) {
         double begun = now();
@@ -128,19 +144,25 @@ int main(int argc, char **argv)
 
     /* As many as the mailbox holds: what a publish costs when nobody has to wait. */
     enum { BURST = 50000 };
+    static double named[RUNS];
     for (int run = 0; run < RUNS; run++) {
         need(encke_flush(server, 10000), "encke_flush");
         double begun = now();
-        long full = publish_all(BURST);
+        long full = publish_all(BURST, by_name);
+        named[run] = (now() - begun) / BURST;
+        need(encke_flush(server, 10000), "encke_flush");
+        begun = now();
+        full += publish_all(BURST, by_channel);
         calls[run] = (now() - begun) / BURST;
         if (full)
             printf("  (a burst of %d found the mailbox full %ld times)\n", BURST, full);
     }
-    report("encke_publish, a burst, reactor awake", calls, RUNS, "ns");
+    report("encke_publish, a burst, reactor awake", named, RUNS, "ns");
+    report("encke_channel_publish, in turn with it", calls, RUNS, "ns");
 
     for (int run = 0; run < RUNS; run++) {
         double begun = now();
-        publish_all(MESSAGES);
+        publish_all(MESSAGES, by_name);
         calls[run] = (now() - begun) / MESSAGES;
         need(encke_flush(server, 10000), "encke_flush");
         drained[run] = MESSAGES / ((now() - begun) / 1e9) / 1e6;
@@ -153,7 +175,7 @@ int main(int argc, char **argv)
         pthread_t other;
         double begun = now();
         pthread_create(&other, NULL, publisher, &half);
-        publish_all(half);
+        publish_all(half, by_name);
         pthread_join(other, NULL);
         need(encke_flush(server, 10000), "encke_flush");
         drained[run] = MESSAGES / ((now() - begun) / 1e9) / 1e6;
@@ -185,11 +207,12 @@ int main(int argc, char **argv)
         report(form ? "encke_publish_packed, 100 a call, a message" : "encke_publish_split, 100 a call, a message", calls, RUNS, "ns");
     }
 
-    static double bare[LONE], lone[LONE], ratio[LONE];
-    wake_sleepers(bare, lone, ratio);
+    static double bare[LONE], lone[LONE], lone_by_channel[LONE], ratio[LONE];
+    wake_sleepers(bare, lone, lone_by_channel, ratio);
     report("a write to an eventfd that wakes a sleeper", bare, LONE, "us");
     report("a lone encke_publish that wakes a sleeper", lone, LONE, "us");
-    report("  the two in turn, the second by the first", ratio, LONE, "");
+    report("a lone encke_channel_publish that wakes one", lone_by_channel, LONE, "us");
+    report("  the first two in turn, the second by the first", ratio, LONE, "");
     need(encke_stop(server, 10000), "encke_stop");
     return 0;
 }

@@ -28,7 +28,8 @@ php() {
 }
 
 ruby() {
-    command ruby -Ibindings/ruby/lib bindings/ruby/bench.rb
+    rake --silent -f bindings/ruby/ext/encke/Rakefile RUBYARCHDIR="$target/ruby"
+    command ruby -Ibindings/ruby/lib -I"$target/ruby" bindings/ruby/bench.rb
 }
 
 [ $# -gt 0 ] || set -- c python php ruby

@@ -72,6 +72,18 @@ function rows(string $kind, Publisher $publisher, int $messages): void
             }
         }
     }, $settle);
+    $channel = $publisher->channel(CHANNEL);
+    row("$kind, one a call, by a channel", $messages, function (int $count) use ($publisher, $channel, $data) {
+        while ($count > 0) {
+            try {
+                for (; $count > 0; $count--) {
+                    $channel->publish($data);
+                }
+            } catch (Encke\Full) {
+                $publisher->flush(30);
+            }
+        }
+    }, $settle);
     foreach ([100, 1000] as $size) {
         $batch = array_fill(0, $size, $data);
         row("$kind, $size a call", $messages, function (int $count) use ($publisher, $batch, $size) {

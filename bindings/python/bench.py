@@ -58,6 +58,8 @@ def publisher_rows(name: str, publisher: Any, count: int) -> None:
     pairs = [(CHANNEL, TEXT)] * count
     row(f"{name}: publish, str", lambda: calls(count, publisher.publish, CHANNEL, TEXT), publisher.flush)
     row(f"{name}: publish, bytes", lambda: calls(count, publisher.publish, CHANNEL, TEXT.encode()), publisher.flush)
+    channel = publisher.channel(CHANNEL)
+    row(f"{name}: publish, str, by a channel", lambda: calls(count, channel.publish, TEXT), publisher.flush)
     row(f"{name}: publish_many, str", lambda: batches(count, publisher.publish_many, CHANNEL, texts), publisher.flush)
     row(f"{name}: publish_pairs, str", lambda: batches(count, publisher.publish_pairs, pairs), publisher.flush)
 

@@ -4,7 +4,8 @@
 # best and the median of rounds, with the server at work in its own threads or process meanwhile. "CPU" is the median of what
 # the thread used, system calls included; on a machine that does other things too it is the steadier figure.
 #
-#   ENCKE_LIBRARY=…/libencke.so ENCKE_BINARY=…/encke ruby -Ilib bench.rb
+#   rake -f ext/encke/Rakefile RUBYARCHDIR=/tmp/encke
+#   ENCKE_LIBRARY=…/libencke.so ENCKE_BINARY=…/encke ruby -Ilib -I/tmp/encke bench.rb
 
 require "encke"
 require "tmpdir"
@@ -34,6 +35,8 @@ end
 def publishing(name, publisher)
   flush = -> { publisher.flush }
   row("#{name}: publish", before: flush) { |count| count.times { publisher.publish(CHANNEL, DATA) } }
+  channel = publisher.channel(CHANNEL)
+  row("#{name}: publish by a channel", before: flush) { |count| count.times { channel.publish(DATA) } }
   messages = Array.new(BATCH) { DATA.dup }
   whole = ->(taken) { taken == BATCH or raise "only #{taken} were taken" }
   row("#{name}: publish_many, #{BATCH} a call", before: flush) { |count| (count / BATCH).times { whole.(publisher.publish_many(CHANNEL, messages)) } }
@@ -47,10 +50,12 @@ end
 puts "| #{RUBY_ENGINE} #{RUBY_VERSION}, #{DATA.bytesize} bytes a message#{" " * 17} |  CPU, ns |     best |   median |"
 puts "|---|---|---|---|"
 
-%i[ffi fiddle].each do |backend|
+%i[extension ffi fiddle].each do |backend|
   library = Encke::Native.load(backend: backend)
   row("#{backend}: a call that does nothing") { |count| count.times { library.abi_version } }
   Encke::Server.new(listen: "127.0.0.1:0", reactors: 1, backend: backend) { |server| publishing(backend, server) }
+rescue Encke::NoLibrary, LoadError => error
+  puts "| #{backend}: #{error.message}"
 end
 
 messages = Array.new(BATCH) { DATA.dup }

@@ -3,9 +3,9 @@
 #![allow(non_camel_case_types, reason = "C reads these names")]
 
 use super::code::Failure;
-use super::guard;
 use super::handle::encke;
 use super::log::Listening;
+use super::{guard, lent};
 use crate::base::config::Config;
 use crate::base::event::{Event, EventKind, Wanted};
 use crate::reactor::{Events, Judge, Server};
@@ -146,9 +146,7 @@ pub unsafe extern "C" fn encke_event_fd(encke: *const encke) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn encke_next_event(encke: *const encke, out: *mut encke_event) -> i32 {
     guard::with(encke, |handle| {
-        if out.is_null() || !out.is_aligned() {
-            return Err(Failure::invalid("out is a null pointer or not aligned"));
-        }
+        lent::check_out(out)?;
         let Some(event) = handle.backend().here()?.host.events.next() else { return Ok(0) };
         // SAFETY: not null, and the caller's to be written.
         unsafe { out.write(lend(event)) };

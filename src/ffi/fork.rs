@@ -1,10 +1,11 @@
 //! Notices forks: a handle made in one process is another thing in its child, where no reactor runs.
 //!
 //! A generation is counted up in each child by `pthread_atfork`, so that a call tells by comparing two numbers
-//! (1.3 ns; `getpid` takes a hundred times that) whether its handle was made here. The table of handles is
-//! locked across the fork, so that a child finds it whole and unlocked, as is the list of those who hear the log. A child made by a raw `clone` is not noticed.
+//! (1.3 ns; `getpid` takes a hundred times that) whether its handle was made here. The tables of handles and channels are
+//! locked across the fork, so that a child finds them whole and unlocked, as is the list of those who hear the log. A child
+//! made by a raw `clone` is not noticed.
 
-use super::{handle, log};
+use super::{channel, handle, log};
 use crate::reactor;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,17 +29,20 @@ pub(super) fn watch() {
 
 extern "C" fn before() {
     handle::hold_table();
+    channel::hold_table();
     log::hold_listeners();
     reactor::shared_with_children();
 }
 
 extern "C" fn in_parent() {
     log::let_go_of_listeners();
+    channel::let_go_of_table();
     handle::let_go_of_table();
 }
 
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     log::forget_listeners();
+    channel::let_go_of_table();
     handle::let_go_of_table();
 }

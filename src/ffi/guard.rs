@@ -41,7 +41,8 @@ pub(super) fn alone<T: Outcome>(body: impl FnOnce() -> Result<T, Failure>) -> T 
     outcome(catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(panicked())))
 }
 
-fn outcome<T: Outcome>(result: Result<T, Failure>) -> T {
+/// What a call returns: a failure is remembered, and becomes its code.
+pub(super) fn outcome<T: Outcome>(result: Result<T, Failure>) -> T {
     result.unwrap_or_else(|failure| {
         remember(&failure);
         T::of(failure.code)

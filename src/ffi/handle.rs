@@ -13,15 +13,16 @@
 
 use super::code::{Failure, encke_code};
 use super::event::HostSide;
-use super::{fork, guard, signals};
+use super::{channel, fork, guard, signals};
+use crate::base::config::Config;
 use crate::base::error::Error;
 use crate::base::payload::Parts;
-use crate::reactor::{Publisher, Remote, Server};
+use crate::reactor::{Publisher, Remote, Server, Target};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 /// A server in this process, or a connection to one elsewhere. Made by encke_start or encke_connect, ended by
@@ -58,7 +59,7 @@ pub(super) struct Here {
     pub(super) publisher: Publisher,
     pub(super) host: HostSide,
     /// `None` once it is being stopped.
-    server: Mutex<Option<Server>>,
+    server: RwLock<Option<Server>>,
     /// Where it listens, as JSON.
     pub(super) address: String,
     control: Option<String>,
@@ -69,11 +70,21 @@ impl Here {
         // A child may have gone elsewhere by the time it connects.
         let control = server.addresses().control.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
         let control = control.map(|path| format!("unix:{}", path.display()));
-        Here { publisher: server.publisher(), host, server: Mutex::new(Some(server)), address, control }
+        Here { publisher: server.publisher(), host, server: RwLock::new(Some(server)), address, control }
     }
 
     fn is_running(&self) -> bool {
-        lock(&self.server).as_ref().is_some_and(Server::is_running)
+        // Not to be had while it is being stopped, nor while somebody waits to stop it. No wait, since the table is locked.
+        self.server.try_read().is_ok_and(|server| server.as_ref().is_some_and(Server::is_running))
+    }
+
+    /// Goes on with other options; names those that last until a restart. Its access log is opened anew whatever they are.
+    pub(super) fn reload(&self, read: impl FnOnce() -> Result<Config, Failure>) -> Result<Vec<&'static str>, Failure> {
+        let server = self.server.read().unwrap_or_else(PoisonError::into_inner);
+        let server = server.as_ref().ok_or(Error::Closed)?;
+        server.reopen_access_log();
+        let kept = server.reload(read()?)?;
+        Ok(kept.iter().map(|option| option.key).collect())
     }
 }
 
@@ -83,6 +94,22 @@ impl Backend {
         match self {
             Backend::Here(here) => here.publisher.publish_with(parts),
             Backend::Elsewhere(remote) => remote.publish_with(parts),
+        }
+    }
+
+    /// Checks and finds what [`Backend::publish_to`] publishes to.
+    pub(super) fn target(&self, channel: &str) -> Result<Target, Error> {
+        match self {
+            Backend::Here(here) => here.publisher.target(channel),
+            Backend::Elsewhere(_) => Target::elsewhere(channel),
+        }
+    }
+
+    /// The same for a channel that was found before, by this handle or by its parent's.
+    pub(super) fn publish_to(&self, target: &Target, data: &[u8]) -> Result<(), Error> {
+        match self {
+            Backend::Here(here) => here.publisher.publish_to(target, data),
+            Backend::Elsewhere(remote) => remote.publish(target.name(), data),
         }
     }
 
@@ -129,6 +156,11 @@ impl Handle {
         Arc::new(Handle { id, born: fork::generation(), state: AtomicU8::new(OPEN), backend })
     }
 
+    /// The number it is known by.
+    pub(super) fn id(&self) -> usize {
+        self.id
+    }
+
     /// What it stands for.
     pub(super) fn backend(&self) -> &Backend {
         &self.backend
@@ -158,7 +190,8 @@ impl Handle {
         let ended = match self.backend() {
             Backend::Here(here) => {
                 here.host.close();
-                lock(&here.server).take().map_or(Ok(()), |server| server.finish(limit))
+                let server = here.server.write().unwrap_or_else(PoisonError::into_inner).take();
+                server.map_or(Ok(()), |server| server.finish(limit))
             }
             Backend::Elsewhere(remote) => remote.close(limit),
         };
@@ -199,11 +232,11 @@ struct Entry {
 }
 
 /// Handles look like pointers to something aligned, and none is null.
-const STRIDE: usize = 16;
+pub(super) const STRIDE: usize = 16;
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks is left half done by a panic.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn table() -> MutexGuard<'static, Table> {
+    // Nothing under this lock is left half done by a panic.
+    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Calls `then` with what `handle` stands for.
@@ -232,7 +265,7 @@ pub(super) fn find<T>(handle: *const encke, then: impl FnOnce(Result<&Handle, Fa
 }
 
 fn look_up(id: usize) -> Result<Arc<Handle>, Failure> {
-    let mut table = lock(&TABLE);
+    let mut table = table();
     let table = &mut *table;
     let Some(entry) = table.entries.get_mut(&id) else { return Err(unknown(id, table.made)) };
     match entry.handle.state.load(Ordering::Relaxed) {
@@ -276,7 +309,7 @@ fn unknown(id: usize, made: usize) -> Failure {
 /// The server that was started with `options` in this process, counted once more; else the one that `start` makes.
 pub(super) fn share(options: &str, start: impl FnOnce() -> Result<Here, Failure>) -> Result<*mut encke, Failure> {
     fork::watch();
-    let mut table = lock(&TABLE);
+    let mut table = table();
     for (id, entry) in &mut table.entries {
         let serves = || matches!(entry.handle.backend(), Backend::Here(here) if here.is_running());
         if entry.options.as_deref() == Some(options) && entry.handle.is_usable() && serves() {
@@ -291,13 +324,13 @@ pub(super) fn share(options: &str, start: impl FnOnce() -> Result<Here, Failure>
 /// A handle of its own.
 pub(super) fn add(remote: Remote) -> *mut encke {
     fork::watch();
-    lock(&TABLE).add(Backend::Elsewhere(remote), None)
+    table().add(Backend::Elsewhere(remote), None)
 }
 
 /// Takes `handle` out of the table and gives it to be stopped; `None` if it was started more often than that.
 pub(super) fn remove(handle: *const encke) -> Result<Option<Arc<Handle>>, Failure> {
     let id = handle.addr();
-    let mut table = lock(&TABLE);
+    let mut table = table();
     let made = table.made;
     let Some(entry) = table.entries.get_mut(&id) else { return Err(unknown(id, made)) };
     entry.users -= 1;
@@ -306,6 +339,7 @@ pub(super) fn remove(handle: *const encke) -> Result<Option<Arc<Handle>>, Failur
     }
     let entry = table.entries.remove(&id);
     drop(table);
+    channel::forget(id);
     let _ = RECENT.try_with(RefCell::take);
     Ok(entry.map(|entry| entry.handle))
 }
@@ -321,7 +355,7 @@ impl Table {
 
 /// The process is about to fork: nobody else is to be in the middle of the table.
 pub(super) fn hold_table() {
-    let _ = HELD.try_with(|held| *held.borrow_mut() = Some(lock(&TABLE)));
+    let _ = HELD.try_with(|held| *held.borrow_mut() = Some(table()));
 }
 
 /// The process has forked.

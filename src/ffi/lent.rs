@@ -38,6 +38,18 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char, len: usize, max: usize, wh
     std::str::from_utf8(bytes).map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
 }
 
+/// The longest message, in bytes, whatever body_bytes_max says: a longer one is surely a mistake, and is not even looked at.
+pub(super) const DATA_BYTES_MAX: usize = 1 << 30;
+
+/// The same, of a message's data.
+///
+/// # Safety
+/// As for [`bytes`].
+pub(super) unsafe fn payload<'a>(data: *const c_char, len: usize) -> Result<&'a [u8], Failure> {
+    // SAFETY: the caller's promise is the same.
+    unsafe { bytes(data, len, DATA_BYTES_MAX, "data") }
+}
+
 /// Lends `count` values at `pointer`, `max` bytes of them at most.
 ///
 /// # Safety
@@ -55,6 +67,14 @@ pub(super) unsafe fn values<'a, T>(pointer: *const T, count: usize, max: usize, 
     }
     // SAFETY: not null, aligned, and readable as the caller promises.
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
+}
+
+/// Says what is wrong with where a call is to write what it makes.
+pub(super) fn check_out<T>(out: *mut T) -> Result<(), Failure> {
+    if out.is_null() || !out.is_aligned() {
+        return Err(Failure::invalid("out is a null pointer or not aligned"));
+    }
+    Ok(())
 }
 
 /// Copies `text` into the host's `buffer` of `size` bytes, with a NUL behind it if there is room; returns its length.

@@ -10,10 +10,11 @@
 //! - **Signals** stay with the host's threads (`signals`).
 //! - **The host's bytes** are lent for the call (`lent`); ours are lent until `encke_event_free`.
 //!
-//! Read `handle` and `guard` first, then `server`, `publish` and `event`, which are the functions themselves.
+//! Read `handle` and `guard` first, then `server`, `publish`, `channel` and `event`, which are the functions themselves.
 //! `include/encke.h` is made from this room.
 
 mod allocator;
+mod channel;
 mod code;
 mod event;
 mod fork;

@@ -6,14 +6,13 @@
 
 use super::code::{Failure, remember};
 use super::handle::{Backend, encke};
+use super::lent::DATA_BYTES_MAX;
 use super::{guard, lent};
 use crate::base::frame::{self, Fault, Frame};
 use crate::base::name::NAME_BYTES_MAX;
 use crate::base::payload::{LABEL_BYTES_MAX, Parts};
 use std::ffi::c_char;
 
-/// No message is longer, whatever body_bytes_max says; a longer one is surely a mistake, and is not even looked at.
-const DATA_BYTES_MAX: usize = 1 << 30;
 /// The longest text or list of several messages, in bytes: as with one, a larger number is surely no length.
 const BATCH_BYTES_MAX: usize = 1 << 30;
 
@@ -55,7 +54,7 @@ pub unsafe extern "C" fn encke_publish(
 ) -> i32 {
     guard::with(encke, |handle| {
         // SAFETY: lent by the caller for this call.
-        let (channel, data) = unsafe { (name(channel, channel_len)?, payload(data, data_len)?) };
+        let (channel, data) = unsafe { (name(channel, channel_len)?, lent::payload(data, data_len)?) };
         handle.backend().publish(&plain(channel, data))?;
         Ok(0)
     })
@@ -199,13 +198,6 @@ unsafe fn name<'a>(channel: *const c_char, len: usize) -> Result<&'a str, Failur
 }
 
 /// # Safety
-/// As [`lent::bytes`].
-unsafe fn payload<'a>(data: *const c_char, len: usize) -> Result<&'a [u8], Failure> {
-    // SAFETY: the caller's promise is the same.
-    unsafe { lent::bytes(data, len, DATA_BYTES_MAX, "data") }
-}
-
-/// # Safety
 /// What `message` points to is as long as it says.
 unsafe fn parts(message: &encke_message) -> Result<Parts<'_>, Failure> {
     let label = LABEL_BYTES_MAX;
@@ -215,7 +207,7 @@ unsafe fn parts(message: &encke_message) -> Result<Parts<'_>, Failure> {
             channel: name(message.channel, message.channel_len)?,
             content_type: lent::text(message.content_type, message.content_type_len, label, "content_type")?,
             event: lent::text(message.event, message.event_len, label, "event")?,
-            data: payload(message.data, message.data_len)?,
+            data: lent::payload(message.data, message.data_len)?,
             unix_ms: 0,
         })
     }

@@ -1,6 +1,6 @@
 //! Starts, finds, watches and ends servers.
 
-use super::code::{Failure, encke_code};
+use super::code::{Failure, encke_code, remember};
 use super::event::HostSide;
 use super::handle::{self, Here, encke};
 use super::options::{self, OPTIONS_BYTES_MAX};
@@ -30,7 +30,7 @@ const ADDRESS_BYTES_MAX: usize = 4096;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn encke_start(options: *const c_char, options_len: usize, out: *mut *mut encke) -> i32 {
     guard::alone(|| {
-        check_out(out)?;
+        lent::check_out(out)?;
         // SAFETY: lent by the caller for this call.
         let options = unsafe { lent::text(options, options_len, OPTIONS_BYTES_MAX, "options") }?;
         let handle = handle::share(options, || start(options))?;
@@ -71,7 +71,7 @@ fn address_text(addresses: &Addresses) -> String {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn encke_connect(address: *const c_char, address_len: usize, out: *mut *mut encke) -> i32 {
     guard::alone(|| {
-        check_out(out)?;
+        lent::check_out(out)?;
         // SAFETY: lent by the caller for this call.
         let address = unsafe { lent::text(address, address_len, ADDRESS_BYTES_MAX, "address") }?;
         let handle = handle::add(signals::kept_off(|| Remote::connect(address))?);
@@ -79,13 +79,6 @@ pub unsafe extern "C" fn encke_connect(address: *const c_char, address_len: usiz
         unsafe { out.write(handle) };
         Ok(0)
     })
-}
-
-fn check_out(out: *mut *mut encke) -> Result<(), Failure> {
-    if out.is_null() || !out.is_aligned() {
-        return Err(Failure::invalid("out is a null pointer or not aligned"));
-    }
-    Ok(())
 }
 
 /// Waits until the reactors have taken all that was published before: it is in the histories, and on its way.
@@ -103,6 +96,32 @@ pub unsafe extern "C" fn encke_flush(encke: *const encke, ms: u32) -> i32 {
     guard::with(encke, |handle| {
         handle.backend().flush(Duration::from_millis(ms.into()))?;
         Ok(0)
+    })
+}
+
+/// Goes on with other options, without touching a connection: new requests meet the new rules, and files that options name
+/// (keys, for example) are read anew. All of it holds when this returns. An access log that was moved away is begun anew
+/// whatever is returned. Blocks until each reactor has taken them, between two turns.
+///
+/// options: as for encke_start; an option that is not among them has its default from then on. They do not change what
+/// encke_start takes for the same server: that is still what it was started with.
+///
+/// Returns 0, or how many options were to change and last until a restart: they stay as they were, and encke_last_error has
+/// their names, one a line. ENCKE_ECONFIG (encke_last_error has a line for each option that is wrong; all stays as it
+/// was), ENCKE_EINVAL (also for a connection), ENCKE_ECLOSED, ENCKE_ECHILD.
+///
+/// # Safety
+/// options points to options_len bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encke_reload(encke: *const encke, options: *const c_char, options_len: usize) -> i32 {
+    guard::with(encke, |handle| {
+        // SAFETY: lent by the caller for this call.
+        let options = unsafe { lent::text(options, options_len, OPTIONS_BYTES_MAX, "options") }?;
+        let kept = handle.backend().here()?.reload(|| options::read(options))?;
+        if !kept.is_empty() {
+            remember(&Failure::new(encke_code::ENCKE_ECONFIG, kept.join("\n")));
+        }
+        Ok(kept.len() as i32)
     })
 }
 

@@ -16,7 +16,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
 const HEADER: &[u8] = include_bytes!("../../include/encke.h");
 
 /// The header without its lines for the preprocessor, with NULs behind it.
-const CDEF: [u8; HEADER.len() + 1] = without_directives();
+static CDEF: [u8; HEADER.len() + 1] = without_directives();
 
 const fn without_directives() -> [u8; HEADER.len() + 1] {
     let mut text = [0; HEADER.len() + 1];

@@ -42,6 +42,7 @@ mod waker;
 
 pub use events::{Events, Outbox};
 pub use publisher::Publisher;
+pub(crate) use publisher::Target;
 pub use remote::Remote;
 pub use server::{Addresses, Judge, Server};
 pub(crate) use socket::shared_with_children;

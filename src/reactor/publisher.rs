@@ -19,6 +19,27 @@ use std::time::{Duration, Instant};
 /// Messages of a batch that may lie in a sleeping reactor's mailbox while the next are put there.
 const UNRUNG_MAX: usize = 64;
 
+/// A channel of a server, checked and found once for all that is published to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    name: Name,
+    /// Which reactor gives its messages their places.
+    home: u16,
+}
+
+impl Target {
+    /// One whose home another process knows.
+    pub(crate) fn elsewhere(channel: &str) -> Result<Target, Error> {
+        let name = Name::parse(channel).map_err(|reject| Error::Invalid(reject.detail.into_owned()))?;
+        Ok(Target { name, home: 0 })
+    }
+
+    /// The channel's full name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Publishes into a server of this process.
 #[derive(Clone, Debug)]
 pub struct Publisher {
@@ -42,6 +63,19 @@ impl Publisher {
     pub fn publish_with(&self, parts: &Parts<'_>) -> Result<(), Error> {
         let message = self.message(parts)?;
         self.home(parts.channel).publish(message)
+    }
+
+    /// Checks and finds what [`Publisher::publish_to`] publishes to, in this server.
+    pub(crate) fn target(&self, channel: &str) -> Result<Target, Error> {
+        let home = Engine::home_of(self.shared.seed, self.shared.shards(), channel);
+        Ok(Target { home, ..Target::elsewhere(channel)? })
+    }
+
+    /// Publishes `data`, of no particular type, to a channel that was found before.
+    pub(crate) fn publish_to(&self, target: &Target, data: &[u8]) -> Result<(), Error> {
+        let parts = Parts { channel: &target.name, content_type: "", event: "", data, unix_ms: 0 };
+        let message = self.message_of(&parts)?;
+        self.shared.mailboxes[usize::from(target.home)].publish(message)
     }
 
     /// Publishes one message after the other until one is not taken, or is an error. Returns how many were taken, and
@@ -87,10 +121,16 @@ impl Publisher {
     /// Part of every publish, so it is to cost no call and no copy of its result.
     #[inline(always)]
     fn message(&self, parts: &Parts<'_>) -> Result<Message, Error> {
+        Name::check(parts.channel).map_err(|reject| Error::Invalid(reject.detail.into_owned()))?;
+        self.message_of(parts)
+    }
+
+    /// The same for a channel whose name was checked.
+    #[inline(always)]
+    fn message_of(&self, parts: &Parts<'_>) -> Result<Message, Error> {
         if self.shared.is_stopping() {
             return Err(Error::Closed);
         }
-        Name::check(parts.channel).map_err(|reject| Error::Invalid(reject.detail.into_owned()))?;
         let bytes_max = self.shared.message_bytes_max.load(Ordering::Relaxed);
         if parts.data.len() as u64 > bytes_max {
             return Err(Error::Invalid(format!("a message is at most {bytes_max} bytes long")));

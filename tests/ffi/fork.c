@@ -37,8 +37,16 @@ static void hears_the_log(encke *server)
     MUST(setrlimit(RLIMIT_NOFILE, &before) == 0 && close(client) == 0);
 }
 
+/* Opened in the parent. */
+static encke_channel *channel;
+
 static void without_a_socket(encke *server)
 {
+    encke_channel *none = NULL;
+    IS(encke_channel_publish(channel, TEXT("child")), ENCKE_ECHILD);
+    IS(encke_channel_open(server, TEXT("/a"), &none), ENCKE_ECHILD);
+    IS(encke_reload(server, TEXT("{}")), ENCKE_ECHILD);
+    IS(encke_channel_close(channel), ENCKE_OK);
     char text[4096];
     encke_event event;
     IS(encke_publish(server, TEXT("/a"), TEXT("child")), ENCKE_ECHILD);
@@ -58,6 +66,7 @@ static void without_a_socket(encke *server)
 static void with_a_socket(encke *server)
 {
     IS(encke_publish(server, TEXT("/a"), TEXT("from a child")), ENCKE_OK);
+    IS(encke_channel_publish(channel, TEXT("by its channel")), ENCKE_OK);
     IS(encke_publish_split(server, TEXT("/a"), TEXT("two\nmore\n"), '\n'), 2);
     IS(encke_flush(server, PATIENCE_MS), ENCKE_OK);
     IS(encke_event_fd(server), ENCKE_EINVAL); /* a connection has no events */
@@ -88,8 +97,9 @@ int main(void)
     hears_the_log(server);
     int reader = subscribe(port_of(server), "/a", "transport=sse");
     await(reader, "text/event-stream", seen, sizeof seen);
+    IS(encke_channel_open(server, TEXT("/a"), &channel), ENCKE_OK);
     IS(child_of(without_a_socket, server), 0);
-    IS(encke_publish(server, TEXT("/a"), TEXT("parent")), ENCKE_OK);
+    IS(encke_channel_publish(channel, TEXT("parent")), ENCKE_OK);
     await(reader, "data: parent", seen, sizeof seen);
     MUST(strstr(seen, "child") == NULL);
 
@@ -119,9 +129,10 @@ int main(void)
     server = start(options);
     reader = subscribe(port_of(server), "/a", "transport=sse");
     await(reader, "text/event-stream", seen, sizeof seen);
+    IS(encke_channel_open(server, TEXT("/a"), &channel), ENCKE_OK);
     IS(child_of(with_a_socket, server), 0);
     await(reader, "data: more", seen, sizeof seen);
-    MUST(strstr(seen, "data: from a child") && strstr(seen, "data: two"));
+    MUST(strstr(seen, "data: from a child") && strstr(seen, "data: by its channel") && strstr(seen, "data: two"));
 
     char connect_to[80];
     encke *connected;
@@ -129,6 +140,8 @@ int main(void)
     IS(encke_connect(connect_to, strlen(connect_to), &connected), ENCKE_OK);
     IS(encke_publish(connected, TEXT("/a"), TEXT("from a connection")), ENCKE_OK);
     IS(encke_flush(connected, PATIENCE_MS), ENCKE_OK);
+    IS(encke_channel_open(connected, TEXT("/a"), &channel), ENCKE_OK);
+    IS(encke_channel_publish(channel, TEXT("by a connection's channel")), ENCKE_OK);
     IS(child_of(with_a_socket, connected), 0);
     IS(encke_publish(connected, TEXT("/a"), TEXT("the last")), ENCKE_OK);
 

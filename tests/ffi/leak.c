@@ -18,8 +18,16 @@ static void publish(encke *server, long count)
 {
     char data[100];
     memset(data, 'x', sizeof data);
+    encke_channel *channel = NULL;
     for (long sent = 0; sent < count;) {
-        int32_t code = encke_publish(server, TEXT("/a"), data, sizeof data);
+        /* Every second one by a channel, and a new channel now and then. */
+        if (sent % 100 == 0) {
+            if (channel != NULL)
+                IS(encke_channel_close(channel), ENCKE_OK);
+            IS(encke_channel_open(server, TEXT("/a"), &channel), ENCKE_OK);
+        }
+        int32_t code = sent % 2 ? encke_channel_publish(channel, data, sizeof data)
+                                : encke_publish(server, TEXT("/a"), data, sizeof data);
         if (code == ENCKE_OK) {
             sent++;
             continue;
@@ -27,6 +35,7 @@ static void publish(encke *server, long count)
         IS(code, ENCKE_EAGAIN);
         usleep(100);
     }
+    IS(encke_channel_close(channel), ENCKE_OK);
     IS(encke_flush(server, PATIENCE_MS), ENCKE_OK);
 }
 

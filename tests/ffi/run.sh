@@ -110,7 +110,7 @@ no_races() {
         --target-dir "$CARGO_TARGET_DIR/thread" --config profile.dev.opt-level=1
     local folder=$CARGO_TARGET_DIR/thread/$HOST/debug
     runtime=$(find "$(rustc --print target-libdir)" -name 'librustc*_rt.tsan.a')
-    for name in stress start_stop last_words stop_wakes fork wrong_use guest; do
+    for name in stress start_stop last_words stop_wakes fork wrong_use guest channel reload; do
         gcc -std=gnu11 -g -O1 -fsanitize=thread -Iinclude -c "tests/ffi/$name.c" -o "$folder/$name.o"
         gcc -pthread "$folder/$name.o" -L"$folder" -lencke -Wl,-rpath,"$folder" \
             -Wl,--whole-archive "$runtime" -Wl,--no-whole-archive -Wl,--export-dynamic -ldl -lrt -lm -lresolv -o "$folder/$name"
@@ -125,6 +125,8 @@ no_races() {
     quiet "$folder/fork"
     quiet "$folder/wrong_use"
     quiet "$folder/guest"
+    quiet "$folder/channel"
+    quiet "$folder/reload"
     holds 'ThreadSanitizer finds no race: eight threads, a hundred servers, forks, wrong use, clients that vanish'
 }
 

@@ -5,6 +5,8 @@
 enum { THREADS = 8, EACH = 3000 };
 
 static encke *server;
+/* One for all, which any of them may close. */
+static encke_channel *shared;
 
 static void *life(void *argument)
 {
@@ -15,6 +17,23 @@ static void *life(void *argument)
         int32_t code = encke_publish(server, channel, (size_t)length, TEXT("some words"));
         MUST(code == ENCKE_OK || code == ENCKE_EAGAIN || code == ENCKE_ECLOSED);
         taken += code == ENCKE_OK;
+        code = encke_channel_publish(shared, TEXT("words for all"));
+        MUST(code == ENCKE_OK || code == ENCKE_EAGAIN || code == ENCKE_ECLOSED);
+        if (turn % 7 == number % 7) {
+            encke_channel *own;
+            code = encke_channel_open(server, channel, (size_t)length, &own);
+            MUST(code == ENCKE_OK || code == ENCKE_ECLOSED);
+            if (code == ENCKE_OK) {
+                code = encke_channel_publish(own, TEXT("some more"));
+                MUST(code == ENCKE_OK || code == ENCKE_EAGAIN || code == ENCKE_ECLOSED);
+                code = encke_channel_close(own);
+                MUST(code == ENCKE_OK || code == ENCKE_ECLOSED);
+            }
+        }
+        if (turn == EACH / 2) {
+            code = encke_channel_close(shared);
+            MUST(code == ENCKE_OK || code == ENCKE_ECLOSED);
+        }
         if (turn % 97 == number)
             code = encke_flush(server, 20);
         if (turn % 31 == number)
@@ -42,6 +61,7 @@ int main(int argc, char **argv)
     for (int round = 0; round < rounds; round++) {
         pthread_t threads[THREADS];
         server = start("{\"listen\":\"127.0.0.1:0\",\"reactors\":2,\"events\":\"subscribed,gone,log\",\"mailbox_messages\":256}");
+        IS(encke_channel_open(server, TEXT("/t"), &shared), ENCKE_OK);
         long taken = 0;
         for (long number = 0; number < THREADS; number++)
             MUST(pthread_create(&threads[number], NULL, life, (void *)number) == 0);

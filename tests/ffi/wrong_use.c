@@ -7,7 +7,11 @@ static void each_answers(encke *handle, int32_t code)
 {
     char text[4096];
     encke_event event = { 0 };
+    encke_channel *channel = (encke_channel *)24;
     encke_message message = { .channel = "/a", .channel_len = 2, .data = "x", .data_len = 1 };
+    IS(encke_channel_open(handle, TEXT("/a"), &channel), code);
+    MUST(channel == (encke_channel *)24); /* written on success only */
+    IS(encke_reload(handle, TEXT("{}")), code);
     IS(encke_publish(handle, TEXT("/a"), TEXT("x")), code);
     IS(encke_publish_with(handle, &message), code);
     IS(encke_publish_many(handle, &message, 1), code);
@@ -82,6 +86,45 @@ static void arguments(encke *server)
     IS(encke_abi_version(), ENCKE_ABI_VERSION);
 }
 
+static void channels(encke *server)
+{
+    static char large[2 << 20];
+    memset(large, 'a', sizeof large);
+    encke_channel *channel = NULL, *same = NULL;
+    IS(encke_channel_open(server, NULL, 2, &channel), ENCKE_EINVAL);
+    IS(encke_channel_open(server, NULL, 0, &channel), ENCKE_EINVAL);
+    IS(encke_channel_open(server, TEXT("no slash"), &channel), ENCKE_EINVAL);
+    IS(encke_channel_open(server, TEXT("/\xff\xfe"), &channel), ENCKE_EINVAL);
+    IS(encke_channel_open(server, "/a", (size_t)4 << 30, &channel), ENCKE_EINVAL);
+    IS(encke_channel_open(server, TEXT("/a"), NULL), ENCKE_EINVAL);
+    IS(encke_channel_open(server, TEXT("/a"), (encke_channel **)((char *)&channel + 1)), ENCKE_EINVAL);
+    MUST(channel == NULL);
+
+    IS(encke_channel_open(server, TEXT("/a"), &channel), ENCKE_OK);
+    IS(encke_channel_open(server, TEXT("/a"), &same), ENCKE_OK);
+    MUST(channel != NULL && same != NULL && channel != same);
+    IS(encke_channel_publish(channel, TEXT("x")), ENCKE_OK);
+    IS(encke_channel_publish(channel, TEXT("\xff\0\xfe")), ENCKE_OK);
+    IS(encke_channel_publish(channel, NULL, 0), ENCKE_OK);
+    IS(encke_channel_publish(channel, NULL, 1), ENCKE_EINVAL);
+    IS(encke_channel_publish(channel, "x", SIZE_MAX), ENCKE_EINVAL);
+    IS(encke_channel_publish(channel, large, sizeof large), ENCKE_EINVAL);
+
+    /* Closed, closed twice, and never one. */
+    IS(encke_channel_close(channel), ENCKE_OK);
+    IS(encke_channel_close(channel), ENCKE_ECLOSED);
+    IS(encke_channel_publish(channel, TEXT("x")), ENCKE_ECLOSED);
+    IS(encke_channel_publish(same, TEXT("x")), ENCKE_OK);
+    void *none[] = { NULL, (void *)3, large, server };
+    for (size_t at = 0; at < sizeof none / sizeof *none; at++) {
+        IS(encke_channel_publish(none[at], TEXT("x")), ENCKE_EINVAL);
+        IS(encke_channel_close(none[at]), ENCKE_EINVAL);
+        MUST(strlen(encke_last_error()) > 0);
+    }
+    each_answers((encke *)same, ENCKE_EINVAL); /* a channel is no handle */
+    IS(encke_channel_close(same), ENCKE_OK);
+}
+
 static void starts(void)
 {
     encke *other = (encke *)16;
@@ -103,6 +146,7 @@ int main(void)
     starts();
     encke *server = start("{\"listen\":\"127.0.0.1:0\",\"reactors\":2}");
     arguments(server);
+    channels(server);
 
     /* Two starts with the same options are one server, which ends with the second stop. */
     encke *same = start("{\"listen\":\"127.0.0.1:0\",\"reactors\":2}");
@@ -122,9 +166,17 @@ int main(void)
     each_answers((encke *)options, ENCKE_EINVAL);
     IS(encke_stop(NULL, 10), ENCKE_EINVAL);
     IS(encke_stop((encke *)options, 10), ENCKE_EINVAL);
+    encke_channel *known, *unknown;
+    IS(encke_channel_open(server, TEXT("/a"), &known), ENCKE_OK);
+    IS(encke_channel_open(server, TEXT("/a"), &unknown), ENCKE_OK);
+    IS(encke_channel_publish(known, TEXT("x")), ENCKE_OK);
     IS(encke_stop(server, PATIENCE_MS), ENCKE_OK);
     each_answers(server, ENCKE_ECLOSED);
     IS(encke_stop(server, 10), ENCKE_ECLOSED);
+    IS(encke_channel_publish(known, TEXT("x")), ENCKE_ECLOSED);
+    IS(encke_channel_publish(unknown, TEXT("x")), ENCKE_ECLOSED);
+    IS(encke_channel_close(known), ENCKE_ECLOSED);
+    IS(encke_channel_close(unknown), ENCKE_ECLOSED);
 
     /* A new server is another handle, and the old one stays gone. */
     encke *next = start("{\"listen\":\"127.0.0.1:0\",\"reactors\":2}");

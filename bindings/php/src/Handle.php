@@ -60,6 +60,12 @@ abstract class Handle extends Publisher
         }
     }
 
+    /** A channel that is found once, to which a publish costs a quarter less. It is of use until the handle is stopped or closed. */
+    final public function channel(string $name): Channel
+    {
+        return new LibraryChannel($this, $name, $this->ffi, $this->handle);
+    }
+
     final public function publishMany(string $channel, iterable $messages): int
     {
         if (!is_array($messages)) {
@@ -177,7 +183,8 @@ abstract class Handle extends Publisher
         return $code < 0 ? throw $this->error($code) : $code;
     }
 
-    final protected function error(int $code): Error
+    /** @internal for `LibraryChannel` too */
+    final public function error(int $code): Error
     {
         $detail = $this->ffi->encke_last_error();
         return Error::of($code, $detail === '' || $detail === null ? $this->ffi->encke_strerror($code) : $detail);

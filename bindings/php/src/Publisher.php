@@ -44,6 +44,15 @@ abstract class Publisher
         ?string $contentType = null,
     ): void;
 
+    /**
+     * A channel to publish to without naming it each time. Over the socket nothing is asked for that: what is wrong with a name is
+     * told by `flush()`. A server in this process, and the library, say so at once (`Invalid`).
+     */
+    public function channel(string $name): Channel
+    {
+        return new Channel($this, $name);
+    }
+
     /** Waits until all that was published before has its place in its channel, or throws: what was not taken, and why. */
     abstract public function flush(float $seconds = 5.0): void;
 

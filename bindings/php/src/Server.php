@@ -25,11 +25,7 @@ final class Server extends Handle
      */
     public function __construct(array $options = [], ?string $library = null, float $timeout = 5.0)
     {
-        $text = json_encode((object) $options, JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE);
-        if ($text === false) {
-            throw new Invalid('the options are no JSON: ' . json_last_error_msg(), Error::INVALID);
-        }
-        parent::__construct('encke_start', $text, $library, $timeout);
+        parent::__construct('encke_start', self::json($options), $library, $timeout);
         $this->event = $this->ffi->new('encke_event');
         $this->eventAddress = \FFI::addr($this->event);
     }
@@ -60,6 +56,20 @@ final class Server extends Handle
     public function stats(): array
     {
         return json_decode($this->text('encke_stats'), true, 16, JSON_THROW_ON_ERROR);
+    }
+
+    /**
+     * Goes on with other options, without touching a connection: new requests meet the new rules, and files that options name (keys,
+     * for example) are read anew. An option that is left out has its default from then on. Waits until all of it holds.
+     *
+     * @param array<string, string|int|false|list<string>> $options all of them, as for the constructor
+     * @return list<string> the options that were to change and last until a restart: they stay as they were
+     */
+    public function reload(array $options): array
+    {
+        $text = self::json($options);
+        $kept = $this->check($this->ffi->encke_reload($this->handle, $text, strlen($text)));
+        return $kept === 0 ? [] : explode("\n", $this->ffi->encke_last_error());
     }
 
     /** Stops the server, or what this process has of it: true if everybody took the rest within the time. The object is of no more use. */
@@ -104,6 +114,12 @@ final class Server extends Handle
     public function answer(int $question, bool $allowed): void
     {
         $this->check($this->ffi->encke_answer($this->handle, $question, (int) $allowed));
+    }
+
+    private static function json(array $options): string
+    {
+        $text = json_encode((object) $options, JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE);
+        return $text !== false ? $text : throw new Invalid('the options are no JSON: ' . json_last_error_msg(), Error::INVALID);
     }
 
     /** The event that the library lent; null if its kind is of a later library. */

@@ -30,7 +30,11 @@ function child(callable $body): string
 
 test('in a child every call says that the server is in the parent, which goes on', function () {
     $server = new Server(['listen' => '127.0.0.1:0']);
+    $channel = $server->channel('/a');
     foreach ([
+        fn() => $channel->publish('x'),
+        fn() => $server->channel('/a'),
+        fn() => $server->reload([]),
         fn() => $server->publish('/a', 'x'),
         fn() => $server->publish('/a', ['x']),
         fn() => $server->publishMany('/a', ['x']),
@@ -43,7 +47,7 @@ test('in a child every call says that the server is in the parent, which goes on
         same('Encke\Forked -10', child($call), 'a call in the child');
     }
     same('', child(fn() => $server->stop() ? '' : 'not stopped'), 'stop in the child lets go');
-    $server->publish('/a', 'parent');
+    $channel->publish('parent');
     $server->flush();
     same(['parent'], by_sse($server->address(), '/a', 1), 'what was taken');
 });
@@ -69,10 +73,12 @@ test('with a control socket the same object publishes from a child', function ()
 test("a connection of the library's own publishes from parent and child", function () {
     $server = new Server(['listen' => '127.0.0.1:0', 'control' => $control = directory() . '/control', 'channels_max' => 2, 'reactors' => 1]);
     $publisher = new Encke\LibraryPublisher("unix:$control");
-    $publisher->publish('/a', 'parent');
+    $channel = $publisher->channel('/a');
+    $channel->publish('parent');
     $publisher->flush();
-    same('sent', child(function () use ($publisher) {
-        $publisher->publishMany('/a', ['child', 'child']);
+    same('sent', child(function () use ($publisher, $channel) {
+        $channel->publish('child');
+        $publisher->publishMany('/a', ['child']);
         $publisher->flush();
         return 'sent';
     }), 'the child');

@@ -61,6 +61,53 @@ test('a string goes as it is, anything else as JSON, with event and content type
     same(['/c', '/c', '/d'], $channels, 'the channels');
 });
 
+test('a channel takes what its server does, in one order with it', function () {
+    $server = new Server(['listen' => '127.0.0.1:0', 'history_messages' => 2000]);
+    $chat = $server->channel('/chat/rome');
+    same('/chat/rome', $chat->name, 'its name');
+    for ($number = 0; $number < 1000; $number += 4) {
+        $chat->publish((string) $number);
+        $server->publish('/chat/rome', (string) ($number + 1));
+        $chat->publish($number + 2);
+        same(1, $chat->publishMany([(string) ($number + 3)]), 'how many were taken');
+    }
+    $chat->publish("bin\0ary");
+    $chat->publish('<p>', 'news', 'text/html');
+    $expected = [...array_map(fn($number) => $number % 4 === 2 ? $number : "$number", range(0, 999)), "bin\0ary", '<p>'];
+    same($expected, by_long_poll($server->address(), '/chat/rome', 1002), 'all, in order');
+
+    foreach (['', 'news', '/a/', "/\xFF", '/' . str_repeat('n', 255)] as $name) {
+        same(Encke\Error::INVALID, throws(Encke\Invalid::class, fn() => $server->channel($name))->getCode(), 'the code');
+    }
+    throws(Encke\Invalid::class, fn() => $chat->publish(str_repeat('x', 2 << 20)));
+    // More than a thread remembers, and more than are ever open at once.
+    for ($number = 0; $number < 10_000; $number++) {
+        $server->channel('/a')->publish('x');
+    }
+    $many = array_map(fn($number) => $server->channel("/many/$number"), range(0, 199));
+    foreach ($many as $number => $channel) {
+        $channel->publish("$number");
+    }
+    same(['199'], by_sse($server->address(), '/many/199', 1), 'the last');
+    $server->stop();
+    throws(Encke\Closed::class, fn() => $chat->publish('x'));
+    throws(Encke\Closed::class, fn() => $chat->publish(['x']));
+    throws(Encke\Closed::class, fn() => $server->channel('/a'));
+});
+
+test('other options hold at once, and those that cannot are named', function () {
+    $options = ['listen' => '127.0.0.1:0', 'reactors' => 1];
+    $server = new Server($options);
+    $server->publish('/a', str_repeat('x', 2000));
+    same([], $server->reload(['body_bytes_max' => '1KiB'] + $options), 'what was kept');
+    throws(Encke\Invalid::class, fn() => $server->publish('/a', str_repeat('x', 2000)));
+    $error = throws(Encke\Misconfigured::class, fn() => $server->reload(['jitter' => 99] + $options));
+    check(str_contains($error->getMessage(), '--jitter'), $error->getMessage());
+    throws(Encke\Invalid::class, fn() => $server->reload(['listen' => "\xFF"]));
+    same(['control', 'reactors'], $server->reload(['control' => '/nowhere/encke.sock', 'reactors' => 2] + $options), 'what was kept');
+    $server->publish('/a', str_repeat('x', 2000));
+});
+
 test('a batch without room says how much of it was taken', function () {
     $server = new Server(['listen' => '127.0.0.1:0', 'mailbox_messages' => 64, 'history_messages' => 100_000, 'history_bytes' => '64MiB']);
     same(50_000, $server->publishMany('/count', (fn() => yield from range(1, 50_000))()), 'all are taken, as it waits for room');

@@ -65,6 +65,20 @@ test('four processes publish twenty-five thousand each: complete, each in its or
     same(['before', 'after'], by_sse($served->address, '/parent', 2), "the parent's own");
 });
 
+test("a channel takes what its publisher does, and the flush tells what is wrong with its name", function () {
+    $served = new Served(directory() . '/control');
+    $publisher = $served->publisher();
+    $channel = $publisher->channel('/a');
+    $channel->publish('1');
+    $publisher->publish('/a', '2');
+    $channel->publish([3], 'news');
+    same(2, $channel->publishMany(['4', 5]), 'how many were taken');
+    $publisher->flush();
+    same(['1', '2', '[3]', '4', '5'], by_sse($served->address, '/a', 5), 'all, in order');
+    $publisher->channel('no slash')->publish('x');
+    throws(Encke\Incomplete::class, fn() => $publisher->flush());
+});
+
 test('a server that stands still is waited for, then there is no room; nothing is lost or doubled', function () {
     $served = new Served(directory() . '/control');
     $publisher = $served->publisher(0.2);

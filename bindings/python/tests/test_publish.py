@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
@@ -60,8 +61,55 @@ def test_each_kind_of_data_arrives_as_it_should(server, data, labels, arrives):
     server.publish("/a", data, **labels)
     assert server.publish_many("/b", [data], **labels) == 1
     assert server.publish_pairs([("/c", data)], **labels) == 1
-    for channel in ("/a", "/b", "/c"):
+    server.channel("/d").publish(data, **labels)
+    assert server.channel("/e").publish_many([data], **labels) == 1
+    for channel in ("/a", "/b", "/c", "/d", "/e"):
         assert messages(server, channel) == [arrives]
+
+
+def test_a_channel_and_its_server_publish_in_one_order(server):
+    channel = server.channel("/a")
+    assert channel.name == "/a" and "/a" in repr(channel)
+    for n in range(0, 900, 3):
+        channel.publish(str(n))
+        server.publish("/a", str(n + 1))
+        assert channel.publish_many([str(n + 2)]) == 1
+    arrived = [message["data"] for message in messages(server, "/a")]
+    # The history has the last ones.
+    assert arrived == [str(n) for n in range(900)][-len(arrived) :]
+    # More than a thread remembers, and more than are ever open at once.
+    for n in range(10_000):
+        server.channel(f"/many/{n % 200}").publish("x")
+
+
+def test_a_channel_outlives_its_server_without_harm():
+    server = encke.Server("127.0.0.1:0")
+    server.mine = server.channel("/a")
+    channel = server.channel("/b")
+    with pytest.raises(AttributeError):
+        channel.name = "/c"
+    with pytest.raises(TypeError):
+        type(channel)()
+    server.stop()
+    del server
+    gc.collect()
+    for call in (lambda: channel.publish("x"), lambda: channel.publish([1]), lambda: channel.publish_many(["x"])):
+        with pytest.raises(encke.Closed):
+            call()
+
+
+def test_other_options_hold_at_once_and_those_that_cannot_are_named():
+    with encke.Server("127.0.0.1:0", reactors=1) as server:
+        server.publish("/a", "x" * 2000)
+        assert server.reload("127.0.0.1:0", reactors=1, body_bytes_max="1KiB") == []
+        with pytest.raises(encke.Invalid, match="1024"):
+            server.publish("/a", "x" * 2000)
+        with pytest.raises(encke.ConfigError, match="--jitter"):
+            server.reload("127.0.0.1:0", reactors=1, jitter=99)
+        with pytest.raises(encke.Invalid):
+            server.publish("/a", "x" * 2000)
+        assert server.reload("127.0.0.1:0", control="/nowhere/encke.sock") == ["control", "reactors"]
+        server.publish("/a", "x" * 2000)
 
 
 def test_batches_longer_than_one_call_to_the_library_keep_their_order(server):
@@ -97,6 +145,8 @@ WRONG = [
 def test_wrong_use_raises_and_publishes_nothing(server, error, text, arguments, labels):
     with pytest.raises(error, match=text):
         server.publish(*arguments, **labels)
+    with pytest.raises(error, match=text.replace("channel must", "name must")):
+        server.channel(arguments[0]).publish(*arguments[1:], **labels)
     if len(arguments) == 2:
         with pytest.raises(error, match=text):
             server.publish_many(arguments[0], [arguments[1], "never"], **labels)
@@ -169,6 +219,8 @@ def test_after_a_stop_every_call_raises_closed():
         lambda: server.publish_many("/a", ["x"]),
         lambda: server.publish_pairs([("/a", "x")]),
         lambda: server.publish("/a", {"a": 1}),
+        lambda: server.channel("/a"),
+        server.reload,
         server.flush,
         server.stats,
         server.fileno,
@@ -181,11 +233,15 @@ def test_after_a_stop_every_call_raises_closed():
 
 
 def test_in_a_forked_child_every_call_raises_and_the_parent_goes_on(server):
+    channel = server.channel("/a")
     child = os.fork()
     if child == 0:
         status = 1
         try:
             for call in (
+                lambda: channel.publish("x"),
+                lambda: server.channel("/a"),
+                server.reload,
                 lambda: server.publish("/a", "x"),
                 lambda: server.publish_many("/a", ["x"]),
                 server.flush,
@@ -203,7 +259,7 @@ def test_in_a_forked_child_every_call_raises_and_the_parent_goes_on(server):
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
-    server.publish("/a", "still here")
+    channel.publish("still here")
     assert messages(server, "/a") == [{"data": "still here"}]
 
 

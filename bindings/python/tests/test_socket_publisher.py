@@ -52,9 +52,12 @@ def test_what_is_published_arrives_with_its_labels(peer, publisher):
 def test_many_and_pairs_keep_their_order(peer, publisher):
     assert publisher.publish_many("/a", [str(n) for n in range(5000)]) == 5000
     assert publisher.publish_pairs((f"/{n}", str(n)) for n in range(3)) == 3
+    channel = publisher.channel("/3")
+    channel.publish("3", event="tick")
+    assert channel.publish_many([4]) == 1
     publisher.flush()
-    assert peer.data == [str(n).encode() for n in [*range(5000), 0, 1, 2]]
-    assert [message[0] for message in peer.messages[5000:]] == ["/0", "/1", "/2"]
+    assert peer.data == [str(n).encode() for n in [*range(5000), *range(5)]]
+    assert [message[0] for message in peer.messages[5000:]] == ["/0", "/1", "/2", "/3", "/3"]
 
 
 def test_wrong_use_raises_and_sends_nothing(peer, publisher):

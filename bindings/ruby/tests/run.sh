@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests of the Ruby binding, through the ffi gem and through Fiddle. Fetches what they need and is missing.
+# All tests of the Ruby binding, through calls in C, the ffi gem and Fiddle. Fetches what they need and is missing.
 # ENCKE_LIBRARY and ENCKE_BINARY name what is tested; where they are not set, it is built from here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
@@ -22,5 +22,13 @@ if [ -z "${ENCKE_BINARY:-}" ]; then
     export ENCKE_BINARY=$target/release/encke
 fi
 
+# The calls in C, where Ruby's headers are.
+ruby -rrbconfig -e 'exit File.exist?(File.join(RbConfig::CONFIG["rubyhdrdir"], "ruby.h"))' || {
+    as_root apt-get update -q && as_root apt-get install -qy --no-install-recommends ruby-dev gcc libc6-dev make
+}
+packaged rake rake
+export ENCKE_RUBY_CALLS=$target/ruby
+rake --silent -f bindings/ruby/ext/encke/Rakefile RUBYARCHDIR="$ENCKE_RUBY_CALLS"
+
 cd bindings/ruby
-exec ruby -w -Ilib -Itests -e 'ARGV.each { |file| require file }' "$PWD"/tests/test_*.rb
+exec ruby -w -Ilib -I"$ENCKE_RUBY_CALLS" -Itests -e 'ARGV.each { |file| require file }' "$PWD"/tests/test_*.rb

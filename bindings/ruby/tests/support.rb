@@ -12,10 +12,10 @@ require "encke"
 
 module Support
   ROOT = File.expand_path("..", __dir__)
-  RUBY = [RbConfig.ruby, "-I", File.join(ROOT, "lib")].freeze
+  RUBY = [RbConfig.ruby, *[File.join(ROOT, "lib"), ENV.fetch("ENCKE_RUBY_CALLS")].flat_map { |folder| ["-I", folder] }].freeze
   SECONDS = 60
   ROOMY = { listen: "127.0.0.1:0", history_messages: 200_000, history_bytes: "64MiB" }.freeze
-  BACKENDS = %i[ffi fiddle].freeze
+  BACKENDS = %i[extension ffi fiddle].freeze
 
   # Nothing here may hang.
   def run

@@ -86,6 +86,21 @@ module PublisherTests
     end
   end
 
+  def test_a_channel_takes_what_its_publisher_does
+    serve do |_, address|
+      connect do |publisher|
+        channel = publisher.channel("/a")
+        assert channel.publish("1")
+        assert publisher.publish("/a", "2")
+        channel << 3 << "4"
+        assert_equal 2, channel.publish_many(%w[5 6], event: "e")
+        assert_raises(Encke::Invalid) { publisher.channel("a") }
+        assert publisher.flush
+        assert_equal ["1", "2", 3, "4", "5", "6"], kept(address, "/a")
+      end
+    end
+  end
+
   def test_threads_keep_their_order
     serve do |_, address|
       connect do |publisher|

@@ -50,6 +50,41 @@ module ServerTests
     end
   end
 
+  def test_a_channel_takes_what_its_server_does_in_one_order_with_it
+    server(history_messages: 2000) do |server|
+      channel = server.channel("/a")
+      assert_equal "/a", channel.name
+      assert_match(%r{/a}, channel.inspect)
+      0.step(996, 4) do |number|
+        assert channel.publish(number.to_s)
+        assert server.publish("/a", (number + 1).to_s)
+        assert_same channel, channel << { "n" => number + 2 }
+        assert_equal 1, channel.publish_many([(number + 3).to_s])
+      end
+      assert channel.publish("<p>", event: "news", content_type: "text/html")
+      assert channel.publish("\xFF\x00".b)
+      expected = Array.new(1000) { |number| number % 4 == 2 ? { "n" => number } : number.to_s } + ["<p>", "/wA="]
+      assert_equal expected, long_poll(server.address, "/a", 1002)
+      assert_raises(Encke::Invalid) { channel.publish("x" * (2 << 20)) }
+      ["a", "/", "/a/*", "", "/\xFF", "/#{"x" * 255}"].each { |name| assert_raises(Encke::Invalid, name.inspect) { server.channel(name) } }
+      assert_raises(TypeError) { server.channel(:a) }
+      # More than a thread remembers, and more than are ever open at once.
+      1_000.times { |number| server.channel("/many/#{number % 200}") << "x" }
+    end
+  end
+
+  def test_other_options_hold_at_once_and_those_that_cannot_are_named
+    server(reactors: 1) do |server|
+      server.publish("/a", "x" * 2000)
+      assert_empty server.reload(listen: "127.0.0.1:0", reactors: 1, body_bytes_max: "1KiB")
+      assert_raises(Encke::Invalid) { server.publish("/a", "x" * 2000) }
+      assert_match(/--jitter/, assert_raises(Encke::BadOption) { server.reload(listen: "127.0.0.1:0", jitter: 99) }.message)
+      assert_raises(Encke::Invalid) { server.publish("/a", "x" * 2000) }
+      assert_equal %i[control reactors], server.reload(listen: "127.0.0.1:0", control: "/nowhere/encke.sock")
+      assert server.publish("/a", "x" * 2000)
+    end
+  end
+
   def test_a_full_server_takes_what_it_has_room_for
     server(reactors: 1, mailbox_messages: 64) do |server|
       messages = Array.new(100_000, &:to_s)
@@ -83,12 +118,16 @@ module ServerTests
 
   def test_after_a_stop_all_is_closed
     server = server()
+    channel = server.channel("/a")
+    channel << "x"
     assert_nil server.stop
     assert_nil server.stop
     calls = {
       publish: -> { server.publish("/a", "x") }, json: -> { server.publish("/a", 1) }, many: -> { server.publish_many("/a", ["x"]) },
       pairs: -> { server.publish_pairs([["/a", "x"]]) }, flush: -> { server.flush }, stats: -> { server.stats }, address: -> { server.address },
-      next_event: -> { server.next_event }, to_io: -> { server.to_io }
+      next_event: -> { server.next_event }, to_io: -> { server.to_io }, reload: -> { server.reload },
+      channel: -> { server.channel("/a") }, channel_publish: -> { channel.publish("x") }, channel_json: -> { channel.publish(1) },
+      channel_many: -> { channel.publish_many(["x"]) }
     }
     calls.each do |name, call|
       error = assert_raises(Encke::Closed, name.to_s) { call.call }
@@ -148,16 +187,18 @@ module ServerTests
 
   def test_a_forked_process_is_told_and_disturbs_nothing
     server do |server|
+      channel = server.channel("/a")
       seen = in_child do
         %i[stats next_event flush to_io].to_h { |call| [call, (server.public_send(call) && :done rescue $!.class.name)] }.merge(
           publish: (server.publish("/a", "x") rescue $!.class.name),
+          channel: (channel.publish("x") rescue $!.class.name),
           own: Encke::Server.new(listen: "127.0.0.1:0", reactors: 1, backend: self.class::BACKEND) { |own| own.publish("/a", "x") },
           stop: server.stop
         )
       end
       forked = "Encke::Forked"
-      assert_equal({ stats: forked, next_event: forked, flush: forked, to_io: forked, publish: forked, own: true, stop: nil }, seen)
-      assert server.publish("/a", "parent")
+      assert_equal({ stats: forked, next_event: forked, flush: forked, to_io: forked, publish: forked, channel: forked, own: true, stop: nil }, seen)
+      assert channel.publish("parent")
       sse(server.address, "/a") { |io| assert_equal ["parent"], data(io, 1) }
     end
   end
@@ -170,15 +211,22 @@ module ServerTests
       server.publish_many("/a", ["3", "4" * 100])
       server.publish_many("/a", ["5\n", "6"])
       server.publish_pairs([["/a", "7"]])
+      server.channel("/a") << "8" << [9]
+      server.channel("/a").publish_many(["10", "11"])
       server.flush
       server.stats
       GC.stress = false
       messages = JSON.parse(get(server.address, "/a", "since=earliest"))["messages"]
-      assert_equal ["1", [2], "3", "4" * 100, "5\n", "6", "7"], messages.map { |message| message["data"] }
+      assert_equal ["1", [2], "3", "4" * 100, "5\n", "6", "7", "8", [9], "10", "11"], messages.map { |message| message["data"] }
     ensure
       GC.stress = false
     end
   end
+end
+
+class ServerOverExtensionTest < Minitest::Test
+  BACKEND = :extension
+  include ServerTests
 end
 
 class ServerOverFfiTest < Minitest::Test

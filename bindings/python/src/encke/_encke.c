@@ -1,11 +1,11 @@
 /* The bridge to libencke: bytes in, codes out.
  *
- * It owns one type, Handle, around one `encke *`, and turns codes into the exceptions of `encke.errors`. It never
+ * It owns two types, Handle around one `encke *` and Channel around one `encke_channel *`, and turns codes into the exceptions of `encke.errors`. It never
  * keeps a pointer into a Python object after a call, and never decides anything: options, events and time are the
  * business of the Python files beside it.
  *
- * The GIL: publishing never blocks, so it keeps the GIL, which is several times cheaper than handing it over. The two
- * calls that block, flush and stop, and the two that open sockets, start and connect, release it.
+ * The GIL: publishing never blocks, so it keeps the GIL, which is several times cheaper than handing it over. The three
+ * calls that block, flush, reload and stop, and the two that open sockets, start and connect, release it.
  *
  * The handle is a value to the library, which answers a stale one with a code: a stop on one thread while another
  * flushes is safe.
@@ -176,49 +176,44 @@ static void describe(encke_message *message, Lent channel, Lent data, const Labe
 
 /* ---- publishing */
 
-static PyObject *publish_bytes(Handle *self, Lent channel, const char *data, Py_ssize_t len)
+/* Where a message goes: an open channel, or else the one of this name at this handle. */
+typedef struct {
+    const encke_channel *open;
+    const encke *handle;
+    Lent name;
+} Target;
+
+static PyObject *publish_bytes(Target to, const char *data, Py_ssize_t len)
 {
-    return none_or_raise(encke_publish(self->handle, channel.bytes, (size_t)channel.len, data, (size_t)len));
+    if (to.open != NULL)
+        return none_or_raise(encke_channel_publish(to.open, data, (size_t)len));
+    return none_or_raise(encke_publish(to.handle, to.name.bytes, (size_t)to.name.len, data, (size_t)len));
 }
 
 /* A payload that is lent where it lies, with nothing to say beside it. NULL without an exception: not that simple. */
-static PyObject *publish_plain(Handle *self, Lent channel, PyObject *data)
+static PyObject *publish_plain(Target to, PyObject *data)
 {
     if (PyUnicode_Check(data) || PyBytes_Check(data)) {
         Lent payload;
-        return lend_payload(data, &payload) ? NULL : publish_bytes(self, channel, payload.bytes, payload.len);
+        return lend_payload(data, &payload) ? NULL : publish_bytes(to, payload.bytes, payload.len);
     }
     if (PyObject_CheckBuffer(data)) {
         Py_buffer view;
         if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE))
             return NULL;
-        PyObject *done = publish_bytes(self, channel, view.buf, view.len);
+        PyObject *done = publish_bytes(to, view.buf, view.len);
         PyBuffer_Release(&view);
         return done;
     }
     return NULL;
 }
 
-static PyObject *handle_publish(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *names)
+/* Any payload, with labels. */
+static PyObject *publish_labelled(Handle *self, Lent channel, PyObject *object, const Labels *labels)
 {
-    Handle *self = (Handle *)object;
-    Lent channel, data;
-    Labels labels;
-    if (count != 2)
-        return wrong_count("publish(channel, data, *, event=None, content_type=None)"), NULL;
-    if (self->handle == NULL)
-        return raise_closed();
-    if (lend_text(args[0], "channel", &channel))
-        return NULL;
-    if (names == NULL) {
-        PyObject *done = publish_plain(self, channel, args[1]);
-        if (done != NULL || PyErr_Occurred())
-            return done;
-    }
-    if (read_labels(args + count, names, &labels))
-        return NULL;
+    Lent data;
     int is_json;
-    PyObject *payload = payload_of(args[1], &is_json);
+    PyObject *payload = payload_of(object, &is_json);
     if (payload == NULL)
         return NULL;
     PyObject *done = NULL;
@@ -227,11 +222,33 @@ static PyObject *handle_publish(PyObject *object, PyObject *const *args, Py_ssiz
         raise_closed();
     } else if (lend_payload(payload, &data) == 0) {
         encke_message message;
-        describe(&message, channel, data, &labels, is_json);
+        describe(&message, channel, data, labels, is_json);
         done = none_or_raise(encke_publish_with(self->handle, &message));
     }
     Py_DECREF(payload);
     return done;
+}
+
+static PyObject *handle_publish(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Handle *self = (Handle *)object;
+    Lent channel;
+    Labels labels;
+    if (count != 2)
+        return wrong_count("publish(channel, data, *, event=None, content_type=None)"), NULL;
+    if (self->handle == NULL)
+        return raise_closed();
+    if (lend_text(args[0], "channel", &channel))
+        return NULL;
+    if (names == NULL) {
+        Target to = {NULL, self->handle, channel};
+        PyObject *done = publish_plain(to, args[1]);
+        if (done != NULL || PyErr_Occurred())
+            return done;
+    }
+    if (read_labels(args + count, names, &labels))
+        return NULL;
+    return publish_labelled(self, channel, args[1], &labels);
 }
 
 /* One message of a batch, with references of its own: turning a later one into JSON runs Python code, which may change
@@ -377,6 +394,109 @@ static PyObject *handle_publish_pairs(PyObject *object, PyObject *const *args, P
     return publish_list(self, args[0], NULL, &labels);
 }
 
+/* ---- channels */
+
+/* A channel that the library holds open. It keeps its owner, which alone says whether all is stopped. */
+typedef struct {
+    PyObject_HEAD
+    Handle *owner;
+    PyObject *name;
+    encke_channel *channel;
+} Channel;
+
+static PyTypeObject ChannelType;
+
+static PyObject *handle_channel(PyObject *object, PyObject *name)
+{
+    Handle *self = (Handle *)object;
+    Lent text;
+    encke_channel *opened = NULL;
+    if (self->handle == NULL)
+        return raise_closed();
+    if (lend_text(name, "name", &text))
+        return NULL;
+    int32_t code = encke_channel_open(self->handle, text.bytes, (size_t)text.len, &opened);
+    if (code != ENCKE_OK)
+        return raise_code(code);
+    Channel *channel = PyObject_GC_New(Channel, &ChannelType);
+    if (channel == NULL) {
+        encke_channel_close(opened);
+        return NULL;
+    }
+    Py_INCREF(object);
+    channel->owner = self;
+    Py_INCREF(name);
+    channel->name = name;
+    channel->channel = opened;
+    PyObject_GC_Track(channel);
+    return (PyObject *)channel;
+}
+
+static PyObject *channel_publish(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Channel *self = (Channel *)object;
+    Lent name;
+    Labels labels;
+    if (count != 1)
+        return wrong_count("publish(data, *, event=None, content_type=None)"), NULL;
+    if (self->owner->handle == NULL)
+        return raise_closed();
+    if (names == NULL) {
+        Target to = {self->channel, NULL, {"", 0}};
+        PyObject *done = publish_plain(to, args[0]);
+        if (done != NULL || PyErr_Occurred())
+            return done;
+    }
+    if (lend_text(self->name, "name", &name) || read_labels(args + count, names, &labels))
+        return NULL;
+    return publish_labelled(self->owner, name, args[0], &labels);
+}
+
+static PyObject *channel_publish_many(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Channel *self = (Channel *)object;
+    Lent name;
+    Labels labels;
+    if (count != 1)
+        return wrong_count("publish_many(messages, *, event=None, content_type=None)"), NULL;
+    if (self->owner->handle == NULL)
+        return raise_closed();
+    if (lend_text(self->name, "name", &name) || read_labels(args + count, names, &labels))
+        return NULL;
+    return publish_list(self->owner, args[0], &name, &labels);
+}
+
+static PyObject *channel_name(PyObject *object, void *unused)
+{
+    (void)unused;
+    PyObject *name = ((Channel *)object)->name;
+    Py_INCREF(name);
+    return name;
+}
+
+static PyObject *channel_repr(PyObject *object)
+{
+    return PyUnicode_FromFormat("<encke channel %U>", ((Channel *)object)->name);
+}
+
+/* The owner may hold its channels, as the program likes; it cannot be cleared from here, so what it holds is. */
+static int channel_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(((Channel *)object)->owner);
+    return 0;
+}
+
+static void channel_dealloc(PyObject *object)
+{
+    Channel *self = (Channel *)object;
+    PyObject_GC_UnTrack(object);
+    /* Where the handle was stopped it is closed already, and the library says so. */
+    encke_channel_close(self->channel);
+    Py_DECREF((PyObject *)self->owner);
+    Py_DECREF(self->name);
+    Py_TYPE(object)->tp_free(object);
+}
+
 /* ---- opening, waiting, closing */
 
 typedef int32_t (*Opener)(const char *, size_t, encke **);
@@ -434,6 +554,25 @@ static PyObject *handle_flush(PyObject *object, PyObject *milliseconds)
     code = encke_flush(handle, ms);
     Py_END_ALLOW_THREADS
     return none_or_raise(code);
+}
+
+/* The names of the options that last until a restart, one a line. */
+static PyObject *handle_reload(PyObject *object, PyObject *options)
+{
+    encke *handle = ((Handle *)object)->handle;
+    char *bytes;
+    Py_ssize_t len;
+    int32_t kept;
+    if (handle == NULL)
+        return raise_closed();
+    if (PyBytes_AsStringAndSize(options, &bytes, &len))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    kept = encke_reload(handle, bytes, (size_t)len);
+    Py_END_ALLOW_THREADS
+    if (kept < 0)
+        return raise_code(kept);
+    return PyUnicode_FromString(kept == 0 ? "" : encke_last_error());
 }
 
 /* From here on the handle is gone, whatever is returned. Once is enough: a second call does nothing. */
@@ -577,9 +716,13 @@ static PyMethodDef handle_methods[] = {
     {"publish_pairs", FAST(handle_publish_pairs), METH_FASTCALL | METH_KEYWORDS,
      "publish_pairs(pairs, *, event=None, content_type=None)\n\n"
      "Publishes a list of pairs of channel and message. Never blocks; returns how many, from the front, it took."},
+    {"channel", handle_channel, METH_O,
+     "channel(name)\n\n"
+     "A channel to publish to without naming it each time. Its name is checked, and it is found, once."},
     {"_start", handle_start, METH_O, NULL},
     {"_connect", handle_connect, METH_O, NULL},
     {"_flush", handle_flush, METH_O, NULL},
+    {"_reload", handle_reload, METH_O, NULL},
     {"_stop", handle_stop, METH_O, NULL},
     {"_event_fd", handle_event_fd, METH_NOARGS, NULL},
     {"_next_event", handle_next_event, METH_NOARGS, NULL},
@@ -604,6 +747,35 @@ static PyTypeObject HandleType = {
     .tp_dealloc = handle_dealloc,
     .tp_methods = handle_methods,
     .tp_getset = handle_properties,
+};
+
+static PyMethodDef channel_methods[] = {
+    {"publish", FAST(channel_publish), METH_FASTCALL | METH_KEYWORDS,
+     "publish(data, *, event=None, content_type=None)\n\n"
+     "Publishes one message: str, bytes-like, or whatever has a JSON form. Never blocks; may raise Full."},
+    {"publish_many", FAST(channel_publish_many), METH_FASTCALL | METH_KEYWORDS,
+     "publish_many(messages, *, event=None, content_type=None)\n\n"
+     "Publishes a list of messages. Never blocks; returns how many, from the front, it took."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef channel_properties[] = {
+    {"name", channel_name, NULL, "The channel's full name.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyTypeObject ChannelType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "encke._encke.Channel",
+    .tp_doc = "A channel of a server or a publisher. It is of use until that is stopped, and keeps it alive.",
+    .tp_basicsize = sizeof(Channel),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_dealloc = channel_dealloc,
+    .tp_traverse = channel_traverse,
+    .tp_free = PyObject_GC_Del,
+    .tp_repr = channel_repr,
+    .tp_methods = channel_methods,
+    .tp_getset = channel_properties,
 };
 
 /* Into the library and back, with nothing done there: what any call costs at the least. */
@@ -658,7 +830,7 @@ PyMODINIT_FUNC PyInit__encke(void)
         return NULL;
     error_from_code = attribute_of("encke.errors", "from_code");
     to_json = attribute_of("encke.values", "to_json");
-    if (error_from_code == NULL || to_json == NULL || PyType_Ready(&HandleType))
+    if (error_from_code == NULL || to_json == NULL || PyType_Ready(&HandleType) || PyType_Ready(&ChannelType))
         return NULL;
     PyObject *made = PyModule_Create(&module);
     if (made == NULL)

@@ -17,7 +17,7 @@ import select
 import threading
 import time
 import warnings
-from typing import Any, AsyncIterator, Dict, Iterator, Optional, Tuple
+from typing import Any, AsyncIterator, Dict, Iterator, List, Optional, Tuple
 
 from . import _native
 from .errors import Closed
@@ -67,6 +67,15 @@ class Server(_native.Handle):
         """Counters, by name."""
         counters: Dict[str, int] = json.loads(self._stats())
         return counters
+
+    def reload(self, listen: OptionValue = None, **options: OptionValue) -> List[str]:
+        """Goes on with other options, without touching a connection; files that options name are read anew.
+
+        They are all options, as for the constructor: one that is left out has its default from then on. All of it
+        holds when this returns; other threads run meanwhile. Returns the names of options that were to change and
+        last until a restart: they stay as they were.
+        """
+        return self._reload(options_json({"listen": listen, **options})).splitlines()
 
     # ---- waiting and ending
 

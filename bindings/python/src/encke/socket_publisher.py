@@ -27,6 +27,29 @@ from .values import Seconds, seconds
 _EXIT_SECONDS = 1.0
 
 
+class Channel:
+    """A channel of a publisher, which it keeps alive. Its calls are the publisher's, without a name."""
+
+    __slots__ = ("_publisher", "name")
+
+    def __init__(self, publisher: SocketPublisher, name: str) -> None:
+        self._publisher = publisher
+        self.name = name
+
+    def publish(self, data: Any, *, event: Optional[str] = None, content_type: Optional[str] = None) -> None:
+        """Publishes one message, as the publisher does."""
+        self._publisher.publish(self.name, data, event=event, content_type=content_type)
+
+    def publish_many(
+        self, messages: Iterable[Any], *, event: Optional[str] = None, content_type: Optional[str] = None
+    ) -> int:
+        """Publishes a list of messages, as the publisher does."""
+        return self._publisher.publish_many(self.name, messages, event=event, content_type=content_type)
+
+    def __repr__(self) -> str:
+        return f"<encke channel {self.name}>"
+
+
 class SocketPublisher:
     """Publishes to the server whose control socket is at `address`: `unix:/run/encke.sock`.
 
@@ -101,6 +124,10 @@ class SocketPublisher:
             if self._stream.waits:
                 self._drain_later()
             return taken
+
+    def channel(self, name: str) -> Channel:
+        """A channel to publish to without naming it each time. What is wrong with its name is told when it is used."""
+        return Channel(self, name)
 
     # ---- waiting and ending
 

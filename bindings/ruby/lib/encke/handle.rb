@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "channel"
 require_relative "frames"
 require_relative "native"
 
@@ -9,7 +10,6 @@ module Encke
   class Handle
     # 2^31 - 1 milliseconds stand for ever.
     WAIT_MS_MAX = 0x7fff_ffff
-    LINE_FEED = "\n".ord
 
     def initialize(library, handle)
       @library = library
@@ -43,11 +43,15 @@ module Encke
       messages = messages.to_a
       return 0 if messages.empty?
 
-      lines = Frames.lines(messages) unless event || content_type
-      return publish_packed(Frames.frames(channel, messages, event, content_type)) unless lines
-
       Frames.check(channel)
-      taken(@library.publish_split(@handle, channel, channel.bytesize, lines, lines.bytesize, LINE_FEED))
+      count = @library.publish_texts(@handle, channel, messages) unless event || content_type
+      count ? taken(count) : publish_packed(Frames.frames(channel, messages, event, content_type))
+    end
+
+    # A Channel to publish to without naming it each time. Its name is checked, and it is found, once.
+    def channel(name)
+      Frames.check(name)
+      NativeChannel.new(self, @library, name, opened(name))
     end
 
     # Publishes [channel, data] pairs, in order. Returns how many were taken, like `publish_many`.
@@ -60,6 +64,12 @@ module Encke
     def flush(timeout = 5)
       code = @library.flush(@handle, milliseconds(timeout))
       code.zero? ? true : raise(failure(code))
+    end
+
+    # The exception for `code`. A handle that was stopped here is closed, whatever the library makes of its number.
+    def failure(code) # :nodoc:
+      error = @library.error(code)
+      @stopped ? Closed.new("stopped") : error
     end
 
     private
@@ -79,10 +89,10 @@ module Encke
       code.negative? ? raise(failure(code)) : code
     end
 
-    # A handle that was stopped here is closed, whatever the library makes of its number.
-    def failure(code)
-      error = @library.error(code)
-      @stopped ? Closed.new("stopped") : error
+    def opened(name)
+      @library.channel_of(@handle, name)
+    rescue Error => error
+      raise @stopped ? Closed.new("stopped") : error
     end
 
     def milliseconds(seconds)

@@ -6,10 +6,10 @@ require_relative "error"
 require_relative "version"
 
 module Encke
-  # Finds libencke, loads it through the `ffi` gem or through Fiddle, and checks that it is the one this gem needs.
+  # Finds libencke, loads it through calls in C, the `ffi` gem or Fiddle, and checks that it is the one this gem needs.
   #
   # What `load` returns answers to the names of SIGNATURES, with the arguments of the C function: strings are lent for the
-  # call, a handle is a number, and nothing is converted on the way. `Calls` adds what needs a buffer or reads memory.
+  # call, a handle or a channel is a number, and nothing is converted on the way. `Calls` adds what needs a buffer or reads memory.
   # Calls that block let other Ruby threads run; the rest keep the lock of the interpreter, since letting go costs more
   # than they do.
   module Native
@@ -30,11 +30,15 @@ module Encke
       answer: [%i[handle question int], :int],
       stats: [%i[handle bytes size], :count],
       address: [%i[handle bytes size], :count],
+      channel_open: [%i[handle bytes size bytes], :int],
+      channel_publish: [%i[handle bytes size], :int],
+      channel_close: [[:handle], :int],
+      reload: [%i[handle bytes size], :int],
       flush: [%i[handle int], :int],
       stop: [%i[handle int], :int],
     }.freeze
 
-    BLOCKING = %i[flush stop].freeze
+    BLOCKING = %i[flush stop reload].freeze
 
     # A library file in the gem wins over one of the system, which may be another version.
     PLACES = [
@@ -47,8 +51,8 @@ module Encke
     @lock = Mutex.new
 
     class << self
-      # The library in `path`, or in ENCKE_LIBRARY, or in one of PLACES. `backend` is :ffi or :fiddle, or in ENCKE_BACKEND;
-      # by default it is the gem where there is one.
+      # The library in `path`, or in ENCKE_LIBRARY, or in one of PLACES. `backend` is :extension, :ffi or :fiddle, or in
+      # ENCKE_BACKEND; by default it is the first of them that there is.
       def load(path = nil, backend: nil)
         path ||= find or raise NoLibrary, "libencke is not found: set ENCKE_LIBRARY, or pass library:. Looked for #{PLACES.join(", ")}"
         backend = (backend || ENV["ENCKE_BACKEND"] || preferred).to_sym
@@ -64,14 +68,27 @@ module Encke
       private
 
       def preferred
-        require "ffi"
-        :ffi
+        return :extension if there?("encke/native/calls")
+
+        without_extension
+      end
+
+      def without_extension
+        there?("ffi") ? :ffi : :fiddle
+      end
+
+      def there?(feature)
+        require feature
+        true
       rescue LoadError
-        :fiddle
+        false
       end
 
       def open(path, backend)
         case backend
+        when :extension
+          require_relative "native/extension"
+          Extension.new(path, open(path, without_extension))
         when :ffi
           require_relative "native/ffi"
           FFI.open(path)
@@ -79,7 +96,7 @@ module Encke
           require_relative "native/fiddle"
           Fiddle.open(path)
         else
-          raise ArgumentError, "the backend is ffi or fiddle, not #{backend}"
+          raise ArgumentError, "the backend is extension, ffi or fiddle, not #{backend}"
         end
       rescue LoadError => error
         raise NoLibrary, "#{path} cannot be loaded: #{error.message}"
@@ -103,10 +120,29 @@ module Encke
       EVENT = "LLQQJJJJJJJJJ"
       EVENT_BYTES = [0].cycle.first(13).pack(EVENT).bytesize
       TEXT_BYTES = 4096
+      LINE_FEED = "\n".ord
       HANDLE_BYTES = [0].pack("J").bytesize
 
       def start_server(options)
         handle_from { |handle| start(options, options.bytesize, handle) }
+      end
+
+      def channel_of(handle, name)
+        handle_from { |channel| channel_open(handle, name, name.bytesize, channel) }
+      end
+
+      # Publishes Strings on a channel: how many were taken, or a code. Nil where that is not possible: then frames are.
+      def publish_texts(handle, channel, messages)
+        lines = Frames.lines(messages)
+        lines && publish_split(handle, channel, channel.bytesize, lines, lines.bytesize, LINE_FEED)
+      end
+
+      # The options that last until a restart, or raises.
+      def reload_with(handle, options)
+        kept = reload(handle, options, options.bytesize)
+        raise error(kept) if kept.negative?
+
+        kept.zero? ? [] : last_error.lines(chomp: true)
       end
 
       def connect_to(address)

@@ -45,6 +45,14 @@ module Encke
       live { @library.stats_of(@handle) }
     end
 
+    # Goes on with other options, without touching a connection: new requests meet the new rules, and files that options name
+    # (keys, for example) are read anew. They are all options, as for `new`; one that is left out has its default from then
+    # on. Waits until all of it holds. Returns the names of options that were to change and last until a restart: they stay as
+    # they were.
+    def reload(**options)
+      live { @library.reload_with(@handle, JSON.generate(options.compact)) }.map(&:to_sym)
+    end
+
     # Ends connections, lets answers under way finish for `timeout` seconds at most, and frees everything. A second call
     # does nothing.
     def stop(timeout = 5)

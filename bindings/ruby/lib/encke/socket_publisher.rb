@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "channel"
 require_relative "error"
 require_relative "frames"
 require_relative "outbox"
@@ -61,6 +62,12 @@ module Encke
     # Publishes [channel, data] pairs, in order. Returns how many were taken, like `publish_many`.
     def publish_pairs(pairs)
       take_in_batches(pairs.to_a) { |batch| Frames.pairs(batch) }
+    end
+
+    # A Channel to publish to without naming it each time.
+    def channel(name)
+      Frames.check(name)
+      Channel.new(self, name)
     end
 
     # Waits until all that this process published before is taken by the server. Raises Undelivered if, since the last flush,
