@@ -161,8 +161,12 @@ impl Engine {
             unix_ms: now.unix_ms,
             policy: &self.policy,
             access: &mut self.access,
+            user: None,
         };
-        let ask = match Ask::read(&request, &mut around) {
+        let ask = Ask::read(&request, &mut around);
+        let user = around.user;
+        self.log_user(index, &user);
+        let ask = match ask {
             Ok(ask) => ask,
             Err(reject) => {
                 // Its body, if it has one, is not worth reading just to be able to go on behind it.
