@@ -204,6 +204,9 @@ impl Turn {
             }
             return;
         }
+        if event.is_read_closed() {
+            self.sockets.set(token, Mark::Closed);
+        }
         let over = event.is_error() || event.is_read_closed();
         if over {
             self.sockets.set(token, Mark::Thorough);
@@ -333,6 +336,9 @@ impl Turn {
         for _ in 0..READS_MAX {
             let Some(socket) = self.sockets.find(token) else { return };
             if !self.engine.wants_read(token) {
+                if self.sockets.has(token, Mark::Closed) {
+                    self.engine.handle(now, Input::HungUp { token });
+                }
                 return;
             }
             match socket::receive(socket, &mut self.buffer) {
