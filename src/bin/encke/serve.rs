@@ -189,7 +189,7 @@ fn first_lines(addresses: &Addresses, strangers: &Strangers) -> Vec<String> {
 }
 
 /// An address to type into a browser on this machine: where all addresses are listened on, loopback is one.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => ([0, 0, 0, 0, 0, 0, 0, 1], v6.port()).into(),
