@@ -225,9 +225,10 @@ impl Turn {
         }
     }
 
-    /// Takes in new connections, and sees those off that were not let in. While the shard is frozen they are left to a
+    /// Sees those off that were not let in, and takes in new connections. While the shard is frozen these are left to a
     /// successor.
     fn accept(&mut self, now: Now) {
+        self.farewells.end(now.tick, &mut self.buffer);
         if self.engine.is_frozen() {
             return;
         }
@@ -240,7 +241,6 @@ impl Turn {
         if self.shared.porter.reserve.is_out() {
             self.shared.porter.reserve.take_back();
         }
-        self.farewells.end(now.tick, &mut self.buffer);
     }
 
     /// A connection was accepted: it is let in, here or at another reactor, or not.
@@ -552,7 +552,7 @@ impl Turn {
     /// their answers may have to come from here.
     fn is_over(&mut self, now: Now) -> bool {
         let Stage::Draining { until } = self.stage else { return false };
-        let connections = self.engine.connections();
+        let connections = self.engine.connections() + self.departing.len();
         if connections == 0 {
             self.attendance = None;
         } else if now.tick >= until {

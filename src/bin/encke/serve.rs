@@ -137,7 +137,7 @@ fn reload(server: &Server, sources: &Sources) {
 }
 
 /// Sees everybody off, and says once in a while how many are left.
-fn drain(server: Server) {
+fn drain(mut server: Server) {
     server.drain();
     while !server.has_ended_within(LOOK) {
         log::info!(target: START, "{} connections left", server.publisher().stats().connections);
