@@ -12,8 +12,11 @@ use crate::sources::Sources;
 use crate::successor;
 use encke::reactor::{Addresses, Heritage};
 use encke::{Config, Error, Server};
+use rustix::process::Signal;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::process::Child;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a server that stops says how many connections are left, and one that runs whether it still does.
@@ -31,7 +34,7 @@ pub fn run(options: Serve) -> Result<(), String> {
         Ok(limit) => log::info!(limit; "descriptors"),
         Err(error) => log::warn!(error:%; "the limit of descriptors could not be raised"),
     }
-    let manager = Manager::of(&environment)?;
+    let manager = Arc::new(Manager::of(&environment)?);
     let heritage = match successor::predecessor(&environment)? {
         Some(line) => Heritage::of_predecessor(line).map_err(|error| error.to_string())?,
         None => manager::sockets(&environment)?,
@@ -51,9 +54,11 @@ pub fn run(options: Serve) -> Result<(), String> {
         log::info!(target: START, "{line}");
     }
     manager.ready();
-    let heartbeat = manager.wants_to_hear_every();
+    // Alive is what turns: every reactor, not only this thread.
+    let publisher = server.publisher();
+    let pulse = manager.pulse(move |limit| publisher.flush(limit).is_ok())?;
     loop {
-        match watch.next(heartbeat.map_or(LOOK, |heartbeat| heartbeat.min(LOOK))) {
+        match watch.next(LOOK) {
             Some(Ask::Stop) => {
                 manager.stopping();
                 break;
@@ -64,28 +69,25 @@ pub fn run(options: Serve) -> Result<(), String> {
                 manager.ready();
             }
             Some(Ask::Succeed) => {
-                if let Some(id) = succeed(&mut server, &program) {
-                    manager.succeeded_by(id);
+                if let Some(child) = succeed(&mut server, &program) {
+                    manager.succeeded_by(child.id());
+                    pass_on(&watch, &child);
                     break;
                 }
             }
             None if !server.is_running() => return Err("the server has failed".into()),
             None => {}
         }
-        // Alive is what turns: every reactor, not only this thread.
-        if let Some(limit) = heartbeat
-            && server.publisher().flush(limit).is_ok()
-        {
-            manager.alive();
-        }
     }
+    // Whoever takes over speaks for itself.
+    drop(pulse);
     log::info!(target: START, "stopping");
     drain(server);
     Ok(())
 }
 
-/// Hands over to a process that is started for it; returns its id. If that fails, all goes on as before.
-fn succeed(server: &mut Server, program: &OsString) -> Option<u32> {
+/// Hands over to a process that is started for it, and returns that. If it fails, all goes on as before.
+fn succeed(server: &mut Server, program: &OsString) -> Option<Child> {
     let (child, line) = match successor::start(program) {
         Ok(started) => started,
         Err(why) => {
@@ -101,7 +103,18 @@ fn succeed(server: &mut Server, program: &OsString) -> Option<u32> {
         return None;
     }
     log::info!(target: START, "process {id} has taken over");
-    Some(id)
+    Some(child)
+}
+
+/// What was asked of this process while its successor began is meant for that one. Another successor it need not be.
+fn pass_on(watch: &Watch, successor: &Child) {
+    while let Some(ask) = watch.next(Duration::ZERO) {
+        match ask {
+            Ask::Stop => successor::signal(successor, Signal::TERM),
+            Ask::Reload => successor::signal(successor, Signal::HUP),
+            Ask::Succeed => {}
+        }
+    }
 }
 
 /// A server, with the jobs behind its demonstrations if it has any, and with whoever asks an application if that decides.
