@@ -161,6 +161,7 @@ fn whoever_was_refused_shortly_before_is_let_go_while_the_predecessor_drains() {
         scope.spawn(|| {
             while !over.load(Ordering::Acquire) {
                 drop(Wire::connect(server.public));
+                thread::park_timeout(Duration::from_millis(2));
             }
         });
         let successor = succeed(&server.process, server.process.id());

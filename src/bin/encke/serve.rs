@@ -29,7 +29,7 @@ const SUCCESSOR_LIMIT: Duration = Duration::from_secs(60);
 pub fn run(options: Serve) -> Result<(), String> {
     crate::log::start(options.log_level);
     let watch = Watch::start(&[SIGHUP, SIGUSR2])?;
-    let program = successor::program()?;
+    let program = successor::program();
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => log::info!(limit; "descriptors"),
         Err(error) => log::warn!(error:%; "the limit of descriptors could not be raised"),
@@ -87,8 +87,8 @@ pub fn run(options: Serve) -> Result<(), String> {
 }
 
 /// Hands over to a process that is started for it, and returns that. If it fails, all goes on as before.
-fn succeed(server: &mut Server, program: &OsString) -> Option<Child> {
-    let (child, line) = match successor::start(program) {
+fn succeed(server: &mut Server, program: &Result<OsString, String>) -> Option<Child> {
+    let (child, line) = match program.as_ref().map_err(String::clone).and_then(successor::start) {
         Ok(started) => started,
         Err(why) => {
             log::error!("no successor: {why}");
