@@ -123,6 +123,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) bad_wait_ms: u64,
     pub(crate) policy: &'a Policy,
     pub(crate) access: &'a mut Access,
+    /// To be told: who asks, if something good was shown for that.
+    pub(crate) user: Option<Arc<str>>,
 }
 
 impl Surroundings<'_> {
@@ -182,6 +184,7 @@ impl Ask {
             return Ask::of_page(request, around);
         }
         let proof = Proof::read(request, around)?;
+        around.user.clone_from(&proof.grant.user);
         if bayeux::is_path(request.path) {
             return Call::read(request, around, proof).map(|call| Ask::Bayeux(Box::new(call)));
         }

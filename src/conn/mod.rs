@@ -81,6 +81,13 @@ pub(crate) enum State {
     Lingering,
 }
 
+impl State {
+    /// Whether its client waits for what may come. Who hangs up then is gone.
+    pub(crate) fn is_held(self) -> bool {
+        matches!(self, State::Parked | State::Judged | State::Joining | State::Bayeux)
+    }
+}
+
 /// Some yes-or-no facts of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Flags(u16);

@@ -34,6 +34,8 @@ pub struct Finished {
     pub unix_ms: u64,
     /// Where it came from; nothing is known of sockets in the file system.
     pub address: Option<Address>,
+    /// Who sent it, where that was shown and good: the `sub` of a token, or the name of a key.
+    pub user: Option<Arc<str>>,
     /// Its method; empty for what was no request.
     pub method: &'static str,
     /// Its path and query, without the values that let somebody in.
@@ -65,7 +67,7 @@ pub struct LogPort {
 }
 
 impl LogPort {
-    fn put(&self, finished: Finished) {
+    pub(crate) fn put(&self, finished: Finished) {
         if self.push.try_send(finished).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -151,6 +153,13 @@ impl Engine {
     pub(super) fn log_interim(&mut self, index: u32, count: usize) {
         if let Some(entry) = self.access_log.as_mut().and_then(|log| log.entry(index)) {
             entry.older += count as u64;
+        }
+    }
+
+    /// This is who sent the request.
+    pub(super) fn log_user(&mut self, index: u32, user: &Option<Arc<str>>) {
+        if let Some(entry) = self.access_log.as_mut().and_then(|log| log.entry(index)) {
+            entry.finished.user.clone_from(user);
         }
     }
 

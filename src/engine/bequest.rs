@@ -54,6 +54,11 @@ impl Engine {
         self.join_everywhere(now);
     }
 
+    /// Is as frozen from the start, until it is thawed: what it inherits is its predecessor's, which may yet go on instead.
+    pub fn wait(&mut self) {
+        self.frozen = true;
+    }
+
     /// This shard is the home of these channels, and is asked before anything else happens. What does not fit its bounds is
     /// let go, the oldest first; a channel that there is no room for is not made, and its readers will be told of a gap.
     pub fn inherit(&mut self, now: Now, bequests: Vec<Bequest>) {
@@ -133,6 +138,9 @@ mod tests {
         assert_eq!(depth(&new), (1, 5));
         publish(&mut new, 50_300, "6");
         assert_eq!(depth(&new), (2, 6));
+        new.wait();
+        publish(&mut new, 50_400, "too early");
+        assert_eq!((depth(&new), new.counters().unkept), ((2, 6), 1));
 
         old.thaw(at(940));
         publish(&mut old, 950, "it goes on");

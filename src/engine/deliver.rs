@@ -360,6 +360,11 @@ impl Engine {
 
     /// Everything that was to be written is.
     fn flushed(&mut self, now: Now, index: u32) {
+        let connection = &self.slots[index];
+        if connection.flags.has(Flags::ENDED) && connection.state.is_held() {
+            // It hung up before it was held, and has now what it asked for before that.
+            return self.close(now, index);
+        }
         match self.slots[index].state {
             State::Closing => self.finish(now, index),
             State::ExpectHead | State::ExpectBody => self.resume_reading(now, index),

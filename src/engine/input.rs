@@ -13,6 +13,8 @@ pub enum Input<'a> {
     Bytes { token: Token, bytes: &'a [u8] },
     /// The peer will send no more.
     Eof { token: Token },
+    /// The peer will send no more than what lies there already, which is not wanted yet.
+    HungUp { token: Token },
     /// A socket that was full can take bytes again.
     Writable { token: Token },
     /// Of what [`outgoing`](super::Engine::outgoing) lent, the socket took the first `count` bytes.

@@ -275,6 +275,11 @@ impl Engine {
                     self.ended(now, index);
                 }
             }
+            Input::HungUp { token } => {
+                if let Some(index) = live(&self.slots, token) {
+                    self.hung_up(now, index);
+                }
+            }
             Input::Writable { token } => {
                 if let Some(index) = live(&self.slots, token) {
                     if self.slots[index].flags.has(Flags::BLOCKED) {

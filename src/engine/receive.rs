@@ -44,9 +44,13 @@ impl Engine {
         let draining = self.draining && !self.succeeded;
         let connection = &mut self.slots[index];
         connection.tidy();
-        let over = draining || connection.flags.has(Flags::ENDED);
-        if over && connection.state == State::ExpectHead && !connection.has_unsent() {
-            self.finish(now, index);
+        let ended = connection.flags.has(Flags::ENDED);
+        match connection.state {
+            _ if connection.has_unsent() => {}
+            State::ExpectHead if draining || ended => self.finish(now, index),
+            // It hung up before it could be held.
+            state if ended && state.is_held() => self.close(now, index),
+            _ => {}
         }
     }
 
@@ -79,12 +83,12 @@ impl Engine {
     }
 
     /// Tells the reactor to leave bytes in the socket while there are more than one head's worth here, or to
-    /// go on.
+    /// go on. Whoever is held meanwhile may have hung up before: the reactor looks, and would not do so again by itself.
     pub(super) fn hear(&mut self, index: u32) {
         let connection = &mut self.slots[index];
         let waiting = connection.rest.as_ref().map_or(0, |rest| rest.inbox.len());
         let deaf = waiting > self.limits.http.head_bytes;
-        if connection.flags.has(Flags::DEAF) && !deaf {
+        if connection.flags.has(Flags::DEAF) && (!deaf || connection.state.is_held()) {
             self.orders.push_back(super::Output::Read(self.slots.token(index)));
         }
         self.slots[index].flags.set(Flags::DEAF, deaf);
@@ -162,8 +166,12 @@ impl Engine {
             bad_wait_ms: self.bad_wait(now, index),
             policy: &self.policy,
             access: &mut self.access,
+            user: None,
         };
-        let ask = match Ask::read(&request, &mut around) {
+        let ask = Ask::read(&request, &mut around);
+        let user = around.user;
+        self.log_user(index, &user);
+        let ask = match ask {
             Ok(ask) => ask,
             Err(reject) => {
                 let reject = self.count_bad(now, index, reject);
@@ -299,6 +307,15 @@ impl Engine {
             State::ExpectHead if !unsent => self.close(now, index),
             State::Framed => self.heard_frames(now, index, &[]),
             State::ExpectHead | State::Asking | State::Closing | State::Moving => {}
+        }
+    }
+
+    /// The peer will send no more, though not all that it sent was read: whoever is held and hangs up is gone. Anybody else is
+    /// answered what can be, and then read to the end.
+    pub(super) fn hung_up(&mut self, now: Now, index: u32) {
+        if self.slots[index].state.is_held() {
+            self.counters.gone_left += 1;
+            self.close(now, index);
         }
     }
 

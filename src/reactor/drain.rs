@@ -6,7 +6,9 @@ use std::time::Duration;
 
 impl Server {
     /// Begins what [`Server::stop`] does, and returns at once.
-    pub fn drain(&self) {
+    pub fn drain(&mut self) {
+        // While it still listens: nobody takes the file for one that a dead server left, and puts another there.
+        self.remove_control();
         self.shared.stop();
     }
 

@@ -25,6 +25,8 @@ use crate::base::error::Error;
 use crate::base::time::Tick;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::fs;
 use std::io;
@@ -32,12 +34,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// Connections that wait to be accepted; the kernel's own bound may be lower.
 const BACKLOG: i32 = 4096;
 
 /// How long a listener rests when the system refuses to accept.
 const PAUSE_MS: u64 = 100;
+
+/// How often, and after how long, somebody is waited for who begins at the same time.
+const LOCK_TRIES: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Such a refusal is logged once in this time.
 const LOG_EVERY_MS: u64 = 60_000;
@@ -198,6 +206,8 @@ pub(super) struct Bound {
     pub(super) listeners: Vec<Vec<Listener>>,
     pub(super) addresses: Addresses,
     pub(super) control: Option<ControlFile>,
+    /// The file of a predecessor's control socket that is not wanted any more.
+    pub(super) unwanted: Option<ControlFile>,
 }
 
 /// Listens wherever `config` says, for so many reactors: at the sockets that are there already, and at new ones.
@@ -216,10 +226,12 @@ pub(super) fn bind(config: &Config, reactors: usize, mut heirlooms: Vec<Heirloom
         listeners[0].push(Listener::new(Source::Unix(listener), Door::Control, reactors > 1, place, vital));
         (addresses.control, control) = (Some(path), file);
     }
+    let mut unwanted = None;
     for Heirloom { place, .. } in heirlooms {
         log::warn!("--{}: the socket for {:?} that was handed over is not wanted any more, and closes", place.option, place.text);
+        unwanted = place.file.map(|file| ControlFile::inherited(&place.text, file)).or(unwanted);
     }
-    Ok(Bound { listeners, addresses, control })
+    Ok(Bound { listeners, addresses, control, unwanted })
 }
 
 /// Listens at the addresses of one option. Sockets that were lent for it replace all of them.
@@ -303,6 +315,7 @@ fn bind_tcp(address: SocketAddr, shared: bool, vital: &Vital) -> io::Result<Sock
 /// at all, is somebody's. Its file has the rights `mode`, and never more on the way there.
 fn bind_control(path: &Path, mode: u32) -> io::Result<(UnixListener, ControlFile)> {
     let address = SockAddr::unix(path)?;
+    let _lock = lock_folder(path);
     if is_stale(path, &address)? {
         fs::remove_file(path)?;
     }
@@ -320,6 +333,20 @@ fn bind_control(path: &Path, mode: u32) -> io::Result<(UnixListener, ControlFile
     fs::set_permissions(path, rights)?;
     socket.listen(BACKLOG)?;
     Ok((UnixListener::from_std(OwnedFd::from(socket).into()), file))
+}
+
+/// Keeps others of this program that begin at the same time from taking the file here for stale before its socket listens.
+/// Somebody who holds the lock and does not let go keeps nobody from starting.
+fn lock_folder(path: &Path) -> Option<fs::File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs::File::open(folder).ok()?;
+    for _ in 0..LOCK_TRIES {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_PAUSE),
+            outcome => return outcome.ok().map(|()| folder),
+        }
+    }
+    None
 }
 
 /// Whether `path` is a socket that nobody listens on. `false`: there is nothing.
@@ -342,21 +369,28 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     }
 }
 
-/// The control socket's file, removed on drop unless another server has put its own there by then.
+/// The control socket's file, removed on drop unless another server has put its own there by then. One that a predecessor
+/// bound is that one's until it has gone.
 #[derive(Debug)]
 pub(super) struct ControlFile {
     path: PathBuf,
     identity: FileIdentity,
+    is_ours: bool,
 }
 
 impl ControlFile {
     fn of(path: &Path) -> io::Result<ControlFile> {
-        Ok(ControlFile { path: path.into(), identity: identity(path)? })
+        Ok(ControlFile { path: path.into(), identity: identity(path)?, is_ours: true })
     }
 
     /// The file of a socket that a predecessor bound.
     fn inherited(path: &str, identity: FileIdentity) -> ControlFile {
-        ControlFile { path: path.into(), identity }
+        ControlFile { path: path.into(), identity, is_ours: false }
+    }
+
+    /// It is ours from now on, if it was a predecessor's.
+    pub(super) fn own(&mut self) {
+        self.is_ours = true;
     }
 
     /// What tells it from a file that another server puts there.
@@ -366,20 +400,20 @@ impl ControlFile {
 
     /// It is another server's from now on.
     pub(super) fn disown(mut self) {
-        self.path = PathBuf::new();
+        self.is_ours = false;
     }
 }
 
 impl Drop for ControlFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+        if self.is_ours && identity(&self.path).is_ok_and(|identity| identity == self.identity) {
             // If it cannot be removed, the next server finds it stale.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-fn identity(path: &Path) -> io::Result<FileIdentity> {
+pub(super) fn identity(path: &Path) -> io::Result<FileIdentity> {
     let file = fs::symlink_metadata(path)?;
     Ok((file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
 }

@@ -60,6 +60,8 @@ struct First {
     audience: Audience,
     /// What its shard inherits.
     estate: Vec<Bequest>,
+    /// Whether it is to let nobody in until it is told that its predecessor has gone.
+    waits: bool,
     clock: Clock,
     table: Table,
 }
@@ -170,7 +172,7 @@ impl Server {
         let private = config.has_private_tables();
         let keyring = keyring::read(&config)?;
         let access_log = config.access_log.as_deref().map(AccessLog::start).transpose()?;
-        let Bound { listeners, addresses, control } = bind(&config, reactors, std::mem::take(&mut heritage.heirlooms))?;
+        let Bound { listeners, addresses, control, unwanted } = bind(&config, reactors, std::mem::take(&mut heritage.heirlooms))?;
         let mut outfits = Vec::with_capacity(reactors);
         let mut mailboxes = Vec::with_capacity(reactors);
         for (shard, listeners) in listeners.into_iter().enumerate() {
@@ -217,22 +219,33 @@ impl Server {
         };
         let estates = heritage.claim(server.shared.seed, server.shared.shards())?;
         let clock = server.shared.clock;
+        let waits = heritage.has_predecessor();
         let reserve = (!private).then(|| Arc::new(Reserve::new()));
         let (parted, all_parted) = bounded(reactors);
         let outcome = outfits.into_iter().zip(estates).try_for_each(|(outfit, estate)| {
             let table = reserve.clone().map_or_else(|| Table::Private(parted.clone()), Table::Shared);
-            let first = First { config: config.clone(), keyring: keyring.clone(), audience, estate, clock, table };
+            let first = First { config: config.clone(), keyring: keyring.clone(), audience, estate, waits, clock, table };
             server.spawn(outfit, first, end.clone())
         });
         drop(parted);
         let parted = part_with(all_parted);
         outcome.and(parted)?;
-        if heritage.has_predecessor() {
+        if waits {
             // Only what turns serves.
             server.publisher().flush(Duration::from_secs(SETTLE_SECONDS))?;
         }
         heritage.serves()?;
+        if waits {
+            server.follow(unwanted)?;
+        }
         Ok(server)
+    }
+
+    /// The predecessor can only drain from here on: everything is this server's.
+    fn follow(&mut self, unwanted: Option<ControlFile>) -> Result<(), Error> {
+        self.control.iter_mut().for_each(ControlFile::own);
+        unwanted.into_iter().for_each(|mut file| file.own());
+        self.shared.mailboxes.iter().try_for_each(|mailbox| mailbox.order(Rare::Thaw))
     }
 
     fn spawn(&mut self, outfit: Outfit, first: First, end: Sender<()>) -> Result<(), Error> {
@@ -243,7 +256,7 @@ impl Server {
         let body = move || {
             let _end = end;
             fenced(&shared, shard, || {
-                let First { config, keyring, audience, estate, clock, table } = first;
+                let First { config, keyring, audience, estate, waits, clock, table } = first;
                 let reserve = table.settle(&outfit, &shared)?;
                 let mut engine = Engine::new(&config, shard as u16, shared.shards(), shared.seed);
                 engine.set_access(&config, keyring);
@@ -252,6 +265,9 @@ impl Server {
                     engine.set_landlord(landlord);
                 }
                 engine.inherit(clock.now(), estate);
+                if waits {
+                    engine.wait();
+                }
                 if let Some(outbox) = &shared.outbox {
                     match audience {
                         Audience::Host => engine.set_host(outbox.port()),
@@ -312,6 +328,11 @@ impl Server {
         self.control.as_ref().map(ControlFile::identity)
     }
 
+    /// Removes the control socket's file, so that a successor may bind it while this server drains.
+    pub(super) fn remove_control(&mut self) {
+        self.control = None;
+    }
+
     /// The control socket's file is another server's from now on.
     pub(super) fn disown_control(&mut self) {
         self.control.take().into_iter().for_each(ControlFile::disown);
@@ -341,9 +362,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // First, so that a successor may bind it while this server drains.
-        self.control = None;
-        self.shared.stop();
+        self.drain();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 log::error!("a reactor panicked outside its fence");

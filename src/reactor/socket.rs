@@ -26,10 +26,12 @@ pub(super) enum Mark {
     Thorough = 1 << 29,
     /// The peer's end was seen and told.
     Ended = 1 << 28,
+    /// The peer's end is somewhere behind what is there to be read.
+    Closed = 1 << 27,
 }
 
-/// The rest of the word. Two tenants a quarter of a billion generations apart are taken for one.
-const GENERATION: u32 = (1 << 28) - 1;
+/// The rest of the word. Two tenants an eighth of a billion generations apart are taken for one.
+const GENERATION: u32 = (1 << 27) - 1;
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -221,11 +223,11 @@ mod tests {
     fn a_mark_is_news_once_and_taken_once() {
         let mut sockets = Sockets::default();
         sockets.insert(token(0, 1), pair().0, None);
-        for mark in [Mark::Full, Mark::Due, Mark::Thorough, Mark::Ended] {
+        for mark in [Mark::Full, Mark::Due, Mark::Thorough, Mark::Ended, Mark::Closed] {
             assert!(sockets.set(token(0, 1), mark), "{mark:?}");
             assert!(!sockets.set(token(0, 1), mark), "{mark:?}");
         }
-        for mark in [Mark::Full, Mark::Due, Mark::Thorough, Mark::Ended] {
+        for mark in [Mark::Full, Mark::Due, Mark::Thorough, Mark::Ended, Mark::Closed] {
             assert!(sockets.take(token(0, 1), mark), "{mark:?}");
             assert!(!sockets.take(token(0, 1), mark), "{mark:?}");
         }

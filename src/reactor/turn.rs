@@ -199,6 +199,9 @@ impl Turn {
             }
             return;
         }
+        if event.is_read_closed() {
+            self.sockets.set(token, Mark::Closed);
+        }
         let over = event.is_error() || event.is_read_closed();
         if over {
             self.sockets.set(token, Mark::Thorough);
@@ -217,9 +220,10 @@ impl Turn {
         }
     }
 
-    /// Takes in new connections, and sees those off that were not let in. While the shard is frozen they are left to a
+    /// Sees those off that were not let in, and takes in new connections. While the shard is frozen these are left to a
     /// successor.
     fn accept(&mut self, now: Now) {
+        self.farewells.end(now.tick, &mut self.buffer);
         if self.engine.is_frozen() {
             return;
         }
@@ -232,7 +236,6 @@ impl Turn {
         if self.reserve.is_out() {
             self.reserve.take_back();
         }
-        self.farewells.end(now.tick, &mut self.buffer);
     }
 
     /// A connection was accepted: it is let in, here or at another reactor, or not.
@@ -336,6 +339,9 @@ impl Turn {
         for _ in 0..READS_MAX {
             let Some(socket) = self.sockets.find(token) else { return };
             if !self.engine.wants_read(token) {
+                if self.sockets.has(token, Mark::Closed) {
+                    self.engine.handle(now, Input::HungUp { token });
+                }
                 return;
             }
             match socket::receive(socket, &mut self.buffer) {
@@ -553,7 +559,7 @@ impl Turn {
     /// their answers may have to come from here.
     fn is_over(&mut self, now: Now) -> bool {
         let Stage::Draining { until } = self.stage else { return false };
-        let connections = self.engine.connections();
+        let connections = self.engine.connections() + self.departing.len();
         if connections == 0 {
             self.attendance = None;
         } else if now.tick >= until {

@@ -304,7 +304,14 @@ impl World {
         let mut moved = false;
         for at in 0..self.clients.len() {
             let client = &mut self.clients[at];
-            if client.shard != shard || client.closed || !self.engines[shard].wants_read(client.token) {
+            if client.shard != shard || client.closed {
+                continue;
+            }
+            if !self.engines[shard].wants_read(client.token) {
+                if client.eof == Eof::Sent {
+                    let token = client.token;
+                    self.handle(shard, Input::HungUp { token });
+                }
                 continue;
             }
             let (token, bytes) = (client.token, Vec::from(std::mem::take(&mut client.unread)));

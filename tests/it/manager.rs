@@ -148,3 +148,41 @@ fn an_abstract_name_is_understood() {
     assert_eq!(idle.end(), End::Proper);
     assert_eq!(server.process.wait().code(), Some(0));
 }
+
+/// What a manager is told next is that the process is alive.
+fn beats(manager: &UnixDatagram) {
+    let mut buffer = [0; 4096];
+    let count = manager.recv(&mut buffer).expect("a word");
+    assert_eq!(&buffer[..count], b"WATCHDOG=1");
+}
+
+/// A successor may take long to begin, or hang. Here it begins when it is told to.
+const HESITANT: &str = r#"
+    mkfifo "$1/go" && ln -s "$0" "$1/encke" &&
+        printf '#!/bin/sh\nread -r _ <%s/go\nexec %s "$@"\n' "$1" "$0" >"$1/hesitant" && chmod +x "$1/hesitant"
+"#;
+
+#[test]
+fn while_a_successor_begins_the_server_is_alive_and_what_it_is_asked_for_is_passed_on() {
+    let scratch = Scratch::new();
+    let (program, path) = (scratch.path("encke"), scratch.path("notify"));
+    let made = Command::new("sh").args(["-c", HESITANT, env!("CARGO_BIN_EXE_encke"), &text_of(&scratch.path(""))]).status();
+    assert!(made.expect("a shell").success());
+    let manager = UnixDatagram::bind(&path).expect("a fresh path");
+    manager.set_read_timeout(Some(DEADLINE)).expect("a socket");
+    let mut command = Command::new(&program);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--private", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", text_of(&path)).env("WATCHDOG_USEC", "200000");
+    let mut server = ServerProcess::of(command);
+    std::fs::rename(scratch.path("hesitant"), &program).expect("both are there");
+    server.process.signal("USR2");
+    server.process.said("to take over");
+    assert_eq!(told(&manager)[0], "READY=1");
+    (0..5).for_each(|_| beats(&manager));
+    server.process.signal("TERM");
+    std::fs::write(scratch.path("go"), "\n").expect("somebody who waits for it");
+    server.process.said("has taken over");
+    assert_eq!(server.process.wait().code(), Some(0));
+    // The successor, too, has ended.
+    server.process.silent();
+}

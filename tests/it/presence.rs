@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const KEYS: &str = r#"{"keys":[{"kty":"oct","alg":"HS256","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}"#;
+pub const KEYS: &str = r#"{"keys":[{"kty":"oct","alg":"HS256","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}"#;
+const ROME: &str = "/chat/rome";
 const USERS: usize = 30;
 /// How each user's connections are held; none of these ends by itself within a test.
 const WAYS: [&str; 5] = ["transport=sse", "transport=long-poll", "transport=stream", "transport=iframe", "websocket"];
@@ -29,10 +30,11 @@ fn presence(scratch: &Scratch) -> Server {
     })
 }
 
-fn token(user: &str) -> String {
+/// A token that says who reads these channels, and never ends.
+pub fn token(user: &str, channels: &str) -> String {
     let mut keyring = Keyring::new(Seed(1, 2));
     keyring.set_token_keys(KEYS).expect("a key set");
-    let claims = json!({ "sub": user, "encke": { "subscribe": ["/chat/**"] } });
+    let claims = json!({ "sub": user, "encke": { "subscribe": [channels] } });
     keyring.sign_token(None, &claims.to_string()).expect("a secret")
 }
 
@@ -42,17 +44,31 @@ fn come(address: SocketAddr, user: &str, way: &str) -> Wire {
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let (query, fields) = if way == "websocket" { ("", upgrade) } else { (way, "") };
-    let papers = format!("Authorization: Bearer {}\r\n", token(user));
+    let papers = format!("Authorization: Bearer {}\r\n", token(user, "/chat/**"));
     wire.send(format!("GET /sub/chat/rome?{query} HTTP/1.1\r\nHost: localhost\r\n{papers}{fields}\r\n"));
     wire
 }
 
-/// Users on `/chat/rome`, and how many connections each has.
-fn here(asker: &mut Wire) -> BTreeMap<String, u64> {
-    let list = asker.ask("/presence/chat/rome");
+/// Users on a channel, and how many connections each has.
+pub fn here(asker: &mut Wire, channel: &str) -> BTreeMap<String, u64> {
+    let list = asker.ask(&format!("/presence{channel}"));
     assert_eq!((list.status(), list.member("more")), (200, json!(false)));
     let entry = |member: &Value| Some((member["user"].as_str()?.to_owned(), member["connections"].as_u64()?));
     list.member("members").as_array().into_iter().flatten().filter_map(entry).collect()
+}
+
+/// What was told of each user on a channel, in order.
+pub fn told(asker: &mut Wire, channel: &str) -> BTreeMap<String, Vec<&'static str>> {
+    let told = asker.ask(&format!("/sub/presence{channel}?transport=poll"));
+    let mut seen: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for message in told.member("messages").as_array().expect("messages") {
+        for word in ["join", "leave"] {
+            if let Some(user) = message["data"][word].as_str() {
+                seen.entry(user.to_owned()).or_default().push(word);
+            }
+        }
+    }
+    seen
 }
 
 #[test]
@@ -64,7 +80,7 @@ fn a_crowd_is_here_by_any_transport_and_each_user_leaves_once_when_all_its_conne
     let mut crowd: Vec<Wire> =
         users.iter().flat_map(|user| WAYS.map(|way| come(server.addresses().public[0], user, way))).collect();
     let all: BTreeMap<String, u64> = users.iter().map(|user| (user.clone(), WAYS.len() as u64)).collect();
-    eventually("everybody is here", || (here(&mut asker) == all).then_some(()));
+    eventually("everybody is here", || (here(&mut asker, ROME) == all).then_some(()));
 
     // All but one connection of each user: some say that they go, the others are reset.
     for (number, wire) in crowd.iter().enumerate() {
@@ -74,19 +90,11 @@ fn a_crowd_is_here_by_any_transport_and_each_user_leaves_once_when_all_its_conne
     }
     crowd = crowd.into_iter().enumerate().filter(|(number, _)| number % WAYS.len() == 0).map(|(_, wire)| wire).collect();
     let each_by_one: BTreeMap<String, u64> = users.iter().map(|user| (user.clone(), 1)).collect();
-    eventually("each user is here by one", || (here(&mut asker) == each_by_one).then_some(()));
+    eventually("each user is here by one", || (here(&mut asker, ROME) == each_by_one).then_some(()));
     drop(crowd);
-    eventually("everybody is gone", || here(&mut asker).is_empty().then_some(()));
+    eventually("everybody is gone", || here(&mut asker, ROME).is_empty().then_some(()));
 
-    let told = asker.ask("/sub/presence/chat/rome?transport=poll");
-    let mut seen: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for message in told.member("messages").as_array().expect("messages") {
-        for word in ["join", "leave"] {
-            if let Some(user) = message["data"][word].as_str() {
-                seen.entry(user.to_owned()).or_default().push(word);
-            }
-        }
-    }
+    let seen = told(&mut asker, ROME);
     assert_eq!(seen.len(), USERS);
     assert!(seen.values().all(|words| *words == ["join", "leave"]), "{seen:?}");
     eventually("the numbers are told", || {
@@ -106,7 +114,7 @@ fn whoever_comes_back_to_a_successor_was_never_away_and_whoever_does_not_leaves_
     let (public, private) = (server.public, server.private);
     let held = ["ann", "bob"].map(|user| {
         let wire = come(public, user, "transport=sse");
-        eventually("a user is here", || here(&mut Wire::connect(private)).contains_key(user).then_some(()));
+        eventually("a user is here", || here(&mut Wire::connect(private), ROME).contains_key(user).then_some(()));
         wire
     });
     let successor = succeed(&server.process, server.process.id());
@@ -117,7 +125,7 @@ fn whoever_comes_back_to_a_successor_was_never_away_and_whoever_does_not_leaves_
         all.contains(&json!({ "leave": "bob" })).then_some(all)
     });
     assert_eq!(said, [json!({ "join": "ann" }), json!({ "join": "bob" }), json!({ "leave": "bob" })]);
-    assert_eq!(here(&mut Wire::connect(private)), BTreeMap::from([("ann".into(), 1)]));
+    assert_eq!(here(&mut Wire::connect(private), ROME), BTreeMap::from([("ann".into(), 1)]));
     drop((held, ann));
     assert_eq!(server.process.wait().code(), Some(0));
     assert!(signal(successor.0, "TERM"));

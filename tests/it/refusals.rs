@@ -1,3 +1,4 @@
+use crate::limits::metric;
 use crate::support::wire::{End, Wire, post};
 use crate::support::{config, eventually, serve};
 use encke::{Config, Server};
@@ -237,4 +238,29 @@ fn too_many_channels_and_too_many_connections_are_refused_and_the_rest_goes_on()
         next.response_or_end().ok().filter(|answer| answer.status() == 200)
     });
     assert_eq!(wire.publish("/a", "3").status(), 200);
+}
+
+#[test]
+fn whoever_hangs_up_behind_requests_that_nobody_reads_yet_is_gone_at_once() {
+    for reactors in [1, 2] {
+        let server = serve(Config { heartbeat_ms: 0, long_poll_timeout_ms: 3_600_000, ..config(reactors) });
+        let mut inspector = Wire::connect(server.addresses().private[0]);
+        let more = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3_000);
+        for (gone, waits) in [(1, true), (2, false)] {
+            let mut client = Wire::connect(server.addresses().public[0]);
+            client.get("/sub/a?transport=long-poll&since=now");
+            let mut is_held = || (inspector.ask("/channels/a").member("subscribers") == 1).then_some(());
+            if waits {
+                eventually("it is held", &mut is_held);
+            }
+            client.send(&more);
+            if waits {
+                eventually("it is held all the same", &mut is_held);
+            }
+            client.shut();
+            eventually("it is gone", || (metric(&mut inspector, "encke_gone_left_total") == gone).then_some(()));
+            assert_eq!(inspector.ask("/channels/a").member("subscribers"), 0);
+        }
+        server.stop();
+    }
 }

@@ -1,3 +1,4 @@
+use crate::presence::{KEYS, token};
 use crate::support::process::{ServerProcess, encke, run, stderr, stdout};
 use crate::support::scratch::Scratch;
 use crate::support::wire::Wire;
@@ -191,7 +192,9 @@ fn a_hangup_opens_the_access_log_anew() {
 fn each_finished_request_has_a_line_in_the_access_log() {
     let scratch = Scratch::new();
     let (path, moved) = (scratch.path("access.log"), scratch.path("access.log.1"));
-    let server = serve(Config { access_log: Some(path.display().to_string()), ..config(2) });
+    let keys = Some(scratch.file("keys.json", KEYS));
+    let options = Config { token_keys: keys, token_expiry: "optional".into(), ..config(2) };
+    let server = serve(Config { access_log: Some(path.display().to_string()), ..options });
     let (public, private) = addresses(&server);
     let text = |path: &Path| std::fs::read_to_string(path).expect("a file");
     // A line may be on its way, and whole only at the next look.
@@ -207,6 +210,15 @@ fn each_finished_request_has_a_line_in_the_access_log() {
     assert_eq!(told["status"], poll.status());
     assert!(told["address"].as_str().is_some_and(|address| address.starts_with("127.0.0.1:")), "{told}");
     assert!(told["bytes"].as_u64().is_some_and(|bytes| bytes > poll.text().len() as u64), "{told}");
+    assert!(told.get("user").is_none(), "nobody knows who shows nothing: {told}");
+    let bearer = format!("Authorization: Bearer {}", token("ann \"1\"", "/a"));
+    for (path, status) in [("/sub/a?transport=poll&since=earliest&known", 200), ("/sub/b?transport=poll&known", 403)] {
+        let mut known = Wire::connect(public);
+        known.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\n\r\n"));
+        assert_eq!(known.response().status(), status);
+        let told = line(&|one| one["path"] == path);
+        assert_eq!((&told["user"], &told["status"]), (&"ann \"1\"".into(), &status.into()), "{told}");
+    }
     assert_eq!(Wire::connect(public).ask("/metrics").status(), 403);
     let told = line(&|one| one["path"] == "/metrics");
     assert_eq!((&told["status"], &told["code"], &told["method"]), (&403.into(), &"forbidden".into(), &"GET".into()));

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::thread;
 
 /// Begins a publish, and leaves it half done once the server knows of it.
-fn publish_half(server: &ServerProcess) -> Wire {
+pub fn publish_half(server: &ServerProcess) -> Wire {
     let mut publish = Wire::connect(server.private);
     publish.send("POST /pub/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
     assert!(publish.has_answer_within(DEADLINE), "100 Continue");

@@ -1,8 +1,10 @@
+use crate::limits::metric;
+use crate::stop::publish_half;
 use crate::support::book::{Author, Book};
 use crate::support::crowd::{Crowd, Way};
 use crate::support::eventually;
 use crate::support::ledger::{Faults, Ledger};
-use crate::support::process::{Running, ServerProcess, Stranger, encke, signal};
+use crate::support::process::{Running, ServerProcess, Stranger, descriptors, encke, signal};
 use crate::support::scratch::{Scratch, text_of};
 use crate::support::wire::{End, Wire, post};
 use std::net::SocketAddr;
@@ -142,4 +144,75 @@ fn the_control_socket_goes_over_with_its_file() {
     assert!(signal(successor.0, "TERM"));
     server.process.silent();
     assert!(!path.exists(), "the last one takes it away");
+}
+
+const LONG: [&str; 4] = ["--drain-timeout", "10m", "--body-timeout", "10m"];
+
+#[test]
+fn whoever_was_refused_shortly_before_is_let_go_while_the_predecessor_drains() {
+    let mut server = ServerProcess::start(&[&LONG[..], &["--reactors", "1", "--connection-rate-per-address", "1"]].concat());
+    let mut publish = publish_half(&server);
+    let mut inspector = Wire::connect(server.private);
+    eventually("both are there", || (metric(&mut inspector, "encke_connections") == 2).then_some(()));
+    drop(inspector);
+    let before = server.descriptors();
+    let over = AtomicBool::new(false);
+    let successor = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Acquire) {
+                drop(Wire::connect(server.public));
+                thread::park_timeout(Duration::from_millis(2));
+            }
+        });
+        let successor = succeed(&server.process, server.process.id());
+        over.store(true, Ordering::Release);
+        successor
+    });
+    eventually("they are gone", || (descriptors(server.process.id()) < before).then_some(()));
+    publish.send("done!");
+    assert_eq!(server.process.wait().code(), Some(0));
+    drop(successor);
+}
+
+#[test]
+fn a_server_that_drains_has_left_its_control_socket_to_the_next() {
+    let scratch = Scratch::new();
+    let path = scratch.path("control");
+    let control = text_of(&path);
+    let options = [&LONG[..], &["--control", &control]].concat();
+    let mut server = ServerProcess::start(&options);
+    let mut publish = publish_half(&server);
+    server.process.signal("TERM");
+    eventually("its file is gone", || (!path.exists()).then_some(()));
+    let _next = ServerProcess::start(&options);
+    publish.send("done!");
+    assert_eq!(server.process.wait().code(), Some(0));
+    assert_eq!(Wire::connect_unix(&path).publish("/a", "x").status(), 200);
+}
+
+#[test]
+fn a_control_socket_that_is_not_wanted_any_more_leaves_no_file() {
+    let scratch = Scratch::new();
+    let path = scratch.path("control");
+    let file = scratch.file("encke.toml", &format!("control = {:?}\n", text_of(&path)));
+    let mut server = ServerProcess::of(encke(&["--listen", "127.0.0.1:0", "--private", "127.0.0.1:0", "--config", &file]));
+    assert!(path.exists());
+    scratch.file("encke.toml", "");
+    let _successor = succeed(&server.process, server.process.id());
+    assert_eq!(server.process.wait().code(), Some(0));
+    assert!(!path.exists());
+}
+
+/// The end of the first process is the end of all others in its container.
+#[test]
+fn the_first_process_of_a_container_starts_no_successor() {
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--map-root-user", "--pid", "--fork", "--kill-child", env!("CARGO_BIN_EXE_encke"), "serve"]);
+    command.args(["--listen", "127.0.0.1:0", "--private", "127.0.0.1:0"]);
+    let server = ServerProcess::of(command);
+    let id = server.process.id();
+    let first = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("the process runs");
+    assert!(signal(first.trim().parse().expect("one child"), "USR2"));
+    server.process.said("no successor: this is the first process of its container");
+    assert_eq!(Wire::connect(server.private).publish("/a", "still here").status(), 200);
 }

@@ -2,10 +2,12 @@
 //! between them, which needs the right to make those. Without it these tests fail; they do not pass over what they are for.
 
 use crate::limits::metric;
+use crate::presence::{KEYS, here, token, told};
 use crate::support::eventually;
-use crate::support::process::Running;
+use crate::support::process::{Running, descriptors};
 use crate::support::scratch::{Scratch, text_of};
 use crate::support::wire::{Wire, post};
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -26,20 +28,21 @@ const SERVER: &str = r#"
     exec "$0" serve --listen 10.77.0.1:8080 --private off "$@"
 "#;
 
-/// Connects so many times in each way, and keeps quiet.
+/// Connects so many times in each way, with a token, and keeps quiet.
 const CLIENTS: &str = r#"
     for ((i = 0; i < $0; i++)); do
         for transport in sse long-poll websocket; do
             exec {client}<>/dev/tcp/10.77.0.1/8080 || exit 1
             upgrade=
             [ $transport = websocket ] && upgrade=$'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
-            printf 'GET /sub/public/a?transport=%s HTTP/1.1\r\nHost: a\r\n%s\r\n' $transport "$upgrade" >&$client
+            printf 'GET /sub/public/a?transport=%s&token=%s HTTP/1.1\r\nHost: a\r\n%s\r\n' $transport "$1" "$upgrade" >&$client
         done
     done
     echo connected
     read -r _
 "#;
 
+const CHANNEL: &str = "/public/a";
 const IN_EACH_WAY: u64 = 30;
 const WAYS: u64 = 3;
 const VANISHING: u64 = IN_EACH_WAY * WAYS;
@@ -65,12 +68,9 @@ fn within(process: &str, command: &[&str]) -> Command {
     inside
 }
 
-fn descriptors(server: &Running) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", server.id())).expect("the server runs").count()
-}
-
-fn connect(network: &str, count: u64) -> Running {
-    let clients = Running::start(within(network, &["bash", "-c", CLIENTS, &count.to_string()]));
+fn connect(network: &str, count: u64, user: &str) -> Running {
+    let token = token(user, CHANNEL);
+    let clients = Running::start(within(network, &["bash", "-c", CLIENTS, &count.to_string(), &token]));
     assert_eq!(clients.line(), "connected");
     clients
 }
@@ -84,6 +84,8 @@ fn vanish(commands: &[&str], talks: bool) {
     command.args(["sh", "-c", SERVER, env!("CARGO_BIN_EXE_encke"), "--control", &text_of(&control)]);
     command.args(["--heartbeat", "off", "--long-poll-timeout", "1h", "--idle-timeout", "1h", "--log-level", "debug"]);
     command.args(["--tcp-keepalive", "1s", "--tcp-user-timeout", "3s"]);
+    command.args(["--presence", CHANNEL, "--presence-grace", "100ms", "--token-expiry", "optional"]);
+    command.args(["--token-keys", &scratch.file("keys.json", KEYS)]);
     let server = Running::start(command);
     // What is missing says so on stderr before: ip, unshare and nsenter, or the right to make a network.
     let line = server.said("the cable ends at ");
@@ -91,13 +93,17 @@ fn vanish(commands: &[&str], talks: bool) {
     server.said("subscribe at http://");
     let mut inspector = Wire::connect_unix(&control);
     metric(&mut inspector, "encke_connections");
-    let before = descriptors(&server);
+    let before = descriptors(server.id());
 
-    let staying = connect(&server.id().to_string(), STAYING / WAYS);
-    let vanishing = connect(far, IN_EACH_WAY);
+    let staying = connect(&server.id().to_string(), STAYING / WAYS, "near");
+    let vanishing = connect(far, IN_EACH_WAY, "far");
     let held = |inspector: &mut Wire| inspector.ask("/channels/public/a").member("subscribers");
     eventually("all are held", || (held(&mut inspector) == STAYING + VANISHING).then_some(()));
-    assert_eq!(descriptors(&server) - before, (STAYING + VANISHING) as usize);
+    let present =
+        |users: &[(&str, u64)]| users.iter().map(|(user, count)| (user.to_string(), *count)).collect::<BTreeMap<_, _>>();
+    let all = present(&[("far", VANISHING), ("near", STAYING)]);
+    eventually("all are present", || (here(&mut inspector, CHANNEL) == all).then_some(()));
+    assert_eq!(descriptors(server.id()) - before, (STAYING + VANISHING) as usize);
 
     for command in commands {
         let status = within(far, &["sh", "-c", command]).status().expect("nsenter");
@@ -113,10 +119,13 @@ fn vanish(commands: &[&str], talks: bool) {
     // A message answers the long polls of those who stay.
     let left = if talks { STAYING - STAYING / WAYS } else { STAYING };
     eventually("they are gone", || (held(&mut inspector) == left).then_some(()));
-    eventually("and their descriptors", || (descriptors(&server) - before == STAYING as usize).then_some(()));
+    eventually("and their descriptors", || (descriptors(server.id()) - before == STAYING as usize).then_some(()));
+    eventually("and their user", || (here(&mut inspector, CHANNEL) == present(&[("near", left)])).then_some(()));
     let took = start.elapsed();
     println!("{commands:?}, talks {talks}: {VANISHING} connections were given up within {took:.1?}");
     assert!(took < TIMEOUT + SLACK, "it took {took:?}");
+    let told = told(&mut inspector, CHANNEL);
+    assert_eq!((&told["far"][..], &told["near"][..]), (&["join", "leave"][..], &["join"][..]));
     assert_eq!(metric(&mut inspector, "encke_gone_timed_out_total"), VANISHING);
     assert_eq!(metric(&mut inspector, "encke_connections"), STAYING + 1, "who lives and says nothing is kept");
     assert!(server.said("gave up a connection").contains("last_ack_ms="));

@@ -3,6 +3,7 @@
 //! Nothing is connected to or started here; only the options file is read.
 
 use crate::address::Address;
+use crate::serve::reachable;
 use crate::sources::Sources;
 use crate::{help, keys};
 use encke::Config;
@@ -101,7 +102,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>, environment: Environment
         Some("check") => check(parser),
         Some("key") => keys::parse_key(parser),
         Some("token") => keys::parse_token(parser),
-        Some("healthy") => healthy(parser),
+        Some("healthy") => healthy(parser, environment),
         Some(other) => {
             let hint = nearest(other, COMMANDS.iter().copied()).map(|near| format!(" (did you mean {near}?)"));
             Err(format!("there is no command {other:?}{}", hint.unwrap_or_default()))
@@ -217,7 +218,8 @@ fn check(mut parser: Parser) -> Result<Command, String> {
     path.map(Command::Check).ok_or_else(|| "check: which file? (encke check CONFIG)".into())
 }
 
-fn healthy(mut parser: Parser) -> Result<Command, String> {
+/// Without an address it is the server that runs with this environment, as in a container, or else where one is by default.
+fn healthy(mut parser: Parser, environment: Environment) -> Result<Command, String> {
     let mut server = None;
     while let Some(argument) = parser.next().map_err(plain)? {
         match argument {
@@ -226,6 +228,7 @@ fn healthy(mut parser: Parser) -> Result<Command, String> {
             other => return Err(plain(other.unexpected())),
         }
     }
+    let server = server.or_else(|| environment("ENCKE_LISTEN").and_then(|list| address_of_first(&list)));
     Ok(Command::Healthy(address(server.as_deref().unwrap_or(PUBLIC_ADDRESS))?))
 }
 
@@ -252,6 +255,12 @@ fn media_type(text: String) -> Result<String, String> {
 
 fn address(text: &str) -> Result<Address, String> {
     text.parse().map_err(|what| format!("--to: {text:?} {what}"))
+}
+
+/// Where the first of the addresses that a server listens on is reached from its own machine; `None` if it is none.
+fn address_of_first(listen: &str) -> Option<String> {
+    let address = listen.split(',').next()?.trim().parse().ok()?;
+    Some(format!("http://{}", reachable(address)))
 }
 
 /// A channel's name starts with a slash; in a shell it need not be typed.
@@ -398,6 +407,23 @@ mod tests {
         match parse_with("publish /a b", &[("ENCKE_TO", "unix:/run/encke.sock")]) {
             Ok(Command::Publish(options)) => assert_eq!(options.to, Address::Unix("/run/encke.sock".into())),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_health_of_a_server_is_asked_for_where_it_listens() {
+        let asked = |line: &str, listen: &str| match parse_with(line, &[("ENCKE_LISTEN", listen)]) {
+            Ok(Command::Healthy(address)) => address.to_string(),
+            other => panic!("{other:?}"),
+        };
+        for (line, listen, expected) in [
+            ("healthy", "", "http://127.0.0.1:8080"),
+            ("healthy", "0.0.0.0:9000", "http://127.0.0.1:9000"),
+            ("healthy", "[::]:9000, 10.0.0.1:80", "http://[::1]:9000"),
+            ("healthy", "nonsense", "http://127.0.0.1:8080"),
+            ("healthy http://10.0.0.1", "0.0.0.0:9000", "http://10.0.0.1:80"),
+        ] {
+            assert_eq!(asked(line, listen), expected, "{line} {listen}");
         }
     }
 

@@ -4,18 +4,32 @@
 //! right. All that is wrong with a file is told at once.
 
 use encke::Config;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use toml::{Table, Value};
+
+/// A longer file is refused: all options together are a hundredth of it.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Sets in `config` what the file at `path` says. `Err` has a line for each fault.
 pub fn read(path: &Path, config: &mut Config) -> Result<(), String> {
     let place = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {place}: {error}"))?;
+    let text = text_of(path).map_err(|error| format!("cannot read {place}: {error}"))?;
     let faults = take(&text, config);
     if faults.is_empty() {
         return Ok(());
     }
     Err(faults.iter().map(|fault| format!("{} (in {place})", fault.trim_end())).collect::<Vec<_>>().join("\n"))
+}
+
+fn text_of(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > FILE_BYTES_MAX {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1MiB")),
+        false => Ok(text),
+    }
 }
 
 /// `encke check`: reads the file over the defaults and holds its values against each other too.
@@ -128,6 +142,8 @@ pub mod tests {
     fn a_file_that_is_no_toml_is_refused_with_its_line() {
         let scratch = Scratch::new("retry = \"3s\"\nlisten = [\n");
         assert!(check(Path::new(scratch.path())).unwrap_err().contains("line 2"));
+        #[cfg(target_os = "linux")]
+        assert!(check(Path::new("/dev/zero")).unwrap_err().contains("longer than 1MiB"));
         assert!(check(Path::new("/nowhere/encke.toml")).unwrap_err().starts_with("cannot read /nowhere/encke.toml: "));
     }
 

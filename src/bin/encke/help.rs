@@ -96,7 +96,7 @@ pub fn healthy() -> String {
 encke healthy [URL]
 
 Exits with 0 if the server at URL (http://HOST:PORT or unix:PATH) serves, else with 1, and says why.
-[http://127.0.0.1:8080]
+[the first address of ENCKE_LISTEN, or http://127.0.0.1:8080]
 "
     .into()
 }

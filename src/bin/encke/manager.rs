@@ -10,6 +10,9 @@ use listenfd::ListenFd;
 use rustix::time::{ClockId, clock_gettime};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 /// The sockets that were passed, each for an option.
@@ -37,6 +40,12 @@ pub fn sockets(environment: Environment) -> Result<Heritage, String> {
     Ok(Heritage::lent(sockets))
 }
 
+/// How long the manager may take to hear something.
+const TELL_MAX: Duration = Duration::from_secs(1);
+
+/// Ends when it is dropped.
+pub struct Pulse(#[allow(dead_code, reason = "its drop is what is waited for")] Option<Sender<()>>);
+
 /// Who is told how this process fares.
 #[derive(Debug, Default)]
 pub struct Manager {
@@ -53,8 +62,8 @@ impl Manager {
         let path = name.strip_prefix('@').map_or_else(|| name.clone(), |rest| format!("\0{rest}"));
         let open = || {
             let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
-            // A manager that does not read must not hold up a server.
-            socket.set_nonblocking(true)?;
+            // A manager that does not read must not hold up a server; one that is busy is to hear whom to look after.
+            socket.set_write_timeout(Some(TELL_MAX))?;
             Ok((socket, SockAddr::unix(&path)?))
         };
         let told = open().map_err(|error: std::io::Error| format!("cannot tell {name} (NOTIFY_SOCKET): {error}"))?;
@@ -64,9 +73,22 @@ impl Manager {
         Ok(Manager { told: Some(told), patience })
     }
 
-    /// How often it wants to hear that this process is alive, if it does.
-    pub fn wants_to_hear_every(&self) -> Option<Duration> {
-        self.patience.map(|patience| patience / 2)
+    /// Has it hear that this process is alive, as often as it wants to, until the pulse is dropped: whatever else this process
+    /// does meanwhile. `is_alive` says within a time whether it is.
+    pub fn pulse(self: &Arc<Self>, is_alive: impl Fn(Duration) -> bool + Send + 'static) -> Result<Pulse, String> {
+        let Some(every) = self.patience.map(|patience| patience / 2) else { return Ok(Pulse(None)) };
+        let (until, ended) = channel();
+        let manager = self.clone();
+        let beat = move || {
+            while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                if is_alive(every) {
+                    manager.tell("WATCHDOG=1");
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("manager".into()).spawn(beat);
+        thread.map_err(|error| format!("the service manager has no thread: {error}"))?;
+        Ok(Pulse(Some(until)))
     }
 
     /// It serves.
@@ -89,11 +111,6 @@ impl Manager {
     /// It sees everybody off.
     pub fn stopping(&self) {
         self.tell("STOPPING=1\nSTATUS=draining");
-    }
-
-    /// It is alive.
-    pub fn alive(&self) {
-        self.tell("WATCHDOG=1");
     }
 
     fn tell(&self, lines: &str) {

@@ -12,8 +12,11 @@ use crate::sources::Sources;
 use crate::successor;
 use encke::reactor::{Addresses, Heritage};
 use encke::{Config, Error, Server};
+use rustix::process::Signal;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::process::Child;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a server that stops says how many connections are left, and one that runs whether it still does.
@@ -26,12 +29,12 @@ const SUCCESSOR_LIMIT: Duration = Duration::from_secs(60);
 pub fn run(options: Serve) -> Result<(), String> {
     crate::log::start(options.log_level);
     let watch = Watch::start(&[SIGHUP, SIGUSR2])?;
-    let program = successor::program()?;
+    let program = successor::program();
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => log::info!(limit; "descriptors"),
         Err(error) => log::warn!(error:%; "the limit of descriptors could not be raised"),
     }
-    let manager = Manager::of(&environment)?;
+    let manager = Arc::new(Manager::of(&environment)?);
     let heritage = match successor::predecessor(&environment)? {
         Some(line) => Heritage::of_predecessor(line).map_err(|error| error.to_string())?,
         None => manager::sockets(&environment)?,
@@ -51,9 +54,11 @@ pub fn run(options: Serve) -> Result<(), String> {
         log::info!(target: START, "{line}");
     }
     manager.ready();
-    let heartbeat = manager.wants_to_hear_every();
+    // Alive is what turns: every reactor, not only this thread.
+    let publisher = server.publisher();
+    let pulse = manager.pulse(move |limit| publisher.flush(limit).is_ok())?;
     loop {
-        match watch.next(heartbeat.map_or(LOOK, |heartbeat| heartbeat.min(LOOK))) {
+        match watch.next(LOOK) {
             Some(Ask::Stop) => {
                 manager.stopping();
                 break;
@@ -64,29 +69,26 @@ pub fn run(options: Serve) -> Result<(), String> {
                 manager.ready();
             }
             Some(Ask::Succeed) => {
-                if let Some(id) = succeed(&mut server, &program) {
-                    manager.succeeded_by(id);
+                if let Some(child) = succeed(&mut server, &program) {
+                    manager.succeeded_by(child.id());
+                    pass_on(&watch, &child);
                     break;
                 }
             }
             None if !server.is_running() => return Err("the server has failed".into()),
             None => {}
         }
-        // Alive is what turns: every reactor, not only this thread.
-        if let Some(limit) = heartbeat
-            && server.publisher().flush(limit).is_ok()
-        {
-            manager.alive();
-        }
     }
+    // Whoever takes over speaks for itself.
+    drop(pulse);
     log::info!(target: START, "stopping");
     drain(server);
     Ok(())
 }
 
-/// Hands over to a process that is started for it; returns its id. If that fails, all goes on as before.
-fn succeed(server: &mut Server, program: &OsString) -> Option<u32> {
-    let (child, line) = match successor::start(program) {
+/// Hands over to a process that is started for it, and returns that. If it fails, all goes on as before.
+fn succeed(server: &mut Server, program: &Result<OsString, String>) -> Option<Child> {
+    let (child, line) = match program.as_ref().map_err(String::clone).and_then(successor::start) {
         Ok(started) => started,
         Err(why) => {
             log::error!("no successor: {why}");
@@ -101,7 +103,18 @@ fn succeed(server: &mut Server, program: &OsString) -> Option<u32> {
         return None;
     }
     log::info!(target: START, "process {id} has taken over");
-    Some(id)
+    Some(child)
+}
+
+/// What was asked of this process while its successor began is meant for that one. Another successor it need not be.
+fn pass_on(watch: &Watch, successor: &Child) {
+    while let Some(ask) = watch.next(Duration::ZERO) {
+        match ask {
+            Ask::Stop => successor::signal(successor, Signal::TERM),
+            Ask::Reload => successor::signal(successor, Signal::HUP),
+            Ask::Succeed => {}
+        }
+    }
 }
 
 /// A server, with the jobs behind its demonstrations if it has any, and with whoever asks an application if that decides.
@@ -137,7 +150,7 @@ fn reload(server: &Server, sources: &Sources) {
 }
 
 /// Sees everybody off, and says once in a while how many are left.
-fn drain(server: Server) {
+fn drain(mut server: Server) {
     server.drain();
     while !server.has_ended_within(LOOK) {
         log::info!(target: START, "{} connections left", server.publisher().stats().connections);
@@ -189,7 +202,7 @@ fn first_lines(addresses: &Addresses, strangers: &Strangers) -> Vec<String> {
 }
 
 /// An address to type into a browser on this machine: where all addresses are listened on, loopback is one.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => ([0, 0, 0, 0, 0, 0, 0, 1], v6.port()).into(),

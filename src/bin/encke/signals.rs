@@ -7,7 +7,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ pub enum Ask {
     Reload,
     Succeed,
 }
+
+/// How many may wait.
+const ASKS_MAX: usize = 16;
 
 /// A watch for signals.
 pub struct Watch(Receiver<Ask>);
@@ -37,7 +40,8 @@ impl Watch {
         };
         let watch = || {
             let mut signals = register()?;
-            let (ask, asks) = channel();
+            // What comes while these wait comes once of each sort, as signals do.
+            let (ask, asks) = sync_channel(ASKS_MAX);
             let body = move || signals.forever().map(meaning).all(|meant| ask.send(meant).is_ok());
             thread::Builder::new().name("signals".into()).spawn(body)?;
             Ok(Watch(asks))

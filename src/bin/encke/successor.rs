@@ -5,6 +5,7 @@
 //! nobody else's stdin is taken for such a stream.
 
 use crate::arguments::Environment;
+use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,6 +19,9 @@ const PREDECESSOR: &str = "ENCKE_PREDECESSOR";
 /// What a service manager said to the old process alone.
 const NOT_FOR_SUCCESSORS: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 
+/// With this one a container, and all that runs in it, ends.
+const FIRST_PROCESS: u32 = 1;
+
 /// The file to start a successor from, to be asked for at the start: when it is needed, another may lie at its place,
 /// which is what a successor is for.
 pub fn program() -> Result<OsString, String> {
@@ -29,6 +33,9 @@ pub fn program() -> Result<OsString, String> {
 
 /// Starts a successor, and gives the stream toward it.
 pub fn start(program: &OsString) -> Result<(Child, UnixStream), String> {
+    if std::process::id() == FIRST_PROCESS {
+        return Err("this is the first process of its container, whose end would be the successor's too".into());
+    }
     let start = || {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(program);
@@ -40,6 +47,13 @@ pub fn start(program: &OsString) -> Result<(Child, UnixStream), String> {
         Ok((child, ours))
     };
     start().map_err(|error: std::io::Error| format!("cannot start {}: {error}", Path::new(program).display()))
+}
+
+/// Asks a successor for something.
+pub fn signal(successor: &Child, signal: Signal) {
+    if let Err(error) = kill_process(Pid::from_child(successor), signal) {
+        log::error!("process {} was not told what this one was asked for: {error}", successor.id());
+    }
 }
 
 /// Ends a successor that did not take over, and says how it ended.

@@ -196,3 +196,29 @@ fn a_successors_control_socket_outlives_its_predecessor() {
     UnixStream::connect(&scratch.0).expect("the successor");
     drop(successor);
 }
+
+#[test]
+fn of_those_that_begin_at_once_one_gets_the_control_socket_and_keeps_it() {
+    for _ in 0..100 {
+        let scratch = Scratch::new();
+        drop(std::os::unix::net::UnixListener::bind(&scratch.0).expect("a fresh path"));
+        let config = config(&[], &[], Some(&scratch.0));
+        let begun: Vec<Result<Bound, Error>> = thread::scope(|scope| {
+            let all: Vec<_> = (0..4).map(|_| scope.spawn(|| bind(&config, 1))).collect();
+            all.into_iter().map(|one| one.join().expect("no panic")).collect()
+        });
+        assert_eq!(begun.iter().filter(|one| one.is_ok()).count(), 1, "{begun:?}");
+        UnixStream::connect(&scratch.0).expect("it is to be found there");
+    }
+}
+
+#[test]
+fn somebody_who_holds_the_lock_keeps_nobody_from_beginning() {
+    let folder = Scratch::new();
+    fs::create_dir(&folder.0).expect("a fresh path");
+    let held = fs::File::open(&folder.0).expect("a folder");
+    flock(&held, FlockOperation::LockExclusive).expect("a lock");
+    let path = folder.0.join("control");
+    drop(bind(&config(&[], &[], Some(&path)), 1).expect("a fresh path"));
+    fs::remove_dir(&folder.0).expect("an empty folder");
+}

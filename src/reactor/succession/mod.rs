@@ -183,3 +183,75 @@ fn broken(error: io::Error) -> Error {
 
 /// How long what a server inherits may have been kept: its clock shows more than that from the start.
 const _: () = assert!(Clock::BEGINS_AT_MS >= crate::base::config::DURATION_MS_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::super::server::Server;
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::os::unix::fs::FileTypeExt;
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    /// A predecessor at the other end of a line, which hands over these sockets.
+    fn predecessor(heirlooms: Vec<Heirloom>) -> (Line, Heritage) {
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let mut line = Line::new(near, PATIENCE).expect("a line");
+        for heirloom in heirlooms {
+            line.send(&Record::Socket(heirloom)).expect("a reader");
+        }
+        line.send(&Record::Ready).and_then(|()| line.flush()).expect("a reader");
+        (line, Heritage::of_predecessor(far).expect("all sockets"))
+    }
+
+    #[test]
+    fn a_successor_that_fails_leaves_the_control_socket_to_its_predecessor() {
+        let path = std::env::temp_dir().join(format!("encke-succession-{}", std::process::id()));
+        let socket = UnixListener::bind(&path).expect("a fresh path");
+        let file = super::super::listener::identity(&path).expect("its file");
+        let text = path.to_str().expect("text");
+        let place = Place { file: Some(file), ..Place::of("control", text) };
+        let (mut line, heritage) = predecessor(vec![Heirloom { place, socket: socket.try_clone().expect("a copy").into() }]);
+        let config = Config {
+            listen: vec!["127.0.0.1:0".into()],
+            private: vec![],
+            control: Some(text.into()),
+            reactors: 1,
+            demo: String::new(),
+            ..Config::default()
+        };
+        let successor = thread::spawn(move || Server::start_as_heir(config, heritage).map(drop));
+        assert!(matches!(line.next(), Ok(Record::Ready)));
+        // It thinks better of it.
+        drop(line);
+        assert!(matches!(successor.join().expect("no panic"), Err(Error::Io(..))));
+        let left = std::fs::symlink_metadata(&path).expect("the file is there");
+        std::fs::remove_file(&path).expect("a file");
+        assert!(left.file_type().is_socket());
+    }
+
+    #[test]
+    fn a_successor_takes_up_those_who_waited_once_it_has_said_that_it_serves() {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = socket.local_addr().expect("bound");
+        let place = Place::of("listen", &address.to_string());
+        let (mut line, heritage) = predecessor(vec![Heirloom { place, socket: socket.try_clone().expect("a copy").into() }]);
+        let config =
+            Config { listen: vec![address.to_string()], private: vec![], reactors: 2, demo: String::new(), ..Config::default() };
+        let mut client = std::net::TcpStream::connect(address).expect("a queue");
+        let successor = thread::spawn(move || Server::start_as_heir(config, heritage));
+        assert!(matches!(line.next(), Ok(Record::Ready)));
+        line.send(&Record::End).and_then(|()| line.flush()).expect("a reader");
+        assert!(matches!(line.next(), Ok(Record::Serves)));
+        let server = successor.join().expect("no panic").expect("it has begun");
+        // Who waited, and who comes now, are let in.
+        for client in [&mut client, &mut std::net::TcpStream::connect(address).expect("a queue")] {
+            client.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("room");
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        server.stop();
+    }
+}

@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::backoff::Backoff;
 use crate::http_client::{Client, Request, refusal};
 use crate::sse::EventStream;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 
 const TARGET: &str = "/sub/encke/stats?transport=sse";
@@ -24,7 +24,7 @@ enum End {
 }
 
 /// Reads from the server at `to` on a thread of its own, until nobody wants to know.
-pub fn start(to: Address, tell: Sender<Event>) {
+pub fn start(to: Address, tell: SyncSender<Event>) {
     thread::spawn(move || {
         let mut backoff = Backoff::new(WAIT_MS_FIRST, WAIT_MS_MOST);
         loop {
@@ -42,7 +42,7 @@ pub fn start(to: Address, tell: Sender<Event>) {
     });
 }
 
-fn stream(to: &Address, tell: &Sender<Event>, backoff: &mut Backoff) -> End {
+fn stream(to: &Address, tell: &SyncSender<Event>, backoff: &mut Backoff) -> End {
     let mut client = Client::new(to.clone());
     let lost = |error: std::io::Error| End::Lost(format!("no server at {to}: {error}"));
     let request = Request { method: "GET", target: TARGET, headers: &[("Accept", "text/event-stream")], body: b"" };

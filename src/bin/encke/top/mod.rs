@@ -15,12 +15,15 @@ use screen::Screen;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 use std::io::{IsTerminal, Read};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 /// The size of a screen that nobody told us the size of.
 const COLUMNS: usize = 80;
 const ROWS: usize = 24;
+
+/// What may wait for a terminal that is held up: then the server is read no further.
+const EVENTS_MAX: usize = 16;
 
 /// What happened.
 enum Event {
@@ -38,7 +41,7 @@ enum Event {
 
 /// Shows what `options` ask for.
 pub fn run(options: Top) -> Result<(), String> {
-    let (tell, events) = channel();
+    let (tell, events) = sync_channel(EVENTS_MAX);
     if options.once {
         feed::start(options.to.clone(), tell);
         return once(&options, &events);
@@ -93,7 +96,7 @@ fn show(options: &Top, events: &Receiver<Event>, screen: &mut Screen) -> Result<
     }
 }
 
-fn watch_signals(tell: Sender<Event>) -> Result<(), String> {
+fn watch_signals(tell: SyncSender<Event>) -> Result<(), String> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP, SIGWINCH]).map_err(|error| format!("cannot watch for signals: {error}"))?;
     thread::spawn(move || {
@@ -108,7 +111,7 @@ fn watch_signals(tell: Sender<Event>) -> Result<(), String> {
 }
 
 /// q and Q end it, and so does the end of what is typed. Ctrl-C comes as a signal.
-fn watch_keys(tell: Sender<Event>) {
+fn watch_keys(tell: SyncSender<Event>) {
     thread::spawn(move || {
         for byte in std::io::stdin().lock().bytes() {
             if matches!(byte, Ok(b'q' | b'Q') | Err(_)) {
