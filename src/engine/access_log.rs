@@ -132,8 +132,10 @@ impl Engine {
 
     /// A request's head is here; `None` for what is no request.
     pub(super) fn log_begin(&mut self, now: Now, index: u32, request: Option<&Request<'_, '_>>) {
-        let older = self.unsent_bytes(index);
-        let address = self.host.address(index);
+        if self.access_log.is_none() {
+            return;
+        }
+        let (older, address) = (self.unsent_bytes(index), self.host.address(index));
         let Some(log) = &mut self.access_log else { return };
         let method = request.map_or("", |request| request.method.as_str());
         let path = request.map_or_else(Box::default, |request| shown(request.path, request.query));
