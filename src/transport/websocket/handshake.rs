@@ -94,8 +94,8 @@ mod tests {
 
     fn asked(line: &str, fields: &[&str]) -> Result<Option<Upgrade>, Reject> {
         let head = format!("{line}\r\nHost: a\r\n{}\r\n\r\n", fields.join("\r\n"));
-        let mut headers = [httparse::EMPTY_HEADER; request::HEADERS_MAX];
-        upgrade(&request::parse(head.as_bytes(), &LIMITS, &mut headers).expect("a request that is well-formed"))
+        let mut room = request::room();
+        upgrade(&request::parse(head.as_bytes(), &LIMITS, &mut room).expect("a request that is well-formed"))
     }
 
     fn got(fields: &[&str]) -> Result<Option<Upgrade>, Reject> {
