@@ -54,9 +54,8 @@ pub(crate) fn upgrade(request: &Request<'_, '_>) -> Result<Option<Upgrade>, Reje
 /// Writes the answer that makes the connection a WebSocket.
 pub(crate) fn accept(out: &mut Vec<u8>, upgrade: &Upgrade, date: &str) {
     response::start(out, 101);
-    response::field(out, "Date", date);
-    response::field(out, "Upgrade", "websocket");
-    response::field(out, "Connection", "Upgrade");
+    response::date(out, date);
+    response::fixed(out, "Upgrade: websocket\r\nConnection: Upgrade");
     response::field(out, "Sec-WebSocket-Accept", &proof(&upgrade.key));
     if let Some(deflate) = upgrade.deflate {
         response::field(out, "Sec-WebSocket-Extensions", &deflate.answer());
