@@ -485,15 +485,18 @@ pub(super) fn may_read_scripts(request: &Request<'_, '_>, origins: Option<&[Stri
 
 /// Which of the named origins asks, counted from 1; 0 for none of them.
 pub(crate) fn asking_origin(request: &Request<'_, '_>, origins: Option<&[String]>) -> u16 {
+    let Some(origins) = origins else { return 0 };
     let origin = request.header("Origin").unwrap_or_default();
-    let place = origins.unwrap_or_default().iter().position(|named| named.as_bytes() == origin);
+    let place = origins.iter().position(|named| named.as_bytes() == origin);
     place.map_or(0, |place| place as u16 + 1)
 }
 
 /// Each channel once, and no more of them than there may be.
 fn distinct(mut channels: Vec<Name>, transport: Transport, subscriptions_max: usize) -> Result<Vec<Name>, Reject> {
-    let mut seen = std::collections::HashSet::new();
-    channels.retain(|name| seen.insert(name.clone()));
+    if channels.len() > 1 {
+        let mut seen = std::collections::HashSet::new();
+        channels.retain(|name| seen.insert(name.clone()));
+    }
     match channels.len() {
         0 => Err(Reject::new(404, "not_found", "name a channel: /sub/<channel>, or ?channel=")),
         n if n > subscriptions_max => {
