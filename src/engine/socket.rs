@@ -110,12 +110,16 @@ impl Engine {
         self.hold_answered(now, index);
     }
 
-    /// Whether a channel is the server's own, and this connection came by no door to them. Of whoever holds a socket it is
-    /// known only from what it may publish that its request came from no other site's page.
-    pub(super) fn is_closed(&self, index: u32, channel: &str) -> bool {
+    /// Whether a channel is the server's own, and this connection came by no door to them.
+    fn is_closed(&self, index: u32, channel: &str) -> bool {
+        self.is_shut_out(index) && is_internal(channel)
+    }
+
+    /// Whether a connection came by no door to the server's own channels. Of whoever holds a socket it is known only from
+    /// what it may publish that its request came from no other site's page.
+    pub(super) fn is_shut_out(&self, index: u32) -> bool {
         let connection = &self.slots[index];
-        let stranger = connection.door.is_public() || self.is_socket(index) && !connection.flags.has(Flags::MAY_PUBLISH);
-        stranger && is_internal(channel)
+        connection.door.is_public() || self.is_socket(index) && !connection.flags.has(Flags::MAY_PUBLISH)
     }
 
     fn fulfil(&mut self, now: Now, index: u32, wish: Wish) {
@@ -193,7 +197,7 @@ impl Engine {
             return self.say_refused(now, index, &reject, &reference);
         }
         let channel = message.channel();
-        if !for_host && let Err(reject) = self.is_owned(channel).map_or_else(|| self.may_say(now, index, channel), Err) {
+        if !for_host && let Err(reject) = self.is_owned(&message).map_or_else(|| self.may_say(now, index, channel), Err) {
             return self.say_refused(now, index, &reject, &reference);
         }
         if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {
@@ -206,7 +210,7 @@ impl Engine {
                 false => self.say_refused(now, index, &reply::host_is_busy(), &reference),
             };
         }
-        let home = Engine::home_of(self.seed, self.shards, message.channel());
+        let home = self.home_of_message(&message);
         if home == self.shard {
             let answer = self.keep(now, message).unwrap_or(self.not_kept());
             return self.say_json(now, index, &feed::answered(&answer, &reference));
