@@ -78,8 +78,10 @@ pub(crate) struct Timers {
     grid: usize,
     /// The lists that timers may be armed in: duration and place, by rising duration; the first is 1 ms.
     steps: Vec<(u64, u16)>,
-    /// A bit for each list that is not empty.
+    /// A bit for each list that is not empty,
     occupied: Vec<u64>,
+    /// and a bit for each word of those that is not zero: who looks for the next timer looks at no others.
+    words: u64,
     armed: usize,
 }
 
@@ -95,7 +97,8 @@ impl Timers {
         durations.push(LONGEST_MS);
         let lists: Vec<List> = durations.iter().map(|&ms| List::new(ms)).collect();
         let occupied = vec![0; (lists.len() + CONFIGURED_MAX).div_ceil(64)];
-        let mut timers = Timers { grid: lists.len(), lists, steps: Vec::new(), occupied, armed: 0 };
+        assert!(occupied.len() <= 64, "a bit for each word fits one word");
+        let mut timers = Timers { grid: lists.len(), lists, steps: Vec::new(), occupied, words: 0, armed: 0 };
         timers.change(exact);
         timers
     }
@@ -145,6 +148,7 @@ impl Timers {
             list.head = key;
             list.wakes = wakes;
             self.occupied[which / 64] |= 1 << (which % 64);
+            self.words |= 1 << (which / 64);
         } else {
             links.link(list.tail).next = key;
         }
@@ -176,6 +180,9 @@ impl Timers {
         }
         if list.head == NONE {
             self.occupied[which / 64] &= !(1 << (which % 64));
+            if self.occupied[which / 64] == 0 {
+                self.words &= !(1 << (which / 64));
+            }
         }
     }
 
@@ -198,14 +205,17 @@ impl Timers {
     }
 
     fn occupied(&self) -> impl Iterator<Item = usize> {
-        self.occupied.iter().enumerate().flat_map(|(word, &bits)| {
-            std::iter::successors((bits != 0).then_some(bits), |bits| {
-                let rest = bits & (bits - 1);
-                (rest != 0).then_some(rest)
-            })
-            .map(move |bits| word * 64 + bits.trailing_zeros() as usize)
-        })
+        ones(self.words).flat_map(|word| ones(self.occupied[word]).map(move |bit| word * 64 + bit))
     }
+}
+
+/// The places of a word's ones, from the lowest on.
+fn ones(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(place)
+    })
 }
 
 #[cfg(test)]

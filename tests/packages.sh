@@ -7,19 +7,27 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# packaged COMMAND PACKAGE…: Debian's packages, if the command is not there.
+# debian PACKAGE…: Debian's packages. Tests that run beside each other fetch them one after the other.
+debian() {
+    (
+        flock 9
+        as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"
+    ) 9>"${TMPDIR:-/tmp}/encke-packages.lock"
+}
+
+# packaged COMMAND PACKAGE…: the same, if the command is not there.
 packaged() {
     local command=$1
     shift
     PATH=$PATH:/usr/sbin command -v "$command" >/dev/null && return
-    as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"
+    debian "$@"
 }
 
 # What environments of Python's are made with: Debian has it apart from Python.
 environments() {
     packaged python3 python3 python3-venv || return
     python3 -c 'import ensurepip' 2>/dev/null && return
-    as_root apt-get update -q && as_root apt-get install -qy --no-install-recommends python3-venv
+    debian python3-venv
 }
 
 # A browser, and the library that tests drive it with; it brings no browser of its own. From the repository's root.

@@ -28,6 +28,16 @@ impl Cursor {
         places.filter(|places| places.len() <= PLACES_MAX).map(|places| Cursor { places })
     }
 
+    /// Writes it to the end of `out`: every stream begins with one.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for (i, place) in self.places.iter().enumerate() {
+            if i > 0 {
+                out.push(b'.');
+            }
+            place.write(out);
+        }
+    }
+
     /// What it says of the channel `name` whose incarnation is now `epoch`.
     pub fn of(&self, name: &str, epoch: Epoch) -> Seen {
         if let Some(place) = self.places.iter().find(|place| place.epoch == epoch) {
@@ -113,6 +123,9 @@ mod tests {
         let cursor = Cursor { places: vec![place("/a", 1, 5), place("/b", 2, 9)] };
         let read = Cursor::parse(cursor.to_string().as_bytes()).unwrap();
         assert_eq!(read, cursor);
+        let mut written = Vec::new();
+        cursor.write(&mut written);
+        assert_eq!(written, cursor.to_string().as_bytes());
         assert_eq!(read.of("/b", Epoch::new("/b", 2)), Seen::UpTo(9));
         assert_eq!(read.of("/a", Epoch::new("/a", 7)), Seen::Formerly);
         assert_eq!(read.of("/c", Epoch::new("/c", 1)), Seen::Nothing);

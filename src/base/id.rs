@@ -102,6 +102,11 @@ impl MessageId {
         Some(MessageId { epoch, offset })
     }
 
+    /// How many bytes [`MessageId::write`] writes.
+    pub fn text_len(self) -> usize {
+        EPOCH_CHARS + 1 + self.offset.checked_ilog10().map_or(1, |log| log as usize + 1)
+    }
+
     /// Writes it to the end of `out`, without the machinery of formatting: every publisher is answered with one.
     pub fn write(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.epoch.text());

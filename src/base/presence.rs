@@ -9,6 +9,7 @@
 
 use super::name::{NAME_BYTES_MAX, is_internal};
 use super::pattern::Patterns;
+use super::payload::Message;
 
 /// What siblings are called before their channel's own name.
 const ROOM: &str = "/presence";
@@ -32,6 +33,11 @@ impl Presence {
     /// Whether nobody but the server publishes to the channel of this full name.
     pub(crate) fn owns(&self, channel: &str) -> bool {
         self.is_on() && attended(channel).is_some()
+    }
+
+    /// The same for a message's channel, which is looked at only where there is presence.
+    pub(crate) fn owns_channel_of(&self, message: &Message) -> bool {
+        self.is_on() && self.owns(message.channel())
     }
 
     /// The channel, or the pattern, that decides who may read `name`, which is one too: for siblings it is what they tell of.

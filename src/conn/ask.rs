@@ -450,8 +450,10 @@ fn default_since(transport: Transport) -> Since {
 
 /// Each channel once, and no more of them than there may be.
 fn distinct(mut channels: Vec<Name>, transport: Transport, subscriptions_max: usize) -> Result<Vec<Name>, Reject> {
-    let mut seen = std::collections::HashSet::new();
-    channels.retain(|name| seen.insert(name.clone()));
+    if channels.len() > 1 {
+        let mut seen = std::collections::HashSet::new();
+        channels.retain(|name| seen.insert(name.clone()));
+    }
     match channels.len() {
         0 => Err(Reject::new(404, "not_found", "name a channel: /sub/<channel>, or ?channel=")),
         n if n > subscriptions_max => {

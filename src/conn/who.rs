@@ -67,8 +67,8 @@ mod tests {
 
     fn described(head: &str) -> String {
         let limits = Limits { line_bytes: 1024, head_bytes: 1024, headers: 16, body_bytes: 0 };
-        let mut headers = [httparse::EMPTY_HEADER; 16];
-        let request = request::parse(head.as_bytes(), &limits, &mut headers).expect("a head");
+        let mut room = request::room();
+        let request = request::parse(head.as_bytes(), &limits, &mut room).expect("a head");
         let address = || "[::1]:80".parse().ok();
         let known = describe(&request, address(), "sse", Some("\"ann"), true);
         let stranger = describe(&request, address(), "sse", None, true);

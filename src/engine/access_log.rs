@@ -140,8 +140,7 @@ impl Engine {
         if self.access_log.is_none() {
             return;
         }
-        let older = self.unsent_bytes(index);
-        let address = self.host.address(index);
+        let (older, address) = (self.unsent_bytes(index), self.host.address(index));
         let Some(log) = &mut self.access_log else { return };
         let method = request.map_or("", |request| request.method.as_str());
         let path = request.map_or_else(Box::default, |request| shown(request.path, request.query));

@@ -19,7 +19,7 @@ impl Engine {
         reply: Reply,
     ) -> Outcome {
         let for_host = self.is_for_host(index, &message);
-        if !for_host && let Some(reject) = self.is_owned(message.channel()) {
+        if !for_host && let Some(reject) = self.is_owned(&message) {
             let fault = Fault::about(403, message.channel(), reject.detail);
             return Outcome::Done(reply.failed(fault));
         }
@@ -36,7 +36,7 @@ impl Engine {
         if for_host {
             return Outcome::Done(self.give_message(index, session, message, reply));
         }
-        let home = Engine::home_of(self.seed, self.shards, message.channel());
+        let home = self.home_of_message(&message);
         if home == self.shard {
             return Outcome::Done(match self.keep(now, message) {
                 Some(_) => reply,

@@ -158,11 +158,11 @@ impl Engine {
         match said {
             Said::Hello => framed.greeted = true,
             Said::Message(message) => {
-                if let Some(reject) = self.is_owned(message.channel()) {
+                if let Some(reject) = self.is_owned(&message) {
                     self.refuse_framed(now, index, framed, reject, &[message.channel().into()]);
                     return Step::Took(len);
                 }
-                let home = Engine::home_of(self.seed, self.shards, message.channel());
+                let home = self.home_of_message(&message);
                 if self.peers.posted(home) >= self.limits.backlog {
                     return Step::Full(home);
                 }

@@ -91,6 +91,7 @@ use crate::base::config::Config;
 use crate::base::error::Reject;
 use crate::base::histogram::Histogram;
 use crate::base::id::Token;
+use crate::base::payload::Message;
 use crate::base::presence::home_name;
 use crate::base::random::{Random, Seed, keyed_hash};
 use crate::base::time::{Now, Tick};
@@ -249,6 +250,11 @@ impl Engine {
             return 0;
         }
         (keyed_hash(seed, home_name(channel).as_bytes()) % u64::from(shards)) as u16
+    }
+
+    /// The same of a message's; where there is one shard, nobody has to look at its channel.
+    fn home_of_message(&self, message: &Message) -> u16 {
+        if self.shards == 1 { self.shard } else { Engine::home_of(self.seed, self.shards, message.channel()) }
     }
 
     /// Takes a new connection in. `None`: no room, close it.

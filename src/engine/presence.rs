@@ -231,13 +231,13 @@ impl Engine {
         Answer::Roster(Box::new(Roster { channel: channel.into(), cursor, members, more, unlisted, anonymous }))
     }
 
-    /// Why nobody but the server may publish to a channel, if that is so.
-    pub(super) fn is_owned(&self, channel: &str) -> Option<Reject> {
-        if is_internal(channel) {
+    /// Why nobody but the server may publish a message, if that is so.
+    pub(super) fn is_owned(&self, message: &Message) -> Option<Reject> {
+        if is_internal(message.channel()) {
             return Some(reply::internal());
         }
         let detail = "the server alone says here who is present (presence)";
-        self.policy.presence.owns(channel).then(|| Reject::new(403, "forbidden", detail))
+        self.policy.presence.owns_channel_of(message).then(|| Reject::new(403, "forbidden", detail))
     }
 }
 

@@ -20,6 +20,12 @@ impl Engine {
     /// A connection publishes: every message of its request, or none, as far as form and room go. Only a home
     /// that knows too many channels refuses a message on its own; the answer says which.
     pub(super) fn publish(&mut self, now: Now, index: u32, publish: &Publish, body: &[u8]) {
+        if publish.manner == Manner::Message {
+            return match plain::one_message(publish, body, now.unix_ms) {
+                Ok(message) => self.publish_one(now, index, message),
+                Err(reject) => self.refuse(now, index, &reject, false),
+            };
+        }
         let messages = match plain::messages(publish, body, now.unix_ms) {
             Ok(messages) => messages,
             Err(reject) => return self.refuse(now, index, &reject, false),
@@ -30,30 +36,55 @@ impl Engine {
         self.publish_messages(now, index, messages, publish.manner);
     }
 
-    /// The same for the messages of a request, which came in this `manner`.
-    pub(super) fn publish_messages(&mut self, now: Now, index: u32, mut messages: Vec<Message>, manner: Manner) {
-        if let Some(reject) = messages.iter().find_map(|message| self.is_owned(message.channel())) {
+    /// A message on its own, as most are: where its home is here there is nothing to wait for.
+    fn publish_one(&mut self, now: Now, index: u32, message: Message) {
+        let lone = std::slice::from_ref(&message);
+        if let Err(reject) = self.pay_for(now, index, lone) {
             return self.refuse(now, index, &reject, false);
         }
+        if self.home_of_message(&message) != self.shard {
+            return self.publish_messages(now, index, vec![message], Manner::Message);
+        }
+        if let Err((reject, last)) = self.may_keep(lone) {
+            return self.refuse(now, index, &reject, last);
+        }
+        self.keep_one(now, index, message);
+    }
+
+    /// Keeps a message whose home is here, and says so: one answer needs no list.
+    fn keep_one(&mut self, now: Now, index: u32, message: Message) {
+        let answer = self.keep(now, message).unwrap_or(self.not_kept());
+        self.reply_answer(now, index, &answer);
+    }
+
+    /// Whether messages may be kept, by whichever home; if not, why, and whether their connection ends with that.
+    fn may_keep(&self, messages: &[Message]) -> Result<(), (Reject, bool)> {
+        if let Some(reject) = messages.iter().find_map(|message| self.is_owned(message)) {
+            return Err((reject, false));
+        }
         if self.frozen {
-            return self.refuse(now, index, &reply::stopping(), true);
+            return Err((reply::stopping(), true));
+        }
+        Ok(())
+    }
+
+    /// Publishes the messages of a request, which came in this `manner`.
+    pub(super) fn publish_messages(&mut self, now: Now, index: u32, mut messages: Vec<Message>, manner: Manner) {
+        if let Err((reject, last)) = self.may_keep(&messages) {
+            return self.refuse(now, index, &reject, last);
         }
         if !self.peers_have_room(&messages) {
             let busy = Reject::new(503, "busy", "a mailbox is full and nothing was taken, try again shortly (mailbox_messages)");
             return self.refuse(now, index, &busy, false);
         }
-        let is_home = |message: &Message| Engine::home_of(self.seed, self.shards, message.channel()) == self.shard;
         if manner == Manner::Message
-            && messages.iter().all(is_home)
-            && let Some(message) = messages.pop()
+            && let Some(message) = messages.pop_if(|message| self.home_of_message(message) == self.shard)
         {
-            // There is nothing to wait for, and one answer needs no list.
-            let answer = self.keep(now, message).unwrap_or(self.not_kept());
-            return self.reply_answer(now, index, &answer);
+            return self.keep_one(now, index, message);
         }
         let mut answers = Vec::with_capacity(messages.len());
         for (question, message) in messages.into_iter().enumerate() {
-            let home = Engine::home_of(self.seed, self.shards, message.channel());
+            let home = self.home_of_message(&message);
             answers.push(if home == self.shard {
                 Some(self.keep(now, message).unwrap_or(self.not_kept()))
             } else {
@@ -72,7 +103,7 @@ impl Engine {
         }
         let mut wanted = vec![0; usize::from(self.shards)];
         for message in messages {
-            wanted[usize::from(Engine::home_of(self.seed, self.shards, message.channel()))] += 1;
+            wanted[usize::from(self.home_of_message(message))] += 1;
         }
         wanted[usize::from(self.shard)] = 0;
         wanted.iter().enumerate().all(|(shard, &count)| {
@@ -118,7 +149,7 @@ impl Engine {
     }
 
     fn channel_to_publish(&mut self, now: Now, message: &Message) -> Option<u32> {
-        if self.policy.presence.owns(message.channel()) {
+        if self.policy.presence.owns_channel_of(message) {
             return None;
         }
         match self.hub.find_bytes(message.channel_bytes()) {

@@ -12,8 +12,6 @@ use crate::protocol::plain::{self, Command, reply};
 
 /// Answers collected for one connection before further requests of it have to wait for the socket.
 const OUT_BYTES_MAX: usize = 64 << 10;
-/// Headers parsed into a small array on the stack, or, if an operator allows more, into a large one.
-const FEW_HEADERS: usize = 64;
 
 impl Engine {
     /// Whether this connection takes more bytes now. While `false`, leave them in the socket:
@@ -137,15 +135,8 @@ impl Engine {
 
     /// A whole head, and what is there of its body: returns how much of both was taken.
     fn request(&mut self, now: Now, index: u32, head: &[u8], behind: &[u8]) -> usize {
-        let (mut few, mut many);
-        let headers = if self.limits.http.headers <= FEW_HEADERS {
-            few = [httparse::EMPTY_HEADER; FEW_HEADERS];
-            &mut few[..]
-        } else {
-            many = [httparse::EMPTY_HEADER; request::HEADERS_MAX];
-            &mut many[..]
-        };
-        let request = match request::parse(head, &self.limits.http, headers) {
+        let mut room = request::room();
+        let request = match request::parse(head, &self.limits.http, &mut room) {
             Ok(request) => request,
             Err(reject) => {
                 self.log_begin(now, index, None);

@@ -194,7 +194,7 @@ impl Engine {
         }
         let for_host = self.is_for_host(index, &message);
         let channel = message.channel();
-        if !for_host && let Err(reject) = self.is_owned(channel).map_or_else(|| self.may_say(index, channel), Err) {
+        if !for_host && let Err(reject) = self.is_owned(&message).map_or_else(|| self.may_say(index, channel), Err) {
             return self.say_refused_for(now, index, &reject, &reference, &[channel.into()]);
         }
         if let Err(reject) = self.pay_for(now, index, std::slice::from_ref(&message)) {
@@ -207,7 +207,7 @@ impl Engine {
                 false => self.say_refused(now, index, &reply::host_is_busy(), &reference),
             };
         }
-        let home = Engine::home_of(self.seed, self.shards, message.channel());
+        let home = self.home_of_message(&message);
         if home == self.shard {
             let answer = self.keep(now, message).unwrap_or(self.not_kept());
             return self.say_answer(now, index, &answer, &reference);

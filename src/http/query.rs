@@ -6,6 +6,7 @@
 //! Invariant: what comes out is UTF-8 without a NUL, or it is a refusal; text that needs no decoding is lent back.
 
 use crate::base::error::Reject;
+use memchr::{memchr, memchr3};
 use std::borrow::Cow;
 
 /// How many pairs are read.
@@ -22,19 +23,39 @@ pub fn percent_decode(text: &str) -> Result<Cow<'_, str>, Reject> {
 /// The pairs of `a=1&b=2`, where `+` is a space. A name without `=` has an empty value;
 /// nothing between two `&` is no pair.
 pub fn pairs(query: &str) -> impl Iterator<Item = Result<Pair<'_>, Reject>> {
-    let pieces = query.split('&').filter(|piece| !piece.is_empty());
-    pieces.take(PAIRS_MAX + 1).enumerate().map(|(index, piece)| {
+    // Most queries have nothing to decode, which is found out once for all pieces.
+    let is_plain = is_plain(query);
+    let mut rest = Some(query);
+    let pieces = std::iter::from_fn(move || {
+        let (piece, behind) = cut(rest?, b'&');
+        rest = behind;
+        Some(piece)
+    });
+    pieces.filter(|piece| !piece.is_empty()).take(PAIRS_MAX + 1).enumerate().map(move |(index, piece)| {
         if index == PAIRS_MAX {
             return Err(Reject::new(400, "too_many_pairs", format!("the query has more than {PAIRS_MAX} pairs")));
         }
-        let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-        Ok((decode(name, true)?, decode(value, true)?))
+        let (name, value) = cut(piece, b'=');
+        let value = value.unwrap_or_default();
+        if is_plain { Ok((name.into(), value.into())) } else { Ok((decode(name, true)?, decode(value, true)?)) }
     })
 }
 
+/// What is before the first of these bytes, which is ASCII, and what is behind it.
+fn cut(text: &str, byte: u8) -> (&str, Option<&str>) {
+    match memchr(byte, text.as_bytes()) {
+        Some(place) => (&text[..place], Some(&text[place + 1..])),
+        None => (text, None),
+    }
+}
+
+/// Whether decoding would change nothing, and refuse nothing.
+fn is_plain(text: &str) -> bool {
+    memchr3(b'%', b'+', 0, text.as_bytes()).is_none()
+}
+
 fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, Reject> {
-    let is_plain = |byte| !matches!(byte, b'%' | b'+' | 0);
-    if text.bytes().all(is_plain) {
+    if is_plain(text) {
         return Ok(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());

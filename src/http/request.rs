@@ -10,9 +10,18 @@
 use super::{Limits, Method, Version};
 use crate::base::error::Reject;
 use memchr::{memchr, memchr_iter, memchr3, memrchr};
+use std::mem::MaybeUninit;
 
-/// How long callers make the array for [`parse`]; no operator can ask for more headers than this.
+/// No operator can ask for more headers than this.
 pub const HEADERS_MAX: usize = 256;
+
+/// Room for the views of [`parse`]. Nothing is written there before a header is: most requests have few.
+pub type Room<'b> = [MaybeUninit<httparse::Header<'b>>; HEADERS_MAX];
+
+/// Such room, for one request.
+pub const fn room<'b>() -> Room<'b> {
+    [const { MaybeUninit::uninit() }; HEADERS_MAX]
+}
 
 /// Where a request's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,15 +94,18 @@ pub fn find_head(bytes: &[u8], scanned: &mut usize, limits: &Limits) -> Result<O
     }
 }
 
-/// Goes from line end to line end. Each stretch of bytes is looked at once forward, and once back from its line end;
-/// lines of earlier calls are counted again only when another one ends, which the bound on their number bounds too.
+/// Goes from line end to line end. Each stretch of bytes is looked at once forward, and the last of an earlier call once
+/// back; lines of earlier calls are counted again only when another one ends, which the bound on their number bounds too.
 fn scan_lines(bytes: &[u8], scanned: &mut usize, limits: &Limits) -> Result<Option<usize>, Reject> {
     let first_line = skip_blank_lines(bytes);
     let first_line_bound = first_line.saturating_add(limits.line_bytes);
     let mut at = (*scanned).min(bytes.len());
+    // Where the line begins in which `at` stands.
+    let mut next_line = memrchr(b'\n', &bytes[..at]).map_or(0, |newline| newline + 1);
     let mut lines_before = None;
     loop {
-        if begins_line(bytes, at) && matches!(bytes.get(at), Some(b' ' | b'\t')) {
+        let line = next_line;
+        if at == line && matches!(bytes.get(at), Some(b' ' | b'\t')) {
             return Err(bad_head("a line begins with a space or a tab: folded lines are not taken"));
         }
         let stop = memchr3(b'\r', b'\n', 0, &bytes[at..]).map_or(bytes.len(), |offset| at + offset);
@@ -106,8 +118,8 @@ fn scan_lines(bytes: &[u8], scanned: &mut usize, limits: &Limits) -> Result<Opti
             *scanned = stop;
             return Ok(None);
         }
-        let line = memrchr(b'\n', &bytes[..stop]).map_or(0, |newline| newline + 1);
         at = stop + 2;
+        next_line = at;
         if line < first_line {
             continue;
         }
@@ -135,10 +147,6 @@ fn skip_blank_lines(bytes: &[u8]) -> usize {
     }
 }
 
-fn begins_line(bytes: &[u8], at: usize) -> bool {
-    at == 0 || bytes.get(at - 1) == Some(&b'\n')
-}
-
 /// Whether a line ends at `stop`, which is the end of `bytes` or a byte that stands in a head as part of a line end only.
 fn line_ends(bytes: &[u8], stop: usize) -> Result<bool, Reject> {
     match (bytes.get(stop), bytes.get(stop + 1)) {
@@ -150,15 +158,11 @@ fn line_ends(bytes: &[u8], stop: usize) -> Result<bool, Reject> {
     }
 }
 
-/// Reads a whole head, as [`find_head`] found it. `headers` is room for the views, [`HEADERS_MAX`] long.
-pub fn parse<'b, 'h>(
-    head: &'b [u8],
-    limits: &Limits,
-    headers: &'h mut [httparse::Header<'b>],
-) -> Result<Request<'h, 'b>, Reject> {
-    let room = headers.len().min(limits.headers);
-    let mut words = httparse::Request::new(&mut headers[..room]);
-    let status = words.parse(head).map_err(|error| malformed(error, head, room))?;
+/// Reads a whole head, as [`find_head`] found it.
+pub fn parse<'b, 'h>(head: &'b [u8], limits: &Limits, room: &'h mut Room<'b>) -> Result<Request<'h, 'b>, Reject> {
+    let count = limits.headers.min(HEADERS_MAX);
+    let mut words = httparse::Request::new(&mut []);
+    let status = words.parse_with_uninit_headers(head, &mut room[..count]).map_err(|error| malformed(error, head, count))?;
     let (httparse::Status::Complete(_), Some(method), Some(target), Some(minor)) =
         (status, words.method, words.path, words.version)
     else {
@@ -362,13 +366,19 @@ fn once<'b>(place: &mut Option<&'b [u8]>, value: &'b [u8], twice: impl Fn() -> R
 
 /// `Content-Length = 1*DIGIT`: no sign, no list, and it fits 64 bits.
 fn sized(length: &[u8], body_bytes: u64) -> Result<Body, Reject> {
-    let digits = std::str::from_utf8(length).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    match digits.and_then(|text| text.parse::<u64>().ok()) {
+    match decimal(length) {
         None => Err(bad_length("the Content-Length is not one decimal number below 2 to the 64th")),
         Some(0) => Ok(Body::None),
         Some(length) if length > body_bytes => Err(body_too_long(body_bytes)),
         Some(length) => Ok(Body::Sized(length)),
     }
+}
+
+/// One or more digits and nothing else; `None` also for what does not fit.
+fn decimal(text: &[u8]) -> Option<u64> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let (first, rest) = text.split_first()?;
+    rest.iter().try_fold(digit(first)?, |number, byte| number.checked_mul(10)?.checked_add(digit(byte)?))
 }
 
 /// The refusal of a body over its bound, announced or counted.

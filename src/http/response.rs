@@ -11,6 +11,9 @@ use memchr::memchr3;
 /// What ends a chunked body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// The status line of almost all answers.
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
+
 /// What a peer that holds its body back is waiting for.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -21,6 +24,9 @@ const CHUNK_SIZE_DIGITS: usize = 8;
 /// Writes the status line. It says HTTP/1.1 to whichever version asked (RFC 9112 section 2.3).
 pub fn start(out: &mut Vec<u8>, status: u16) {
     debug_assert!((100..1000).contains(&status), "a status has three digits");
+    if status == 200 {
+        return out.extend_from_slice(OK);
+    }
     let digit = |unit: u16| b'0' + (status / unit % 10) as u8;
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
@@ -73,10 +79,18 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes one field whose name and value stand in our own source, without a look at what they are.
-pub fn fixed(out: &mut Vec<u8>, line: &'static str) {
-    debug_assert!(line.contains(": ") && !line.bytes().any(breaks_line), "{line} is one field");
-    out.extend_from_slice(line.as_bytes());
+/// Writes fields that stand in our own source, one or some with a line end between them, without a look at what they are.
+pub fn fixed(out: &mut Vec<u8>, lines: &'static str) {
+    debug_assert!(lines.split("\r\n").all(|line| line.contains(": ") && !line.bytes().any(breaks_line)), "{lines} are fields");
+    out.extend_from_slice(lines.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the date, which is our own.
+pub fn date(out: &mut Vec<u8>, date: &str) {
+    debug_assert!(!date.bytes().any(breaks_line), "{date} is one line");
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(date.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
@@ -86,6 +100,11 @@ pub fn number(out: &mut Vec<u8>, name: &'static str, value: u64) {
     out.extend_from_slice(b": ");
     decimal(out, value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// How many digits [`decimal`] writes.
+pub fn digits(value: u64) -> usize {
+    value.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
 /// Writes a number as people do.
@@ -127,8 +146,16 @@ pub fn chunk_close(out: &mut Vec<u8>, mark: usize) {
 
 /// Puts the size where the zeros are. A chunk beyond 4 GiB has more digits than there are zeros, and moves up.
 fn write_chunk_size(out: &mut Vec<u8>, mark: usize, length: usize) {
-    let size = format!("{length:0CHUNK_SIZE_DIGITS$x}");
-    out.splice(mark..mark + CHUNK_SIZE_DIGITS, size.into_bytes());
+    let zeros = mark..mark + CHUNK_SIZE_DIGITS;
+    if length >> (4 * CHUNK_SIZE_DIGITS) > 0 {
+        out.splice(zeros, format!("{length:x}").into_bytes());
+        return;
+    }
+    let mut left = length;
+    for digit in out[zeros].iter_mut().rev() {
+        *digit = b"0123456789abcdef"[left & 15];
+        left >>= 4;
+    }
 }
 
 /// Writes the whole answer to what is refused. `head_only` leaves the body out, as HEAD wants it; `close` announces
@@ -136,11 +163,10 @@ fn write_chunk_size(out: &mut Vec<u8>, mark: usize, length: usize) {
 pub fn refusal(out: &mut Vec<u8>, reject: &Reject, date: &str, sharing: Sharing<'_>, head_only: bool, close: bool) {
     let body = reject.json();
     start(out, reject.status);
-    field(out, "Date", date);
-    field(out, "Content-Type", "application/json");
+    self::date(out, date);
+    fixed(out, "Content-Type: application/json");
     number(out, "Content-Length", body.len() as u64);
-    field(out, "Cache-Control", "no-store");
-    field(out, "X-Content-Type-Options", "nosniff");
+    fixed(out, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff");
     sharing.write_origin(out);
     if reject.status == 401 {
         // RFC 9110 section 15.5.2, RFC 6750 section 3.1.
@@ -188,9 +214,12 @@ mod tests {
             start(out, 200);
             field(out, "Content-Type", "text/event-stream");
             field(out, "X-Empty", "");
+            date(out, DATE);
+            fixed(out, "One: 1\r\nTwo: 2");
             end(out);
         });
-        assert_eq!(answer, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Empty: \r\n\r\n");
+        let expected = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Empty: \r\n";
+        assert_eq!(answer, format!("{expected}Date: {DATE}\r\nOne: 1\r\nTwo: 2\r\n\r\n"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Each head goes in whole, byte by byte, and cut in two at every place; the outcome must be the same.
 
-use super::request::{Body, HEADERS_MAX, Request, find_head, parse};
+use super::request::{Body, Request, find_head, parse, room};
 use super::{Limits, Method, Version};
 use crate::base::error::Reject;
 use crate::base::random::{Random, Seed};
@@ -52,8 +52,8 @@ fn read(bytes: &[u8], lengths: impl IntoIterator<Item = usize>) -> Option<Result
             Err(reject) => return Some(Err(reject)),
         };
         assert_eq!(scanned, 0, "ready for the next head");
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        return Some(parse(&bytes[..found], &LIMITS, &mut headers).map(|request| Said::new(found, &request)));
+        let mut room = room();
+        return Some(parse(&bytes[..found], &LIMITS, &mut room).map(|request| Said::new(found, &request)));
     }
     None
 }
@@ -203,8 +203,8 @@ fn the_host_may_be_missing_only_where_it_was_not_yet_known() {
 #[test]
 fn a_header_is_found_in_whatever_case_and_the_first_counts() {
     let head = b"GET / HTTP/1.0\r\nX-One: 1\r\nx-one: 2\r\nX-Latin: \xe9\t!\r\n\r\n";
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let request = parse(head, &LIMITS, &mut headers).unwrap();
+    let mut room = room();
+    let request = parse(head, &LIMITS, &mut room).unwrap();
     assert_eq!(request.header("x-ONE"), Some(&b"1"[..]));
     assert_eq!(request.header("x-latin"), Some(&b"\xe9\t!"[..]));
     assert_eq!(request.header("X-On"), None);

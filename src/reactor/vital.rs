@@ -35,10 +35,20 @@ impl Vital {
         if let Some(keepalive) = &self.keepalive {
             socket.set_tcp_keepalive(keepalive)?;
         }
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        socket.set_tcp_user_timeout(self.user_timeout)?;
-        Ok(())
+        give_up_after(&socket, self.user_timeout)
     }
+}
+
+/// Sets the user timeout.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn give_up_after(socket: &SockRef<'_>, timeout: Option<Duration>) -> io::Result<()> {
+    socket.set_tcp_user_timeout(timeout)
+}
+
+/// Other systems have none that a socket could be given: what is sent is given up when they give it up.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn give_up_after(_socket: &SockRef<'_>, _timeout: Option<Duration>) -> io::Result<()> {
+    Ok(())
 }
 
 /// Asks after `idle`, then [`QUESTIONS`] times more within as long again. The system counts in seconds.

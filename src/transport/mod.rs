@@ -219,17 +219,20 @@ pub(crate) fn head_only(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'
     }
 }
 
+/// What most streams begin with, their greeting included.
+const STREAM_HEAD_BYTES: usize = 512;
+
 /// Begins the head of a stream of this media type, and ends it.
 fn stream_head(out: &mut Vec<u8>, variant: Variant, media_type: &str, setting: &Setting<'_>) {
+    out.reserve(STREAM_HEAD_BYTES);
     response::start(out, 200);
     response::field(out, "Content-Type", media_type);
-    response::field(out, "Cache-Control", "no-cache, no-store, no-transform");
-    response::field(out, "X-Accel-Buffering", "no");
+    response::fixed(out, "Cache-Control: no-cache, no-store, no-transform\r\nX-Accel-Buffering: no");
     if variant.transport() == Transport::Multipart {
         response::field(out, SANDBOX.0, SANDBOX.1);
     }
     if !variant.has(HTTP10) {
-        response::field(out, "Transfer-Encoding", "chunked");
+        response::fixed(out, "Transfer-Encoding: chunked");
     }
     common_fields(out, variant, setting);
     response::end(out);
@@ -251,8 +254,8 @@ const SANDBOX: (&str, &str) = ("Content-Security-Policy", "sandbox");
 
 /// The fields that every transport's responses carry.
 fn common_fields(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
-    response::field(out, "Date", setting.date);
-    response::field(out, "X-Content-Type-Options", "nosniff");
+    response::date(out, setting.date);
+    response::fixed(out, "X-Content-Type-Options: nosniff");
     setting.sharing.write(out);
     if let Some(held) = setting.held {
         response::field(out, "Encke-Session", held.session);

@@ -15,7 +15,9 @@
 use super::{
     Batch, ENVELOPE, Farewell, Item, News, OPERA, Opening, SESSION, Setting, Variant, envelope, piece, stream_head, text,
 };
+use crate::base::cursor::Cursor;
 use crate::base::payload::{Kind, Message};
+use crate::http::response;
 
 pub(super) fn head(out: &mut Vec<u8>, variant: Variant, setting: &Setting<'_>) {
     let media_type = if variant.has(OPERA) { "application/x-dom-event-stream" } else { "text/event-stream" };
@@ -28,9 +30,11 @@ pub(super) fn open(out: &mut Vec<u8>, variant: Variant, opening: &Opening<'_>, s
         let preamble = setting.look.preamble.unwrap_or(0) as usize;
         comment(out, preamble);
         let start = out.len();
-        text(out, format_args!("retry: {}\n", setting.retry_ms));
+        out.extend_from_slice(b"retry: ");
+        response::decimal(out, setting.retry_ms);
+        out.push(b'\n');
         if let Some(cursor) = opening.cursor {
-            text(out, format_args!("id: {cursor}\n"));
+            id(out, cursor);
         }
         out.push(b'\n');
         if let Some(held) = setting.held.filter(|_| variant.has(SESSION)) {
@@ -45,7 +49,7 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
         for item in batch.items {
             let start = out.len();
             batch.cursor.places[item.place] = item.id;
-            text(out, format_args!("id: {}\n", batch.cursor));
+            id(out, batch.cursor);
             match item.news {
                 News::Message(message) => event(out, variant, item, message),
                 News::Gap { channel, missed, skipped } => {
@@ -56,6 +60,13 @@ pub(super) fn batch(out: &mut Vec<u8>, variant: Variant, batch: Batch<'_>, setti
             pad(out, start, setting);
         }
     });
+}
+
+/// The line that is a reader's cursor from then on.
+fn id(out: &mut Vec<u8>, cursor: &Cursor) {
+    out.extend_from_slice(b"id: ");
+    cursor.write(out);
+    out.push(b'\n');
 }
 
 /// An event that is this JSON, and nothing else.

@@ -16,7 +16,7 @@ browser
 packaged gcc gcc libc6-dev
 packaged python3 python3 python3-venv python3-dev
 python3 -c "$can_build" 2>/dev/null || {
-    as_root apt-get update -q && as_root apt-get install -qy --no-install-recommends python3-venv python3-dev
+    debian python3-venv python3-dev
 }
 
 if [ -z "${ENCKE_BINARY:-}" ]; then

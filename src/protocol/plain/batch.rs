@@ -36,14 +36,18 @@ pub(super) struct Line<'a> {
 
 /// Makes the messages that `publish` asks for of `body`.
 pub(crate) fn messages(publish: &Publish, body: &[u8], unix_ms: u64) -> Result<Vec<Message>, Reject> {
-    let channel = publish.channel.as_deref().unwrap_or_default();
-    let (content_type, event) = (publish.content_type.as_str(), publish.event.as_str());
-    let one = |data: &[u8]| message(&Parts { channel, content_type, event, data, unix_ms }).map(|message| vec![message]);
     match publish.manner {
-        Manner::Message => one(body),
-        Manner::Form => one(demo::line(body)?.as_bytes()),
+        Manner::Message => Ok(vec![one_message(publish, body, unix_ms)?]),
+        Manner::Form => Ok(vec![one_message(publish, demo::line(body)?.as_bytes(), unix_ms)?]),
         Manner::Batch => batch(publish, body, unix_ms),
     }
+}
+
+/// Makes one message of `data` as it is.
+pub(crate) fn one_message(publish: &Publish, data: &[u8], unix_ms: u64) -> Result<Message, Reject> {
+    let channel = publish.channel.as_deref().unwrap_or_default();
+    let (content_type, event) = (publish.content_type.as_str(), publish.event.as_str());
+    message(&Parts { channel, content_type, event, data, unix_ms })
 }
 
 fn batch(publish: &Publish, body: &[u8], unix_ms: u64) -> Result<Vec<Message>, Reject> {

@@ -140,7 +140,7 @@ pub(crate) fn inspection(request: &Request<'_, '_>) -> Result<Option<(Name, Comm
 
 /// The connection that another token is brought for, as its client was told; `None` if a request is about something else.
 pub(crate) fn renewed_session(request: &Request<'_, '_>) -> Result<Option<String>, Reject> {
-    if split(request.path) != ("token", "") {
+    if request.path != "/token" {
         return Ok(None);
     }
     allow(request, &[Method::Post], PUBLISH)?;
@@ -338,8 +338,8 @@ fn publish(request: &Request<'_, '_>, channel: Option<Name>) -> Result<Publish, 
     };
     let content_type = text("Content-Type")?;
     let event = query::percent_decode(&text("Encke-Event")?)?.into_owned();
-    let essence = content_type.split(';').next().unwrap_or("").trim();
-    let batch = essence.eq_ignore_ascii_case(BATCH_TYPE);
+    let essence = content_type.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    let batch = essence.eq_ignore_ascii_case(BATCH_TYPE.as_bytes());
     if channel.is_none() && !batch {
         return Err(Reject::new(404, "not_found", format!("name a channel, /pub/<channel>, or send a batch as {BATCH_TYPE}")));
     }

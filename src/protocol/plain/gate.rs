@@ -71,7 +71,7 @@ pub(crate) fn is_same_site(request: &Request<'_, '_>) -> bool {
 fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => host.split(':').next().unwrap_or(""),
+        None => &host[..host.bytes().position(|byte| byte == b':').unwrap_or(host.len())],
     };
     // By far the most usual names first.
     matches!(name, "127.0.0.1" | "localhost")

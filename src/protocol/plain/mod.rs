@@ -11,7 +11,7 @@ pub(crate) mod reply;
 mod script;
 mod verdict;
 
-pub(crate) use batch::{message, messages};
+pub(crate) use batch::{message, messages, one_message};
 pub(crate) use command::{
     Command, Manner, Preflight, Publish, inspection, parse, preflight_of, preflight_of_publish, published_channel,
     renewed_session, subject, ungated_publish,

@@ -37,7 +37,7 @@ const DASHBOARD_POLICY: &str = START_POLICY;
 /// The answer behind which a connection is a framed stream.
 pub(crate) fn frames_follow(out: &mut Vec<u8>, date: &str) {
     response::start(out, 101);
-    response::field(out, "Date", date);
+    response::date(out, date);
     response::field(out, "Upgrade", FRAMES_UPGRADE);
     response::field(out, "Connection", "Upgrade");
     response::end(out);
@@ -163,7 +163,7 @@ pub(crate) fn too_many_channels() -> Reject {
 /// A whole batch's answers, in the order of its lines. What could not be kept stands as `null`, and makes
 /// the response a 503: the lines that were kept are known by their ids.
 pub(crate) fn batch_answer(out: &mut Vec<u8>, dress: &Dress<'_>, answers: &[Option<Answer>]) {
-    let mut body = Vec::with_capacity(PUBLISHED_BYTES * answers.len());
+    let mut body = Vec::with_capacity(LINE_BYTES * answers.len());
     body.extend_from_slice(b"{\"messages\":[");
     for (place, answer) in answers.iter().enumerate() {
         if place > 0 {
@@ -208,21 +208,30 @@ pub(crate) fn stopping() -> Reject {
     Reject::new(503, "stopping", "the server is stopping, come back soon")
 }
 
+/// What most publishers are answered: its length is known before it is written, so that it is written where it goes.
 fn published(out: &mut Vec<u8>, dress: &Dress<'_>, id: MessageId, subscribers: u64) {
-    let mut body = Vec::with_capacity(PUBLISHED_BYTES);
-    line(&mut body, id, subscribers);
-    json(out, dress, &body);
+    let length = LINE[0].len() + id.text_len() + LINE[1].len() + response::digits(subscribers) + LINE[2].len();
+    out.reserve(PUBLISHED_BYTES);
+    json_head(out, dress, 200, length);
+    if !dress.head_only {
+        line(out, id, subscribers);
+    }
 }
 
-/// `{"id":"…","subscribers":…}`, with an id and a number of any length.
-const PUBLISHED_BYTES: usize = 96;
+/// More than an answer to a publisher takes, mostly.
+const PUBLISHED_BYTES: usize = 320;
+
+/// What stands around an id and a number of subscribers.
+const LINE: [&str; 3] = ["{\"id\":\"", "\",\"subscribers\":", "}"];
+/// With an id and a number of any length.
+const LINE_BYTES: usize = 96;
 
 fn line(out: &mut Vec<u8>, id: MessageId, subscribers: u64) {
-    out.extend_from_slice(b"{\"id\":\"");
+    out.extend_from_slice(LINE[0].as_bytes());
     id.write(out);
-    out.extend_from_slice(b"\",\"subscribers\":");
+    out.extend_from_slice(LINE[1].as_bytes());
     response::decimal(out, subscribers);
-    out.push(b'}');
+    out.extend_from_slice(LINE[2].as_bytes());
 }
 
 fn info(out: &mut Vec<u8>, dress: &Dress<'_>, info: &ChannelInfo) {
@@ -338,27 +347,38 @@ fn json(out: &mut Vec<u8>, dress: &Dress<'_>, body: &[u8]) {
 }
 
 fn json_with_status(out: &mut Vec<u8>, dress: &Dress<'_>, status: u16, body: &[u8]) {
-    response::start(out, status);
-    if dress.shared {
-        dress.sharing.write_origin(out);
-    }
-    response::fixed(out, "Content-Type: application/json");
-    response::fixed(out, "Cache-Control: no-store");
-    finish(out, dress, body);
-}
-
-fn finish(out: &mut Vec<u8>, dress: &Dress<'_>, body: &[u8]) {
-    response::number(out, "Content-Length", body.len() as u64);
-    response::fixed(out, "X-Content-Type-Options: nosniff");
-    common(out, dress);
-    response::end(out);
+    json_head(out, dress, status, body.len());
     if !dress.head_only {
         out.extend_from_slice(body);
     }
 }
 
+/// All that comes before a body of JSON.
+fn json_head(out: &mut Vec<u8>, dress: &Dress<'_>, status: u16, length: usize) {
+    response::start(out, status);
+    if dress.shared {
+        dress.sharing.write_origin(out);
+    }
+    response::fixed(out, "Content-Type: application/json\r\nCache-Control: no-store");
+    finish_head(out, dress, length);
+}
+
+fn finish(out: &mut Vec<u8>, dress: &Dress<'_>, body: &[u8]) {
+    finish_head(out, dress, body.len());
+    if !dress.head_only {
+        out.extend_from_slice(body);
+    }
+}
+
+fn finish_head(out: &mut Vec<u8>, dress: &Dress<'_>, length: usize) {
+    response::number(out, "Content-Length", length as u64);
+    response::fixed(out, "X-Content-Type-Options: nosniff");
+    common(out, dress);
+    response::end(out);
+}
+
 fn common(out: &mut Vec<u8>, dress: &Dress<'_>) {
-    response::field(out, "Date", dress.date);
+    response::date(out, dress.date);
     if dress.last {
         response::fixed(out, "Connection: close");
     } else if dress.http10 {

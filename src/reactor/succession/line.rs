@@ -10,6 +10,7 @@
 //! ```
 //! Numbers are little-endian. Both ends are the same program, perhaps of two versions: a kind that is not known ends it.
 
+use super::super::socket;
 use super::{Heirloom, Place};
 use crate::base::frame::{self, Frame};
 use crate::base::id::MessageId;
@@ -17,12 +18,16 @@ use crate::base::payload::{Message, Parts};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use socket2::SockRef;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+/// A reader that has gone must not kill the process.
+const NO_SIGNAL: SendFlags = SendFlags::from_bits_retain(socket::SEND_FLAGS as u32);
 
 const HEAD_BYTES: usize = 5;
 
@@ -72,6 +77,7 @@ impl Line {
     /// An end that waits so long for each word.
     pub(super) fn new(stream: UnixStream, patience: Duration) -> io::Result<Line> {
         stream.set_nonblocking(false)?;
+        socket::quiet(SockRef::from(&stream))?;
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
         Ok(Line { stream, unsent: Vec::new(), unread: Vec::new(), read: 0, sockets: VecDeque::new() })
@@ -136,7 +142,7 @@ impl Line {
                 beside.push(SendAncillaryMessage::ScmRights(&lent));
             }
             let bytes = [IoSlice::new(&self.unsent[sent..])];
-            match sendmsg(&self.stream, &bytes, &mut beside, SendFlags::NOSIGNAL) {
+            match sendmsg(&self.stream, &bytes, &mut beside, NO_SIGNAL) {
                 Ok(count) => sent += count,
                 Err(rustix::io::Errno::INTR) => socket = lent.first().copied(),
                 Err(error) => return Err(error.into()),

@@ -54,9 +54,8 @@ pub(crate) fn upgrade(request: &Request<'_, '_>) -> Result<Option<Upgrade>, Reje
 /// Writes the answer that makes the connection a WebSocket.
 pub(crate) fn accept(out: &mut Vec<u8>, upgrade: &Upgrade, date: &str) {
     response::start(out, 101);
-    response::field(out, "Date", date);
-    response::field(out, "Upgrade", "websocket");
-    response::field(out, "Connection", "Upgrade");
+    response::date(out, date);
+    response::fixed(out, "Upgrade: websocket\r\nConnection: Upgrade");
     response::field(out, "Sec-WebSocket-Accept", &proof(&upgrade.key));
     if let Some(deflate) = upgrade.deflate {
         response::field(out, "Sec-WebSocket-Extensions", &deflate.answer());
@@ -94,8 +93,8 @@ mod tests {
 
     fn asked(line: &str, fields: &[&str]) -> Result<Option<Upgrade>, Reject> {
         let head = format!("{line}\r\nHost: a\r\n{}\r\n\r\n", fields.join("\r\n"));
-        let mut headers = [httparse::EMPTY_HEADER; request::HEADERS_MAX];
-        upgrade(&request::parse(head.as_bytes(), &LIMITS, &mut headers).expect("a request that is well-formed"))
+        let mut room = request::room();
+        upgrade(&request::parse(head.as_bytes(), &LIMITS, &mut room).expect("a request that is well-formed"))
     }
 
     fn got(fields: &[&str]) -> Result<Option<Upgrade>, Reject> {
