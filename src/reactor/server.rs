@@ -8,9 +8,10 @@ use super::access_log::AccessLog;
 use super::clock::Clock;
 use super::events::{Events, Outbox, outbox};
 use super::ferry::{Ferry, Landing, ferry};
+use super::judge::Judge;
 use super::keyring;
 use super::listener::{Bound, ControlFile, bind};
-use super::mailbox::{Mail, Mailbox, Rare};
+use super::mailbox::{Mailbox, Rare};
 use super::outfit::Outfit;
 use super::porter::Porter;
 use super::publisher::Publisher;
@@ -297,7 +298,7 @@ impl Server {
 
     /// A handle to answer questions with, from any thread. It does not keep the server running.
     pub fn judge(&self) -> Judge {
-        Judge { shared: self.shared.clone() }
+        Judge::new(self.shared.clone())
     }
 
     /// Where more can be told to the host program; `None` if the server was started without one.
@@ -368,31 +369,6 @@ impl Drop for Server {
                 log::error!("a reactor panicked outside its fence");
             }
         }
-    }
-}
-
-/// Answers what a server of this process asked its host program.
-#[derive(Clone, Debug)]
-pub struct Judge {
-    shared: Arc<Shared>,
-}
-
-impl Judge {
-    /// Answers a question: whether the client may subscribe. An answer that comes too late, or twice, does nothing.
-    ///
-    /// Never blocks. [`Error::Full`]: nothing was taken, try again shortly.
-    pub fn answer(&self, question: u64, allow: bool) -> Result<(), Error> {
-        if self.shared.is_stopping() {
-            return Err(Error::Closed);
-        }
-        let asker = self.shared.mailboxes.get(usize::from(Engine::asker_of(question)));
-        let asker = asker.ok_or_else(|| Error::Invalid(format!("there was no question {question}")))?;
-        asker.post(Mail::Rare(Box::new(Rare::Verdict { question, allow })))
-    }
-
-    /// What becomes of a question that nobody answers, by the option `judge_default` as it is now.
-    pub fn default_answer(&self) -> bool {
-        self.shared.judge_allows.load(Ordering::Relaxed)
     }
 }
 

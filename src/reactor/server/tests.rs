@@ -52,7 +52,7 @@ fn the_host_program_is_told_of_a_failure() {
 #[test]
 fn an_answer_goes_to_the_shard_that_asked() {
     let (shared, mut inbox, _poll) = shared();
-    let judge = Judge { shared: shared.clone() };
+    let judge = Judge::new(shared.clone());
     assert!(matches!(judge.answer(1 << 48, true), Err(Error::Invalid(_))), "there is one shard");
     assert!(judge.answer(7, true).is_ok());
     assert!(matches!(judge.answer(8, true), Err(Error::Full)));
