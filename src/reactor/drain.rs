@@ -2,6 +2,8 @@
 
 use super::server::Server;
 use crossbeam_channel::RecvTimeoutError;
+use std::io;
+use std::thread;
 use std::time::Duration;
 
 impl Server {
@@ -16,5 +18,16 @@ impl Server {
     pub fn has_ended_within(&self, limit: Duration) -> bool {
         // Nothing is ever sent: each reactor drops its end when it ends.
         self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// Calls `then` once every reactor has ended, on a thread of its own that sleeps until then.
+    pub fn when_ended(&self, then: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let ended = self.ended.clone();
+        let body = move || {
+            // Nothing is ever sent.
+            let _ = ended.recv();
+            then();
+        };
+        thread::Builder::new().name("encke-end".into()).spawn(body).map(drop)
     }
 }

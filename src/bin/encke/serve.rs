@@ -19,7 +19,7 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a server that stops says how many connections are left, and one that runs whether it still does.
+/// How often a server that stops says how many connections are left.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a successor may take to get ready.
@@ -57,26 +57,31 @@ pub fn run(options: Serve) -> Result<(), String> {
     // Alive is what turns: every reactor, not only this thread.
     let publisher = server.publisher();
     let pulse = manager.pulse(move |limit| publisher.flush(limit).is_ok())?;
+    let asker = watch.asker();
+    let give_up = move || {
+        // If nobody listens any more, it was asked to end before it did.
+        let _ = asker.send(Ask::GiveUp);
+    };
+    server.when_ended(give_up).map_err(|error| format!("nobody can wait for the server's end: {error}"))?;
     loop {
-        match watch.next(LOOK) {
-            Some(Ask::Stop) => {
+        match watch.wait() {
+            Ask::Stop => {
                 manager.stopping();
                 break;
             }
-            Some(Ask::Reload) => {
+            Ask::Reload => {
                 manager.reloading();
                 reload(&server, &options.sources);
                 manager.ready();
             }
-            Some(Ask::Succeed) => {
+            Ask::Succeed => {
                 if let Some(child) = succeed(&mut server, &program) {
                     manager.succeeded_by(child.id());
                     pass_on(&watch, &child);
                     break;
                 }
             }
-            None if !server.is_running() => return Err("the server has failed".into()),
-            None => {}
+            Ask::GiveUp => return Err("the server has failed".into()),
         }
     }
     // Whoever takes over speaks for itself.
@@ -112,7 +117,7 @@ fn pass_on(watch: &Watch, successor: &Child) {
         match ask {
             Ask::Stop => successor::signal(successor, Signal::TERM),
             Ask::Reload => successor::signal(successor, Signal::HUP),
-            Ask::Succeed => {}
+            Ask::Succeed | Ask::GiveUp => {}
         }
     }
 }

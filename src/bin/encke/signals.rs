@@ -7,7 +7,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -17,13 +17,18 @@ pub enum Ask {
     Stop,
     Reload,
     Succeed,
+    /// No signal does: the server has ended of its own.
+    GiveUp,
 }
 
 /// How many may wait.
 const ASKS_MAX: usize = 16;
 
 /// A watch for signals.
-pub struct Watch(Receiver<Ask>);
+pub struct Watch {
+    asks: Receiver<Ask>,
+    ask: SyncSender<Ask>,
+}
 
 impl Watch {
     /// Watches from now on, for requests to end and for `more`. After the first that asks for an end, a further one ends the
@@ -42,21 +47,27 @@ impl Watch {
             let mut signals = register()?;
             // What comes while these wait comes once of each sort, as signals do.
             let (ask, asks) = sync_channel(ASKS_MAX);
+            let watch = Watch { asks, ask: ask.clone() };
             let body = move || signals.forever().map(meaning).all(|meant| ask.send(meant).is_ok());
             thread::Builder::new().name("signals".into()).spawn(body)?;
-            Ok(Watch(asks))
+            Ok(watch)
         };
         watch().map_err(|error: std::io::Error| format!("cannot watch for signals: {error}"))
     }
 
     /// What the next signal asks for.
     pub fn wait(&self) -> Ask {
-        self.0.recv().unwrap_or(Ask::Stop)
+        self.asks.recv().unwrap_or(Ask::Stop)
     }
 
     /// The same; `None` if none comes within `limit`.
     pub fn next(&self, limit: Duration) -> Option<Ask> {
-        self.0.recv_timeout(limit).ok()
+        self.asks.recv_timeout(limit).ok()
+    }
+
+    /// Asks as a signal would, from another thread.
+    pub fn asker(&self) -> SyncSender<Ask> {
+        self.ask.clone()
     }
 }
 
