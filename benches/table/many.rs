@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const MESSAGE_BYTES: usize = 64;
 const ROUNDS: usize = 10;
 /// Of a table's descriptors, so many percent are meant for connections: the system does not spread them quite evenly.
-const SHARE_PERCENT: usize = 93;
+const SHARE_PERCENT: usize = 84;
 /// Addresses that a client thread connects to. Of the ports that there are for one, half are given out fast.
 const ADDRESSES: usize = 4;
 /// How long anything may take.

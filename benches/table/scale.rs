@@ -19,10 +19,13 @@ struct Sample {
 /// A tenth, a half, all, and 1.8 times the connections of other rows: as many as 20,000 descriptors allow.
 pub fn scale(setting: &Setting) -> Outcome<Row> {
     let mut lines = Vec::new();
+    let mut players = setting.players(&[Kind::Nchan, Kind::Faye]);
+    // Who publishes has nothing to say while the others' clients come.
+    players.options = &["--idle-timeout", "10m"];
     for tenths in [1, 5, 10, 18] {
         let receivers = setting.connections * tenths / 10;
         let taken = in_turns(
-            &setting.players(&[Kind::Nchan, Kind::Faye]),
+            &players,
             ROUNDS,
             |side| {
                 // What the first connection of all makes a server fetch is not the others' cost.
